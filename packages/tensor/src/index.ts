@@ -1,1 +1,10 @@
 // The public face of @mistudio/tensor.
+export * from './atomic.ts'
+export * from './dtype.ts'
+export * from './errors.ts'
+export * from './gemm.ts'
+export * from './kernels.ts'
+export * from './lanes.ts'
+export * from './npy.ts'
+export * from './onnx.ts'
+export * from './safetensors.ts'

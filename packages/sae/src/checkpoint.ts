@@ -1,0 +1,81 @@
+// Checkpoints: weights, moments and position of all SAEs of a run in one directory that is renamed once, so a
+// crash or a full disk at any moment leaves the previous checkpoint whole.
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import {
+  InputError, openSafetensors, recoverDirectory, type SafetensorsFile, writeDirectoryAtomic, writeSafetensors,
+} from '@mistudio/tensor'
+
+export type CheckpointState = {
+  /** The run's settings; a resume with others is refused. */
+  fingerprint: string
+  /** Steps done. With the seed this is the whole position: the order of tokens is a function of both. */
+  step: number
+  tokens: number
+  /** The normalisation scalar of each SAE. */
+  scales: Record<string, number>
+  /** Sums of the running metrics, so that they continue as if uninterrupted. */
+  metrics: Record<string, unknown>
+}
+
+type Tensors = Map<string, Float32Array | Float64Array>
+
+const fileOf = (name: string) => `${name.replaceAll(/[^A-Za-z0-9_.-]/g, '_')}.safetensors`
+
+export async function writeCheckpoint(options: {
+  dir: string
+  state: CheckpointState
+  saes: Map<string, Tensors>
+}): Promise<void> {
+  const { dir, state, saes } = options
+  await writeDirectoryAtomic({
+    path: dir,
+    async write(folder) {
+      for (const [name, tensors] of saes) {
+        await writeSafetensors({
+          path: join(folder, fileOf(name)),
+          tensors: Array.from(tensors, ([tensor, data]) => ({
+            name: tensor,
+            dtype: data instanceof Float64Array ? ('F64' as const) : ('F32' as const),
+            shape: [data.length],
+            data,
+          })),
+        })
+      }
+      writeFileSync(join(folder, 'state.json'), `${JSON.stringify(state, null, 2)}\n`)
+    },
+  })
+}
+
+/** @returns undefined where there is no checkpoint. @throws InputError when one is damaged. */
+export function readCheckpoint(options: {
+  dir: string
+  names: string[]
+}): { state: CheckpointState; saes: Map<string, Tensors> } | undefined {
+  const { dir, names } = options
+  recoverDirectory(dir)
+  if (!existsSync(dir)) return undefined
+  const file = join(dir, 'state.json')
+  let state: CheckpointState
+  try {
+    state = JSON.parse(readFileSync(file, 'utf8')) as CheckpointState
+  } catch (error) {
+    throw new InputError({ message: 'the checkpoint cannot be read', file, found: String(error), expected: 'state.json' })
+  }
+  const saes = new Map<string, Tensors>()
+  for (const name of names) {
+    const opened = openSafetensors(join(dir, fileOf(name)))
+    try {
+      saes.set(name, new Map(Array.from(opened.tensors.keys(), tensor => [tensor, floats(opened, tensor)])))
+    } finally {
+      opened.close()
+    }
+  }
+  return { state, saes }
+}
+
+function floats(file: SafetensorsFile, name: string): Float32Array | Float64Array {
+  const { data } = file.read(name)
+  if (data instanceof Float32Array || data instanceof Float64Array) return data
+  throw new InputError({ message: 'not a float tensor', file: file.path, field: name, expected: 'F32 or F64' })
+}

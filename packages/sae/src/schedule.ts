@@ -1,0 +1,25 @@
+// Learning-rate schedule: linear warm-up, constant, linear decay to 0 (dictionary_learning's get_lr_schedule).
+
+export type Schedule = {
+  learningRate: number
+  warmUpSteps: number
+  /** The share of the run at whose end the rate reaches 0; 0.2 decays over the last fifth. */
+  decayFraction: number
+  totalSteps: number
+}
+
+/** The rate of `step` (0-based). Warm-up counts from (step + 1) / warmUpSteps, so the first step is not 0. */
+export function learningRateAt(schedule: Schedule, step: number): number {
+  const { learningRate, warmUpSteps, decayFraction, totalSteps } = schedule
+  const warm = warmUpSteps > 0 ? Math.min(1, (step + 1) / warmUpSteps) : 1
+  const decaySteps = Math.round(totalSteps * decayFraction)
+  const left = totalSteps - step
+  const decay = decaySteps > 0 ? Math.min(1, left / decaySteps) : 1
+  return learningRate * warm * decay
+}
+
+/**
+ * dictionary_learning's rate for TopK, 2e-4 / sqrt(d_sae / 2^14) (Gao et al. 2024, figure 3), whose runs have
+ * at least 100,000 steps.
+ */
+export const topkLearningRate = (dSae: number): number => 2e-4 / Math.sqrt(dSae / 2 ** 14)

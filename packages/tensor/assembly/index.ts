@@ -1,0 +1,8 @@
+// The kernels' module: everything exported here is callable over a shared memory (src/kernels.ts lists them).
+// No kernel keeps state, allocates, or reads outside the ranges it is given; nothing is bounds-checked.
+export { topkRows, gatherColumns } from './topk'
+export { decodeRows, residualRows, valueGrads, decodeStep, rescoreRows } from './decode'
+export { buildLists, weightGrads, markFired } from './gradients'
+export { adamRows, normaliseRows, centreRows, rowNorms, maxAbsRows, scaleRange, addRange } from './dense'
+export { columnSums, weightedRowSum, runningMoments, weiszfeldStep } from './statistics'
+export { quantiseRowsU8, quantiseTransposeI8 } from './quantise'

@@ -1,0 +1,168 @@
+// Row top-k. A scan keeps candidates above a running threshold, in index order; when the buffer is full the
+// k-th largest value becomes the threshold. Later equals lose to earlier ones, so ties go to the lowest index.
+import { rowOf, word } from './vector'
+
+// The k-th largest of n float32 at p (1 ≤ k ≤ n, no NaN); reorders them. Hoare's selection, median of three.
+function kthLargest(p: usize, n: i32, k: i32): f32 {
+  let lo = 0, hi = n - 1
+  const target = k - 1
+  while (lo < hi) {
+    const a = load<f32>(p + word(lo))
+    const b = load<f32>(p + word((lo + hi) >> 1))
+    const c = load<f32>(p + word(hi))
+    const pivot: f32 = max<f32>(min<f32>(a, b), min<f32>(max<f32>(a, b), c))
+    let i = lo, j = hi
+    while (i <= j) {
+      while (load<f32>(p + word(i)) > pivot) i++
+      while (load<f32>(p + word(j)) < pivot) j--
+      if (i <= j) {
+        const x = load<f32>(p + word(i))
+        store<f32>(p + word(i), load<f32>(p + word(j)))
+        store<f32>(p + word(j), x)
+        i++
+        j--
+      }
+    }
+    if (target <= j) hi = j
+    else if (target >= i) lo = i
+    else break
+  }
+  return load<f32>(p + word(target))
+}
+
+// Keeps the k best of n ≥ k candidates in their order. values/indices are rewritten; temp holds n float32.
+// Returns the k-th value, the new threshold.
+function compact(values: usize, indices: usize, temp: usize, n: i32, k: i32): f32 {
+  memory.copy(temp, values, word(n))
+  const least = kthLargest(temp, n, k)
+  let equals = k
+  for (let i = 0; i < n; i++) equals -= i32(load<f32>(values + word(i)) > least)
+  let out = 0
+  for (let i = 0; i < n && out < k; i++) {
+    const v = load<f32>(values + word(i))
+    if (v < least) continue
+    if (v == least) {
+      if (equals == 0) continue
+      equals--
+    }
+    store<f32>(values + word(out), v)
+    store<i32>(indices + word(out), load<i32>(indices + word(i)))
+    out++
+  }
+  return least
+}
+
+/** Candidates kept before a selection. The host sizes scratch by the same rule (src/kernels.ts). */
+@inline
+function capacityOf(m: i32, k: i32): i32 {
+  return min(max(4 * k, 128), m)
+}
+
+@inline
+function valueAt(row: usize, bias: usize, i: i32): f32 {
+  const v = load<f32>(row + word(i))
+  return bias ? v + load<f32>(bias + word(i)) : v
+}
+
+// Collects the top k of one row in values/indices, by index. Returns how many are above −∞ (k, or fewer), or
+// −1 when the row holds a NaN: "not ≤ threshold" finds candidates and NaN with one comparison.
+@inline
+function scanRow(row: usize, m: i32, bias: usize, k: i32, capacity: i32, values: usize, indices: usize, temp: usize): i32 {
+  let threshold: f32 = -Infinity
+  let t = f32x4.splat(threshold)
+  let n = 0
+  let j = 0
+  for (; j + 16 <= m; j += 16) {
+    const p = row + word(j)
+    let a = v128.load(p), b = v128.load(p, 16), c = v128.load(p, 32), e = v128.load(p, 48)
+    if (bias) {
+      const q = bias + word(j)
+      a = f32x4.add(a, v128.load(q))
+      b = f32x4.add(b, v128.load(q, 16))
+      c = f32x4.add(c, v128.load(q, 32))
+      e = f32x4.add(e, v128.load(q, 48))
+    }
+    a = f32x4.le(a, t)
+    b = f32x4.le(b, t)
+    c = f32x4.le(c, t)
+    e = f32x4.le(e, t)
+    if (i32x4.all_true(v128.and(v128.and(a, b), v128.and(c, e)))) continue
+    let mask = i8x16.bitmask(i8x16.narrow_i16x8_s(i16x8.narrow_i32x4_s(a, b), i16x8.narrow_i32x4_s(c, e))) ^ 0xffff
+    while (mask) {
+      const i = j + ctz(mask)
+      mask &= mask - 1
+      const v = valueAt(row, bias, i)
+      if (v != v) return -1
+      store<f32>(values + word(n), v)
+      store<i32>(indices + word(n), i)
+      n++
+    }
+    if (n >= capacity) {
+      threshold = compact(values, indices, temp, n, k)
+      t = f32x4.splat(threshold)
+      n = k
+    }
+  }
+  for (; j < m; j++) {
+    const v = valueAt(row, bias, j)
+    if (v != v) return -1
+    if (v > threshold) {
+      store<f32>(values + word(n), v)
+      store<i32>(indices + word(n), j)
+      n++
+    }
+  }
+  if (n > k) {
+    compact(values, indices, temp, n, k)
+    n = k
+  }
+  return n
+}
+
+// A row with fewer than k values above −∞: the rest are its first −∞ entries. Rare, so plain.
+function fillRow(row: usize, m: i32, bias: usize, k: i32, n: i32, relu: i32, idx: usize, val: usize): void {
+  let infinite = k - n
+  let out = 0
+  for (let j = 0; j < m && out < k; j++) {
+    const v = valueAt(row, bias, j)
+    if (v == -Infinity && infinite-- <= 0) continue
+    store<i32>(idx + word(out), j)
+    store<f32>(val + word(out), relu && !(v > 0) ? 0 : v)
+    out++
+  }
+}
+
+export function topkRows(
+  pre: usize, ld: i32, rows: i32, m: i32, bias: usize, k: i32, relu: i32, idxOut: usize, valOut: usize, scratch: usize,
+): void {
+  const capacity = capacityOf(m, k)
+  const values = scratch
+  const indices = values + word(capacity + 16)
+  const temp = indices + word(capacity + 16)
+  for (let r = 0; r < rows; r++) {
+    const row = pre + rowOf(r, ld)
+    const idx = idxOut + rowOf(r, k), val = valOut + rowOf(r, k)
+    const n = scanRow(row, m, bias, k, capacity, values, indices, temp)
+    if (n < 0) {
+      for (let i = 0; i < k; i++) {
+        store<i32>(idx + word(i), i)
+        store<f32>(val + word(i), NaN)
+      }
+    } else if (n < k) {
+      fillRow(row, m, bias, k, n, relu, idx, val)
+    } else {
+      memory.copy(idx, indices, word(k))
+      for (let i = 0; i < k; i++) {
+        const v = load<f32>(values + word(i))
+        store<f32>(val + word(i), relu && !(v > 0) ? 0 : v)
+      }
+    }
+  }
+}
+
+export function gatherColumns(pre: usize, ld: i32, rows: i32, bias: usize, cols: usize, n: i32, out: usize): void {
+  for (let r = 0; r < rows; r++) {
+    const row = pre + rowOf(r, ld), to = out + rowOf(r, n)
+    for (let j = 0; j < n; j++) store<f32>(to + word(j), valueAt(row, bias, load<i32>(cols + word(j))))
+  }
+}

@@ -1,0 +1,155 @@
+// One lane: the worker thread behind lanes.ts. It answers one request at a time, in order.
+// Inputs and preallocated outputs of ONNX Runtime are views of the shared memories, so a graph's output is
+// where the next kernel reads it.
+import { parentPort, workerData } from 'node:worker_threads'
+import { InferenceSession, Tensor } from 'onnxruntime-node'
+import { instantiateKernels, type Kernels } from './kernels.ts'
+import type { Arg, CopyStep, LaneAnswer, LaneData, LaneRequest, Step, Task, View } from './lanes.ts'
+
+const { lane, kernels, counter } = workerData as LaneData
+const port = parentPort
+if (port === null) throw new Error('lane_worker.ts must run as a worker thread')
+
+const next = new Int32Array(counter)
+const memories = new Map<number, { buffer: SharedArrayBuffer; kernels: Kernels }>()
+const sessions = new Map<number, InferenceSession>()
+
+// A shared flag would do as well, but answers in order are what the coordinating thread waits for.
+let queue: Promise<void> = Promise.resolve()
+port.on('message', (request: LaneRequest) => {
+  queue = queue.then(() => answer(request))
+})
+
+async function answer(request: LaneRequest): Promise<void> {
+  const reply: LaneAnswer = { job: request.job }
+  try {
+    await perform(request)
+  } catch (error) {
+    reply.error = error instanceof Error ? error.message : String(error)
+  }
+  port!.postMessage(reply)
+  if (request.kind === 'close') port!.close()
+}
+
+async function perform(request: LaneRequest): Promise<void> {
+  switch (request.kind) {
+    case 'memory': {
+      const buffer = request.memory.buffer as unknown as SharedArrayBuffer
+      memories.set(request.id, { buffer, kernels: instantiateKernels(kernels, request.memory) })
+      return
+    }
+    case 'release':
+      memories.delete(request.id)
+      return
+    case 'session': {
+      const options: InferenceSession.SessionOptions = {
+        intraOpNumThreads: request.threads,
+        interOpNumThreads: 1,
+        executionMode: 'sequential',
+        graphOptimizationLevel: 'all',
+        logSeverityLevel: 3,
+        extra: {
+          session: {
+            // A spinning pool steals the core from the other lanes.
+            intra_op: { allow_spinning: '0' },
+            disable_prepacking: request.prepack ? '0' : '1',
+          },
+        },
+      }
+      const { graph } = request
+      const session =
+        typeof graph === 'string'
+          ? await InferenceSession.create(graph, options)
+          : await InferenceSession.create(graph, options)
+      sessions.set(request.id, session)
+      return
+    }
+    case 'closeSession': {
+      const session = sessions.get(request.id)
+      sessions.delete(request.id)
+      await session?.release()
+      return
+    }
+    case 'run':
+      return runTasks(request.tasks)
+    case 'close':
+      for (const session of sessions.values()) await session.release()
+      sessions.clear()
+  }
+}
+
+async function runTasks(tasks: readonly Task[]): Promise<void> {
+  for (;;) {
+    const index = Atomics.add(next, 0, 1)
+    const task = tasks[index]
+    if (task === undefined) return
+    try {
+      for (const step of task) await runStep(step)
+    } catch (error) {
+      Atomics.store(next, 0, tasks.length)
+      throw error
+    }
+  }
+}
+
+async function runStep(step: Step): Promise<void> {
+  if ('kernel' in step) {
+    const kernel = memoryOf(step.memory).kernels[step.kernel]
+    if (kernel === undefined) throw new Error(`there is no kernel ${step.kernel}`)
+    kernel(...step.args.map(resolve))
+    return
+  }
+  if ('copy' in step) return copyRows(step)
+  const session = sessions.get(step.session)
+  if (session === undefined) throw new Error(`there is no session ${step.session} in lane ${lane}`)
+  await session.run(tensors(step.inputs), tensors(step.outputs))
+}
+
+function copyRows({ copy: { from, to, rows, count, width } }: CopyStep): void {
+  const target = new Float32Array(memoryOf(to.memory).buffer, to.offset, count * width)
+  const { buffer } = memoryOf(from.memory)
+  if (rows === undefined) {
+    target.set(new Float32Array(buffer, from.offset, count * width))
+    return
+  }
+  const index = new Int32Array(memoryOf(rows.memory).buffer, rows.offset, count)
+  const source = new Float32Array(buffer, from.offset)
+  for (let i = 0; i < count; i++) {
+    const start = index[i] * width
+    target.set(source.subarray(start, start + width), i * width)
+  }
+}
+
+const resolve = (arg: Arg): number => (typeof arg === 'number' ? arg : arg.base + lane * arg.stride)
+
+function memoryOf(id: number) {
+  const memory = memories.get(id)
+  if (memory === undefined) throw new Error(`there is no shared memory ${id} in lane ${lane}`)
+  return memory
+}
+
+function tensors(views: Record<string, View>): Record<string, Tensor> {
+  const result: Record<string, Tensor> = {}
+  for (const [name, view] of Object.entries(views)) result[name] = tensor(view)
+  return result
+}
+
+function tensor({ memory, offset, dtype, shape }: View): Tensor {
+  const { buffer } = memoryOf(memory)
+  const at = resolve(offset)
+  const length = shape.reduce((product, n) => product * n, 1)
+  switch (dtype) {
+    case 'float32':
+      return new Tensor('float32', new Float32Array(buffer, at, length), shape)
+    case 'int32':
+      return new Tensor('int32', new Int32Array(buffer, at, length), shape)
+    case 'int64':
+      return new Tensor('int64', new BigInt64Array(buffer, at, length), shape)
+    case 'uint8':
+      return new Tensor('uint8', new Uint8Array(buffer, at, length), shape)
+    case 'int8':
+      return new Tensor('int8', new Int8Array(buffer, at, length), shape)
+    case 'float64':
+      return new Tensor('float64', new Float64Array(buffer, at, length), shape)
+  }
+}

@@ -1,0 +1,216 @@
+// Lanes: the threads that compute. A lane is a worker thread that owns a one-thread ONNX Runtime session per
+// graph and an instance of the SIMD kernels per shared memory. Work is a list of tasks, a task a list of steps
+// (kernel or graph run) over shared WebAssembly memories; nothing is copied between threads.
+// `session.run` blocks the thread that calls it, so no thread that owns timers or signals may be a lane, and
+// two sessions of one thread each beat one session of two threads (docs/adr/0002).
+import { availableParallelism } from 'node:os'
+import { Worker } from 'node:worker_threads'
+import { InputError } from './errors.ts'
+import { loadKernels } from './kernels.ts'
+
+const pageBytes = 65_536
+/** Pointers below one page are never handed out, so that 0 can mean "none". */
+const reservedBytes = pageBytes
+/** A 32-bit WebAssembly memory ends at 65,536 pages = 4 GiB. */
+export const memoryLimitBytes = 65_536 * pageBytes - reservedBytes
+
+/** A number, or `base + laneIndex * stride` for scratch space that belongs to one lane. */
+export type Arg = number | { base: number; stride: number }
+
+export type ViewType = 'float32' | 'int32' | 'int64' | 'uint8' | 'int8' | 'float64'
+
+/** A dense tensor inside a shared memory; `offset` in bytes. */
+export type View = { memory: number; offset: Arg; dtype: ViewType; shape: readonly number[] }
+
+export type KernelStep = { kernel: string; memory: number; args: Arg[] }
+export type SessionStep = { session: number; inputs: Record<string, View>; outputs: Record<string, View> }
+/**
+ * Copies rows between memories (a kernel sees only one): `to[i] = from[rows[i]]`, or `from[i]` without `rows`.
+ * `rows` are int32 row indices; `width` is in float32 elements.
+ */
+export type CopyStep = {
+  copy: { from: Place; to: Place; rows?: Place; count: number; width: number }
+}
+/** A byte offset in a shared memory. */
+export type Place = { memory: number; offset: number }
+export type Step = KernelStep | SessionStep | CopyStep
+export type Task = Step[]
+
+export interface SharedMemory {
+  readonly id: number
+  readonly memory: WebAssembly.Memory
+  /** Reserves bytes and returns their pointer. Throws when the memory is full. Zeroed only the first time. */
+  alloc(bytes: number, align?: number): number
+  /** The current end; `reset(mark())` frees everything allocated since. */
+  mark(): number
+  reset(to: number): void
+  f32(pointer: number, length: number): Float32Array<SharedArrayBuffer>
+  f64(pointer: number, length: number): Float64Array<SharedArrayBuffer>
+  i32(pointer: number, length: number): Int32Array<SharedArrayBuffer>
+  u32(pointer: number, length: number): Uint32Array<SharedArrayBuffer>
+  u8(pointer: number, length: number): Uint8Array<SharedArrayBuffer>
+}
+
+export type SessionOptions = {
+  /** Path of an .onnx file (external data lies beside it), or the bytes of a graph without external data. */
+  graph: string | Uint8Array
+  /** Threads of each session, default 1. More than 1 only makes sense with `lane`. */
+  threads?: number
+  /** Make the session in this lane alone (tasks that use it go through `run(tasks, { lane })`). */
+  lane?: number
+  /** Prepacked constant weights are faster and cost a copy of the weights per session; default true. */
+  prepack?: boolean
+}
+
+export interface Lanes {
+  readonly count: number
+  memory(options: { bytes: number }): Promise<SharedMemory>
+  release(memory: SharedMemory): Promise<void>
+  session(options: SessionOptions): Promise<number>
+  closeSession(id: number): Promise<void>
+  /** Runs every task once; a lane takes the next task when it is free. Rejects with the first error. */
+  run(tasks: readonly Task[], options?: { lane?: number }): Promise<void>
+  close(): Promise<void>
+}
+
+/** What the coordinating thread sends a lane. `job` pairs the answer with the request. */
+export type LaneRequest = { job: number } & (
+  | { kind: 'memory'; id: number; memory: WebAssembly.Memory }
+  | { kind: 'release'; id: number }
+  | { kind: 'session'; id: number; graph: string | Uint8Array; threads: number; prepack: boolean }
+  | { kind: 'closeSession'; id: number }
+  | { kind: 'run'; tasks: readonly Task[] }
+  | { kind: 'close' }
+)
+export type LaneAnswer = { job: number; error?: string }
+export type LaneData = { lane: number; kernels: WebAssembly.Module; counter: SharedArrayBuffer }
+
+/**
+ * Starts the lanes, one per core by default.
+ * @returns lanes that must be closed; they keep the process alive until then.
+ */
+export async function openLanes(options: { count?: number } = {}): Promise<Lanes> {
+  const count = options.count ?? availableParallelism()
+  const kernels = loadKernels()
+  // counter[0] is the index of the next task of the running list.
+  const counter = new Int32Array(new SharedArrayBuffer(8))
+  const workers = Array.from(
+    { length: count },
+    (_, lane) =>
+      new Worker(new URL('./lane_worker.ts', import.meta.url), {
+        workerData: { lane, kernels, counter: counter.buffer } satisfies LaneData,
+      }),
+  )
+  let jobs = 0
+  let ids = 0
+  let closed = false
+  let running = false
+  const waiting = new Map<string, { resolve: () => void; reject: (error: Error) => void }>()
+  workers.forEach((worker, lane) => {
+    worker.on('message', (answer: LaneAnswer) => {
+      const key = `${answer.job}/${lane}`
+      const promise = waiting.get(key)
+      waiting.delete(key)
+      if (answer.error === undefined) promise?.resolve()
+      else promise?.reject(new Error(answer.error))
+    })
+    const fail = (error: Error) => {
+      for (const [key, promise] of waiting) {
+        if (!key.endsWith(`/${lane}`)) continue
+        waiting.delete(key)
+        promise.reject(error)
+      }
+    }
+    worker.on('error', fail)
+    worker.on('exit', code => fail(new Error(`compute lane ${lane} ended with code ${code}`)))
+  })
+
+  type Body = LaneRequest extends infer R ? (R extends LaneRequest ? Omit<R, 'job'> : never) : never
+  /** Sends to the lanes named and waits for all of them, also when one fails: none may still be computing. */
+  async function ask(body: Body, only?: number): Promise<void> {
+    if (closed) throw new Error('the compute lanes are closed')
+    const job = jobs++
+    const answers = workers.map((worker, lane) =>
+      only !== undefined && only !== lane
+        ? undefined
+        : new Promise<void>((resolve, reject) => {
+            waiting.set(`${job}/${lane}`, { resolve, reject })
+            worker.postMessage({ ...body, job })
+          }),
+    )
+    const settled = await Promise.allSettled(answers)
+    for (const result of settled) if (result.status === 'rejected') throw result.reason
+  }
+
+  return {
+    count,
+    async memory({ bytes }) {
+      const id = ids++
+      const shared = sharedMemory(id, bytes)
+      await ask({ kind: 'memory', id, memory: shared.memory })
+      return shared
+    },
+    release: memory => ask({ kind: 'release', id: memory.id }),
+    async session({ graph, threads = 1, lane, prepack = true }) {
+      const id = ids++
+      await ask({ kind: 'session', id, graph, threads, prepack }, lane)
+      return id
+    },
+    closeSession: id => ask({ kind: 'closeSession', id }),
+    async run(tasks, { lane } = {}) {
+      if (running) throw new Error('the compute lanes already run a list of tasks')
+      running = true
+      Atomics.store(counter, 0, 0)
+      try {
+        await ask({ kind: 'run', tasks }, lane)
+      } finally {
+        running = false
+      }
+    },
+    async close() {
+      if (closed) return
+      const ended = workers.map(worker => new Promise<void>(resolve => worker.once('exit', () => resolve())))
+      // A worker that is terminated inside ONNX Runtime aborts the process: each ends by itself.
+      await ask({ kind: 'close' })
+      closed = true
+      await Promise.all(ended)
+    },
+  }
+}
+
+function sharedMemory(id: number, bytes: number): SharedMemory {
+  if (bytes > memoryLimitBytes) {
+    throw new InputError({
+      message: 'a block of latents does not fit one WebAssembly memory',
+      field: 'bytes',
+      found: String(bytes),
+      expected: `at most ${memoryLimitBytes}`,
+    })
+  }
+  const pages = Math.ceil((bytes + reservedBytes) / pageBytes) + 1
+  const capped = Math.min(pages, 65_536)
+  const memory = new WebAssembly.Memory({ shared: true, initial: capped, maximum: capped })
+  const buffer = memory.buffer as unknown as SharedArrayBuffer
+  let end = reservedBytes
+  return {
+    id,
+    memory,
+    alloc(size, align = 64) {
+      const pointer = Math.ceil(end / align) * align
+      if (pointer + size > buffer.byteLength) {
+        throw new Error(`shared memory ${id} is full: ${size} bytes asked, ${buffer.byteLength - pointer} left`)
+      }
+      end = pointer + size
+      return pointer
+    },
+    mark: () => end,
+    reset(to) {
+      end = to
+    },
+    f32: (pointer, length) => new Float32Array(buffer, pointer, length),
+    f64: (pointer, length) => new Float64Array(buffer, pointer, length),
+    i32: (pointer, length) => new Int32Array(buffer, pointer, length),
+    u32: (pointer, length) => new Uint32Array(buffer, pointer, length),
+    u8: (pointer, length) => new Uint8Array(buffer, pointer, length),
+  }
+}

@@ -1,0 +1,226 @@
+// safetensors: an 8-byte little-endian header length, a JSON header, then the tensors' bytes
+// (github.com/huggingface/safetensors, format section). Files are hostile until checked: every length and
+// offset is bounded by the file before anything is allocated. Reads are positional: only what is asked for.
+import { closeSync, fstatSync, fsyncSync, openSync, readSync, renameSync, rmSync, writeSync } from 'node:fs'
+import { bytesPerElement, type DType, type Tensor, toF32, viewBytes } from './dtype.ts'
+import { InputError } from './errors.ts'
+
+/** The reference implementation refuses longer headers as well. */
+export const headerLimitBytes = 100_000_000
+
+export type TensorInfo = { dtype: DType; shape: number[]; byteOffset: number; byteLength: number }
+
+export type SafetensorsFile = {
+  path: string
+  metadata: Record<string, string>
+  /** In file order; `byteOffset` counts from the start of the file. */
+  tensors: Map<string, TensorInfo>
+  read(name: string): Tensor
+  /** Any float dtype widened to float32. */
+  readF32(name: string): Float32Array
+  close(): void
+}
+
+/** Opens and checks a file. @throws InputError naming the tensor and what is wrong with it. */
+export function openSafetensors(path: string): SafetensorsFile {
+  let file: number
+  try {
+    file = openSync(path, 'r')
+  } catch {
+    throw new InputError({ message: 'the file cannot be opened', file: path, expected: 'a readable .safetensors file' })
+  }
+  try {
+    const { metadata, tensors } = readHeader(file, path)
+    const infoOf = (name: string) => {
+      const info = tensors.get(name)
+      if (info !== undefined) return info
+      const some = [...tensors.keys()].slice(0, 8).join(', ')
+      throw new InputError({ message: 'no such tensor', file: path, field: name, expected: `one of ${some} …` })
+    }
+    const read = (name: string): Tensor => {
+      const { dtype, shape, byteOffset, byteLength } = infoOf(name)
+      const bytes = new Uint8Array(byteLength)
+      readExactly(file, path, bytes, byteOffset)
+      return { dtype, shape: [...shape], data: viewBytes(dtype, bytes) }
+    }
+    return { path, metadata, tensors, read, readF32: name => toF32(read(name)), close: () => closeSync(file) }
+  } catch (error) {
+    closeSync(file)
+    throw error
+  }
+}
+
+function readExactly(file: number, path: string, bytes: Uint8Array, position: number): void {
+  let done = 0
+  while (done < bytes.length) {
+    // One read returns at most 2 GiB.
+    const n = readSync(file, bytes, done, Math.min(bytes.length - done, 1 << 30), position + done)
+    if (n === 0) throw new InputError({ message: 'the file ended early', file: path, found: `${position + done} bytes` })
+    done += n
+  }
+}
+
+function readHeader(file: number, path: string): Pick<SafetensorsFile, 'metadata' | 'tensors'> {
+  const fail = (message: string, rest: { field?: string; found?: string; expected?: string } = {}): never => {
+    throw new InputError({ message, file: path, ...rest })
+  }
+  const fileBytes = fstatSync(file).size
+  if (fileBytes < 8) fail('too short for safetensors', { found: `${fileBytes} bytes`, expected: 'at least 8' })
+  const prefix = new Uint8Array(8)
+  readExactly(file, path, prefix, 0)
+  const length = new DataView(prefix.buffer).getBigUint64(0, true)
+  const most = Math.min(headerLimitBytes, fileBytes - 8)
+  if (length > BigInt(most)) fail('the header is longer than the file', { field: 'header length', found: `${length}`, expected: `at most ${most}` })
+  const headerBytes = new Uint8Array(Number(length))
+  readExactly(file, path, headerBytes, 8)
+  let text = ''
+  try {
+    text = new TextDecoder('utf-8', { fatal: true }).decode(headerBytes)
+  } catch {
+    fail('the header is not UTF-8')
+  }
+  let header: unknown
+  try {
+    header = JSON.parse(text)
+  } catch (error) {
+    fail('the header is not JSON', { found: String(error) })
+  }
+  if (!isObject(header)) return fail('the header is not an object')
+  const duplicate = duplicateKey(text)
+  if (duplicate !== undefined) fail('a name appears twice in the header', { field: duplicate })
+  const start = 8 + Number(length)
+  const metadata: Record<string, string> = {}
+  const tensors = new Map<string, TensorInfo>()
+  for (const [name, entry] of Object.entries(header)) {
+    if (!isObject(entry)) fail('a header entry is not an object', { field: name })
+    else if (name === '__metadata__') {
+      for (const [key, value] of Object.entries(entry)) {
+        if (typeof value !== 'string') fail('metadata must be strings', { field: key, found: typeof value })
+        else Object.defineProperty(metadata, key, { value, enumerable: true, configurable: true, writable: true })
+      }
+    } else tensors.set(name, checkEntry(name, entry, start, fileBytes, fail))
+  }
+  checkOverlap(tensors, fail)
+  return { metadata, tensors }
+}
+
+type Fail = (message: string, rest?: { field?: string; found?: string; expected?: string }) => never
+
+function checkEntry(name: string, entry: Record<string, unknown>, start: number, fileBytes: number, fail: Fail): TensorInfo {
+  const { dtype, shape, data_offsets: offsets } = entry
+  if (typeof dtype !== 'string' || !Object.hasOwn(bytesPerElement, dtype)) {
+    return fail('unknown dtype', { field: name, found: JSON.stringify(dtype), expected: Object.keys(bytesPerElement).join(', ') })
+  }
+  if (!isCounts(shape) || shape.length > 16) {
+    return fail('the shape is not a list of sizes', { field: name, found: JSON.stringify(shape) })
+  }
+  if (!isCounts(offsets) || offsets.length !== 2) {
+    return fail('data_offsets are not two byte positions', { field: name, found: JSON.stringify(offsets) })
+  }
+  const [begin, end] = offsets
+  if (begin > end || end > fileBytes - start) {
+    return fail('data_offsets are out of range', { field: name, found: `[${begin}, ${end}]`, expected: `within ${fileBytes - start} bytes` })
+  }
+  const type = dtype as DType
+  // Products past 2^53 lose digits but stay huge, so they cannot equal a length inside the file.
+  const bytes = shape.reduce((product, n) => product * n, bytesPerElement[type])
+  if (bytes !== end - begin) {
+    return fail('shape and data_offsets disagree', { field: name, found: `${end - begin} bytes`, expected: `${bytes} for ${dtype} [${shape}]` })
+  }
+  return { dtype: type, shape, byteOffset: start + begin, byteLength: end - begin }
+}
+
+function checkOverlap(tensors: Map<string, TensorInfo>, fail: Fail): void {
+  const ordered = [...tensors].filter(([, info]) => info.byteLength > 0).sort(([, a], [, b]) => a.byteOffset - b.byteOffset)
+  for (let i = 1; i < ordered.length; i++) {
+    const [before, a] = ordered[i - 1]
+    const [name, b] = ordered[i]
+    if (b.byteOffset < a.byteOffset + a.byteLength) fail('two tensors overlap', { field: name, found: `overlaps ${before}` })
+  }
+}
+
+const isObject = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)
+
+const isCounts = (value: unknown): value is number[] =>
+  Array.isArray(value) && value.every(n => Number.isSafeInteger(n) && n >= 0)
+
+/** JSON.parse keeps the last of two equal keys; a second reader may keep the first. Text is valid JSON here. */
+function duplicateKey(text: string): string | undefined {
+  const scopes: (Set<string> | undefined)[] = []
+  const token = /"(?:[^"\\]|\\.)*"|[{}[\],:]/gs
+  let match: RegExpExecArray | null
+  let isKey = false
+  while ((match = token.exec(text)) !== null) {
+    const [found] = match
+    if (found === '{') {
+      scopes.push(new Set())
+      isKey = true
+    } else if (found === '[') {
+      scopes.push(undefined)
+      isKey = false
+    } else if (found === '}' || found === ']') {
+      scopes.pop()
+      isKey = false
+    } else if (found === ',') isKey = scopes.at(-1) !== undefined
+    else if (found === ':') isKey = false
+    else if (isKey) {
+      const key = JSON.parse(found) as string
+      const scope = scopes.at(-1)
+      if (scope?.has(key)) return key
+      scope?.add(key)
+    }
+  }
+  return undefined
+}
+
+export type TensorSource = { name: string; dtype: DType; shape: number[]; data: ArrayBufferView }
+
+/**
+ * Writes tensors one after another through a temporary file, flushed and renamed.
+ * @throws InputError when a tensor's bytes disagree with its shape, before anything is written.
+ */
+export async function writeSafetensors(options: {
+  path: string
+  tensors: Iterable<TensorSource>
+  metadata?: Record<string, string>
+}): Promise<void> {
+  const { path, metadata } = options
+  const tensors = [...options.tensors]
+  const header: Record<string, unknown> = metadata === undefined ? {} : { __metadata__: metadata }
+  let offset = 0
+  for (const { name, dtype, shape, data } of tensors) {
+    const bytes = shape.reduce((product, n) => product * n, bytesPerElement[dtype])
+    if (bytes !== data.byteLength || Object.hasOwn(header, name)) {
+      throw new InputError({ message: 'a tensor cannot be written', file: path, field: name, found: `${data.byteLength} bytes`, expected: `${bytes} for ${dtype} [${shape}], a name used once` })
+    }
+    header[name] = { dtype, shape, data_offsets: [offset, offset + bytes] }
+    offset += bytes
+  }
+  // Padded with spaces so that the data begins at a multiple of 8, as the reference writer does.
+  const json = JSON.stringify(header)
+  const headerBytes = Buffer.from(json.padEnd(json.length + ((8 - (Buffer.byteLength(json) % 8)) % 8)))
+  const prefix = Buffer.alloc(8)
+  prefix.writeBigUInt64LE(BigInt(headerBytes.length))
+  const temporary = `${path}.tmp-${process.pid}`
+  const file = openSync(temporary, 'w')
+  try {
+    writeAll(file, prefix)
+    writeAll(file, headerBytes)
+    for (const { data } of tensors) writeAll(file, new Uint8Array(data.buffer, data.byteOffset, data.byteLength))
+    fsyncSync(file)
+    closeSync(file)
+    renameSync(temporary, path)
+  } catch (error) {
+    try {
+      closeSync(file)
+    } catch {}
+    rmSync(temporary, { force: true })
+    throw error
+  }
+}
+
+function writeAll(file: number, bytes: Uint8Array): void {
+  let done = 0
+  while (done < bytes.length) done += writeSync(file, bytes, done, Math.min(bytes.length - done, 1 << 26))
+}
