@@ -3,7 +3,12 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import {
-  InputError, openSafetensors, recoverDirectory, type SafetensorsFile, writeDirectoryAtomic, writeSafetensors,
+  InputError,
+  openSafetensors,
+  recoverDirectory,
+  type SafetensorsFile,
+  writeDirectoryAtomic,
+  writeSafetensors,
 } from '@mistudio/tensor'
 
 export type CheckpointState = {
@@ -60,7 +65,12 @@ export function readCheckpoint(options: {
   try {
     state = JSON.parse(readFileSync(file, 'utf8')) as CheckpointState
   } catch (error) {
-    throw new InputError({ message: 'the checkpoint cannot be read', file, found: String(error), expected: 'state.json' })
+    throw new InputError({
+      message: 'the checkpoint cannot be read',
+      file,
+      found: String(error),
+      expected: 'state.json',
+    })
   }
   const saes = new Map<string, Tensors>()
   for (const name of names) {
@@ -77,5 +87,10 @@ export function readCheckpoint(options: {
 function floats(file: SafetensorsFile, name: string): Float32Array | Float64Array {
   const { data } = file.read(name)
   if (data instanceof Float32Array || data instanceof Float64Array) return data
-  throw new InputError({ message: 'not a float tensor', file: file.path, field: name, expected: 'F32 or F64' })
+  throw new InputError({
+    message: 'not a float tensor',
+    file: file.path,
+    field: name,
+    expected: 'F32 or F64',
+  })
 }

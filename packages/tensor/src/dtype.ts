@@ -1,16 +1,48 @@
 // Number types under their safetensors names, tensors as plain objects, and exact widening to float32.
 
 export type DType =
-  | 'F64' | 'F32' | 'F16' | 'BF16' | 'I64' | 'I32' | 'I16' | 'I8' | 'U64' | 'U32' | 'U16' | 'U8' | 'BOOL'
+  | 'F64'
+  | 'F32'
+  | 'F16'
+  | 'BF16'
+  | 'I64'
+  | 'I32'
+  | 'I16'
+  | 'I8'
+  | 'U64'
+  | 'U32'
+  | 'U16'
+  | 'U8'
+  | 'BOOL'
 
 export const bytesPerElement: Record<DType, number> = {
-  F64: 8, F32: 4, F16: 2, BF16: 2, I64: 8, I32: 4, I16: 2, I8: 1, U64: 8, U32: 4, U16: 2, U8: 1, BOOL: 1,
+  F64: 8,
+  F32: 4,
+  F16: 2,
+  BF16: 2,
+  I64: 8,
+  I32: 4,
+  I16: 2,
+  I8: 1,
+  U64: 8,
+  U32: 4,
+  U16: 2,
+  U8: 1,
+  BOOL: 1,
 }
 
 /** F16 and BF16 are kept as their bits in a Uint16Array, BOOL as bytes. */
 export type TypedArray =
-  | Float64Array | Float32Array | BigInt64Array | Int32Array | Int16Array | Int8Array
-  | BigUint64Array | Uint32Array | Uint16Array | Uint8Array
+  | Float64Array
+  | Float32Array
+  | BigInt64Array
+  | Int32Array
+  | Int16Array
+  | Int8Array
+  | BigUint64Array
+  | Uint32Array
+  | Uint16Array
+  | Uint8Array
 
 /** A dense row-major tensor. */
 export type Tensor = { dtype: DType; shape: number[]; data: TypedArray }
@@ -20,31 +52,46 @@ export function viewBytes(dtype: DType, bytes: Uint8Array): TypedArray {
   const { buffer, byteOffset } = bytes
   const length = bytes.byteLength / bytesPerElement[dtype]
   switch (dtype) {
-    case 'F64': return new Float64Array(buffer, byteOffset, length)
-    case 'F32': return new Float32Array(buffer, byteOffset, length)
-    case 'I64': return new BigInt64Array(buffer, byteOffset, length)
-    case 'U64': return new BigUint64Array(buffer, byteOffset, length)
-    case 'I32': return new Int32Array(buffer, byteOffset, length)
-    case 'U32': return new Uint32Array(buffer, byteOffset, length)
-    case 'I16': return new Int16Array(buffer, byteOffset, length)
+    case 'F64':
+      return new Float64Array(buffer, byteOffset, length)
+    case 'F32':
+      return new Float32Array(buffer, byteOffset, length)
+    case 'I64':
+      return new BigInt64Array(buffer, byteOffset, length)
+    case 'U64':
+      return new BigUint64Array(buffer, byteOffset, length)
+    case 'I32':
+      return new Int32Array(buffer, byteOffset, length)
+    case 'U32':
+      return new Uint32Array(buffer, byteOffset, length)
+    case 'I16':
+      return new Int16Array(buffer, byteOffset, length)
     case 'F16':
     case 'BF16':
-    case 'U16': return new Uint16Array(buffer, byteOffset, length)
-    case 'I8': return new Int8Array(buffer, byteOffset, length)
+    case 'U16':
+      return new Uint16Array(buffer, byteOffset, length)
+    case 'I8':
+      return new Int8Array(buffer, byteOffset, length)
     case 'U8':
-    case 'BOOL': return new Uint8Array(buffer, byteOffset, length)
+    case 'BOOL':
+      return new Uint8Array(buffer, byteOffset, length)
   }
 }
 
 /** Any dtype as float32: exact for F16, BF16 and small integers, rounded for F64 and wide integers. */
 export function toF32({ dtype, data }: Tensor): Float32Array {
   switch (dtype) {
-    case 'F32': return data as Float32Array
-    case 'BF16': return bf16ToF32(data as Uint16Array)
-    case 'F16': return Float32Array.from(data as Uint16Array, f16ToNumber)
+    case 'F32':
+      return data as Float32Array
+    case 'BF16':
+      return bf16ToF32(data as Uint16Array)
+    case 'F16':
+      return Float32Array.from(data as Uint16Array, f16ToNumber)
     case 'I64':
-    case 'U64': return Float32Array.from(data as BigInt64Array, Number)
-    default: return Float32Array.from(data as Float64Array)
+    case 'U64':
+      return Float32Array.from(data as BigInt64Array, Number)
+    default:
+      return Float32Array.from(data as Float64Array)
   }
 }
 

@@ -198,7 +198,9 @@ function sharedMemory(id: number, bytes: number): SharedMemory {
     alloc(size, align = 64) {
       const pointer = Math.ceil(end / align) * align
       if (pointer + size > buffer.byteLength) {
-        throw new Error(`shared memory ${id} is full: ${size} bytes asked, ${buffer.byteLength - pointer} left`)
+        throw new Error(
+          `shared memory ${id} is full: ${size} bytes asked, ${buffer.byteLength - pointer} left`,
+        )
       }
       end = pointer + size
       return pointer

@@ -27,7 +27,11 @@ export function openSafetensors(path: string): SafetensorsFile {
   try {
     file = openSync(path, 'r')
   } catch {
-    throw new InputError({ message: 'the file cannot be opened', file: path, expected: 'a readable .safetensors file' })
+    throw new InputError({
+      message: 'the file cannot be opened',
+      file: path,
+      expected: 'a readable .safetensors file',
+    })
   }
   try {
     const { metadata, tensors } = readHeader(file, path)
@@ -35,7 +39,12 @@ export function openSafetensors(path: string): SafetensorsFile {
       const info = tensors.get(name)
       if (info !== undefined) return info
       const some = [...tensors.keys()].slice(0, 8).join(', ')
-      throw new InputError({ message: 'no such tensor', file: path, field: name, expected: `one of ${some} …` })
+      throw new InputError({
+        message: 'no such tensor',
+        file: path,
+        field: name,
+        expected: `one of ${some} …`,
+      })
     }
     const read = (name: string): Tensor => {
       const { dtype, shape, byteOffset, byteLength } = infoOf(name)
@@ -55,7 +64,8 @@ function readExactly(file: number, path: string, bytes: Uint8Array, position: nu
   while (done < bytes.length) {
     // One read returns at most 2 GiB.
     const n = readSync(file, bytes, done, Math.min(bytes.length - done, 1 << 30), position + done)
-    if (n === 0) throw new InputError({ message: 'the file ended early', file: path, found: `${position + done} bytes` })
+    if (n === 0)
+      throw new InputError({ message: 'the file ended early', file: path, found: `${position + done} bytes` })
     done += n
   }
 }
@@ -65,12 +75,18 @@ function readHeader(file: number, path: string): Pick<SafetensorsFile, 'metadata
     throw new InputError({ message, file: path, ...rest })
   }
   const fileBytes = fstatSync(file).size
-  if (fileBytes < 8) fail('too short for safetensors', { found: `${fileBytes} bytes`, expected: 'at least 8' })
+  if (fileBytes < 8)
+    fail('too short for safetensors', { found: `${fileBytes} bytes`, expected: 'at least 8' })
   const prefix = new Uint8Array(8)
   readExactly(file, path, prefix, 0)
   const length = new DataView(prefix.buffer).getBigUint64(0, true)
   const most = Math.min(headerLimitBytes, fileBytes - 8)
-  if (length > BigInt(most)) fail('the header is longer than the file', { field: 'header length', found: `${length}`, expected: `at most ${most}` })
+  if (length > BigInt(most))
+    fail('the header is longer than the file', {
+      field: 'header length',
+      found: `${length}`,
+      expected: `at most ${most}`,
+    })
   const headerBytes = new Uint8Array(Number(length))
   readExactly(file, path, headerBytes, 8)
   let text = ''
@@ -96,7 +112,13 @@ function readHeader(file: number, path: string): Pick<SafetensorsFile, 'metadata
     else if (name === '__metadata__') {
       for (const [key, value] of Object.entries(entry)) {
         if (typeof value !== 'string') fail('metadata must be strings', { field: key, found: typeof value })
-        else Object.defineProperty(metadata, key, { value, enumerable: true, configurable: true, writable: true })
+        else
+          Object.defineProperty(metadata, key, {
+            value,
+            enumerable: true,
+            configurable: true,
+            writable: true,
+          })
       }
     } else tensors.set(name, checkEntry(name, entry, start, fileBytes, fail))
   }
@@ -106,10 +128,20 @@ function readHeader(file: number, path: string): Pick<SafetensorsFile, 'metadata
 
 type Fail = (message: string, rest?: { field?: string; found?: string; expected?: string }) => never
 
-function checkEntry(name: string, entry: Record<string, unknown>, start: number, fileBytes: number, fail: Fail): TensorInfo {
+function checkEntry(
+  name: string,
+  entry: Record<string, unknown>,
+  start: number,
+  fileBytes: number,
+  fail: Fail,
+): TensorInfo {
   const { dtype, shape, data_offsets: offsets } = entry
   if (typeof dtype !== 'string' || !Object.hasOwn(bytesPerElement, dtype)) {
-    return fail('unknown dtype', { field: name, found: JSON.stringify(dtype), expected: Object.keys(bytesPerElement).join(', ') })
+    return fail('unknown dtype', {
+      field: name,
+      found: JSON.stringify(dtype),
+      expected: Object.keys(bytesPerElement).join(', '),
+    })
   }
   if (!isCounts(shape) || shape.length > 16) {
     return fail('the shape is not a list of sizes', { field: name, found: JSON.stringify(shape) })
@@ -119,23 +151,34 @@ function checkEntry(name: string, entry: Record<string, unknown>, start: number,
   }
   const [begin, end] = offsets
   if (begin > end || end > fileBytes - start) {
-    return fail('data_offsets are out of range', { field: name, found: `[${begin}, ${end}]`, expected: `within ${fileBytes - start} bytes` })
+    return fail('data_offsets are out of range', {
+      field: name,
+      found: `[${begin}, ${end}]`,
+      expected: `within ${fileBytes - start} bytes`,
+    })
   }
   const type = dtype as DType
   // Products past 2^53 lose digits but stay huge, so they cannot equal a length inside the file.
   const bytes = shape.reduce((product, n) => product * n, bytesPerElement[type])
   if (bytes !== end - begin) {
-    return fail('shape and data_offsets disagree', { field: name, found: `${end - begin} bytes`, expected: `${bytes} for ${dtype} [${shape}]` })
+    return fail('shape and data_offsets disagree', {
+      field: name,
+      found: `${end - begin} bytes`,
+      expected: `${bytes} for ${dtype} [${shape}]`,
+    })
   }
   return { dtype: type, shape, byteOffset: start + begin, byteLength: end - begin }
 }
 
 function checkOverlap(tensors: Map<string, TensorInfo>, fail: Fail): void {
-  const ordered = [...tensors].filter(([, info]) => info.byteLength > 0).sort(([, a], [, b]) => a.byteOffset - b.byteOffset)
+  const ordered = [...tensors]
+    .filter(([, info]) => info.byteLength > 0)
+    .sort(([, a], [, b]) => a.byteOffset - b.byteOffset)
   for (let i = 1; i < ordered.length; i++) {
     const [before, a] = ordered[i - 1]
     const [name, b] = ordered[i]
-    if (b.byteOffset < a.byteOffset + a.byteLength) fail('two tensors overlap', { field: name, found: `overlaps ${before}` })
+    if (b.byteOffset < a.byteOffset + a.byteLength)
+      fail('two tensors overlap', { field: name, found: `overlaps ${before}` })
   }
 }
 
@@ -192,7 +235,13 @@ export async function writeSafetensors(options: {
   for (const { name, dtype, shape, data } of tensors) {
     const bytes = shape.reduce((product, n) => product * n, bytesPerElement[dtype])
     if (bytes !== data.byteLength || Object.hasOwn(header, name)) {
-      throw new InputError({ message: 'a tensor cannot be written', file: path, field: name, found: `${data.byteLength} bytes`, expected: `${bytes} for ${dtype} [${shape}], a name used once` })
+      throw new InputError({
+        message: 'a tensor cannot be written',
+        file: path,
+        field: name,
+        found: `${data.byteLength} bytes`,
+        expected: `${bytes} for ${dtype} [${shape}], a name used once`,
+      })
     }
     header[name] = { dtype, shape, data_offsets: [offset, offset + bytes] }
     offset += bytes
@@ -207,7 +256,8 @@ export async function writeSafetensors(options: {
   try {
     writeAll(file, prefix)
     writeAll(file, headerBytes)
-    for (const { data } of tensors) writeAll(file, new Uint8Array(data.buffer, data.byteOffset, data.byteLength))
+    for (const { data } of tensors)
+      writeAll(file, new Uint8Array(data.buffer, data.byteOffset, data.byteLength))
     fsyncSync(file)
     closeSync(file)
     renameSync(temporary, path)

@@ -3,7 +3,15 @@
 // each step (as dictionary_learning's TopKTrainer); b_dec starts at the geometric median, W_enc tied to W_dec.
 // The oracle of every formula here is topk_oracle.ts.
 import { gemmGraph, type Lanes, memoryLimitBytes, type Task } from '@mistudio/tensor'
-import type { BatchSource, Family, Learner, LearnerOptions, SaeShape, SaeWeights, StepLoss } from '../families.ts'
+import type {
+  BatchSource,
+  Family,
+  Learner,
+  LearnerOptions,
+  SaeShape,
+  SaeWeights,
+  StepLoss,
+} from '../families.ts'
 import { gaussianStream } from '../random.ts'
 import {
   adamTasks,
@@ -62,7 +70,12 @@ export function initialWeights(options: { shape: SaeShape; seed: number }): SaeW
 }
 
 /** The most latents of a block whose memory stays under 4 GiB. */
-function latentsThatFit(lanes: Lanes, { dIn, dSae }: SaeShape, config: TopKConfig, batchSize: number): number {
+function latentsThatFit(
+  lanes: Lanes,
+  { dIn, dSae }: SaeShape,
+  config: TopKConfig,
+  batchSize: number,
+): number {
   const sizes = { dIn, k: config.k, kAux: config.kAux, batchSize, lanes: lanes.count }
   let blocks = 1
   while (blockBytes({ ...sizes, latents: Math.ceil(dSae / blocks) }) > memoryLimitBytes) blocks++
@@ -77,7 +90,14 @@ export async function createTopKLearner(options: LearnerOptions<TopKConfig>): Pr
   const gemm = await lanes.session({ graph: gemmGraph() })
   const blocks: Block[] = []
   for (const { start, length } of pieces(dSae, perBlock)) {
-    const sizes = { dIn, latents: length, k: Math.min(k, length), kAux: config.kAux, batchSize, lanes: lanes.count }
+    const sizes = {
+      dIn,
+      latents: length,
+      k: Math.min(k, length),
+      kAux: config.kAux,
+      batchSize,
+      lanes: lanes.count,
+    }
     blocks.push(await createBlock({ ...sizes, lo: start, pool: lanes }))
   }
   const [first] = blocks
@@ -89,7 +109,13 @@ export async function createTopKLearner(options: LearnerOptions<TopKConfig>): Pr
   let tokensSeen = 0
   let steps = 0
   let current: StepLoss & { squaredError: number; firing: number } = {
-    loss: 0, mse: 0, aux: 0, l0: 0, deadLatents: null, squaredError: 0, firing: 0,
+    loss: 0,
+    mse: 0,
+    aux: 0,
+    l0: 0,
+    deadLatents: null,
+    squaredError: 0,
+    firing: 0,
   }
   /** AuxK of the running step: dead latents a block (kAux ≤ dead) and the weight of its error. */
   let aux: { perBlock: { dead: number; kAux: number; relu: boolean }[]; scale: number } | undefined
@@ -137,7 +163,11 @@ export async function createTopKLearner(options: LearnerOptions<TopKConfig>): Pr
     const deadTotal = config.auxCoefficient > 0 ? (countDead() ?? 0) : 0
     if (deadTotal > 0) {
       const most = Math.min(config.kAux, deadTotal)
-      const perBlockDead = listDead().map(dead => ({ dead, kAux: Math.min(most, dead), relu: config.auxRelu }))
+      const perBlockDead = listDead().map(dead => ({
+        dead,
+        kAux: Math.min(most, dead),
+        relu: config.auxRelu,
+      }))
       for (const block of blocks) auxLayout(block, { dIn, kAux: config.kAux, batchSize })
       aux = { perBlock: perBlockDead, scale: 0 }
     }
@@ -157,24 +187,48 @@ export async function createTopKLearner(options: LearnerOptions<TopKConfig>): Pr
   function mainSelection(block: Block): Selection {
     const { at } = block
     return {
-      block, k: kOf(block), index: at.index, value: at.value, grad: at.grad, wDec: at.wDec,
-      bias: block === first ? at.bDec : at.zeros, target: at.x, error: at.error,
-      squaredError: at.squaredError, scale: 2 / batchSize, relu: true,
+      block,
+      k: kOf(block),
+      index: at.index,
+      value: at.value,
+      grad: at.grad,
+      wDec: at.wDec,
+      bias: block === first ? at.bDec : at.zeros,
+      target: at.x,
+      error: at.error,
+      squaredError: at.squaredError,
+      scale: 2 / batchSize,
+      relu: true,
     }
   }
 
   function auxSelection(block: Block, b: number): Selection {
     const place = block.at.aux!
     return {
-      block, k: aux!.perBlock[b].kAux, index: place.index, value: place.value, grad: place.grad,
+      block,
+      k: aux!.perBlock[b].kAux,
+      index: place.index,
+      value: place.value,
+      grad: place.grad,
       // The compact matrix of dead rows lies in the gradient's room, which is written only later.
-      wDec: block.at.gDec, bias: block.at.zeros, target: place.residual, error: place.error,
-      squaredError: place.squaredError, scale: aux!.scale, relu: config.auxRelu,
+      wDec: block.at.gDec,
+      bias: block.at.zeros,
+      target: place.residual,
+      error: place.error,
+      squaredError: place.squaredError,
+      scale: aux!.scale,
+      relu: config.auxRelu,
     }
   }
 
   async function decode(): Promise<void> {
-    await decodeSelection({ lanes, dIn, batchSize, parts: blocks.map(mainSelection), columnSums: first.at.columnSums })
+    await decodeSelection({
+      lanes,
+      dIn,
+      batchSize,
+      parts: blocks.map(mainSelection),
+      columnSums: first.at.columnSums,
+    })
     let squaredError = 0
     for (const value of first.memory.f64(first.at.squaredError, batchSize)) squaredError += value
     let firing = 0
@@ -184,8 +238,13 @@ export async function createTopKLearner(options: LearnerOptions<TopKConfig>): Pr
     const mse = squaredError / batchSize
     const auxLoss = aux === undefined ? 0 : await decodeAux(squaredError)
     current = {
-      mse, aux: auxLoss, loss: mse + config.auxCoefficient * auxLoss,
-      l0: firing / batchSize, deadLatents: countDead(), squaredError, firing,
+      mse,
+      aux: auxLoss,
+      loss: mse + config.auxCoefficient * auxLoss,
+      l0: firing / batchSize,
+      deadLatents: countDead(),
+      squaredError,
+      firing,
     }
   }
 
@@ -207,17 +266,19 @@ export async function createTopKLearner(options: LearnerOptions<TopKConfig>): Pr
       const place = at.aux!
       const n = aux!.perBlock[blocks.findIndex(block => block.memory === memory)].dead
       const id = memory.id
-      const compact = pieces(n, rangeLatents).map(({ start, length }): Task => [
-        {
-          copy: {
-            from: { memory: id, offset: at.wDec },
-            to: { memory: id, offset: at.gDec + start * dIn * 4 },
-            rows: { memory: id, offset: at.deadColumns + start * 4 },
-            count: Math.min(length, latents),
-            width: dIn,
+      const compact = pieces(n, rangeLatents).map(
+        ({ start, length }): Task => [
+          {
+            copy: {
+              from: { memory: id, offset: at.wDec },
+              to: { memory: id, offset: at.gDec + start * dIn * 4 },
+              rows: { memory: id, offset: at.deadColumns + start * 4 },
+              count: Math.min(length, latents),
+              width: dIn,
+            },
           },
-        },
-      ])
+        ],
+      )
       const residuals = pieces(batchSize, chunkRows).map(({ start, length }): Task => {
         const offset = start * dIn * 4
         return [
@@ -272,7 +333,13 @@ export async function createTopKLearner(options: LearnerOptions<TopKConfig>): Pr
     return Math.sqrt(squares)
   }
 
-  async function update({ learningRate, clipScale }: { learningRate: number; clipScale: number }): Promise<void> {
+  async function update({
+    learningRate,
+    clipScale,
+  }: {
+    learningRate: number
+    clipScale: number
+  }): Promise<void> {
     steps++
     const correction1 = 1 - beta1 ** steps
     const correction2 = 1 - beta2 ** steps
@@ -323,7 +390,13 @@ export async function createTopKLearner(options: LearnerOptions<TopKConfig>): Pr
           const out = partials + c * bytes
           return mean
             ? [{ kernel: 'columnSums', memory: memory.id, args: [x, length, dIn, 1, out] }]
-            : [{ kernel: 'weiszfeldStep', memory: memory.id, args: [x, length, dIn, at.bDec, out, out + dIn * 8] }]
+            : [
+                {
+                  kernel: 'weiszfeldStep',
+                  memory: memory.id,
+                  args: [x, length, dIn, at.bDec, out, out + dIn * 8],
+                },
+              ]
         }),
       )
       const numerator = new Float64Array(dIn)
@@ -406,7 +479,16 @@ export async function createTopKLearner(options: LearnerOptions<TopKConfig>): Pr
   }
 
   return {
-    shape, initialise, load, encode, decode, gradients, update, afterStep, state, restore,
+    shape,
+    initialise,
+    load,
+    encode,
+    decode,
+    gradients,
+    update,
+    afterStep,
+    state,
+    restore,
     loss: () => current,
     sums: () => ({ rows: batchSize, squaredError: current.squaredError, firing: current.firing }),
     weights: () => ({

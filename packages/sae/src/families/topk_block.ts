@@ -136,7 +136,10 @@ export async function createBlock(options: Sizes & { lo: number; pool: Lanes }):
 }
 
 /** Room for AuxK, taken at the first step with dead latents; `kAux` columns a row. */
-export function auxLayout(block: Block, options: { dIn: number; kAux: number; batchSize: number }): AuxLayout {
+export function auxLayout(
+  block: Block,
+  options: { dIn: number; kAux: number; batchSize: number },
+): AuxLayout {
   const { memory } = block
   const { dIn, batchSize } = options
   const k = Math.min(options.kAux, block.latents)
@@ -161,14 +164,21 @@ export function pieces(count: number, size: number): { start: number; length: nu
   }))
 }
 
-const call = (block: Block, kernel: string, ...args: (number | { base: number; stride: number })[]): Step => ({
+const call = (
+  block: Block,
+  kernel: string,
+  ...args: (number | { base: number; stride: number })[]
+): Step => ({
   kernel,
   memory: block.memory.id,
   args,
 })
 
 /** Phase 1: gather rows into the block, scale, subtract b_dec. */
-export function loadTasks(block: Block, options: { batch: BatchSource; dIn: number; batchSize: number }): Task[] {
+export function loadTasks(
+  block: Block,
+  options: { batch: BatchSource; dIn: number; batchSize: number },
+): Task[] {
   const { batch, dIn, batchSize } = options
   const { at, memory } = block
   return pieces(batchSize, chunkRows).map(({ start, length }) => {
@@ -196,7 +206,13 @@ export function loadTasks(block: Block, options: { batch: BatchSource; dIn: numb
  */
 export function encodeTasks(
   block: Block,
-  options: { gemm: number; dIn: number; k: number; batchSize: number; aux?: { dead: number; kAux: number; relu: boolean } },
+  options: {
+    gemm: number
+    dIn: number
+    k: number
+    batchSize: number
+    aux?: { dead: number; kAux: number; relu: boolean }
+  },
 ): Task[] {
   const { gemm, dIn, k, batchSize, aux } = options
   const { at, memory, latents } = block
@@ -209,19 +225,50 @@ export function encodeTasks(
       {
         session: gemm,
         inputs: {
-          a: { memory: memory.id, offset: at.xc + start * dIn * 4, dtype: 'float32', shape: [chunkRows, dIn] },
+          a: {
+            memory: memory.id,
+            offset: at.xc + start * dIn * 4,
+            dtype: 'float32',
+            shape: [chunkRows, dIn],
+          },
           b: { memory: memory.id, offset: at.wEnc, dtype: 'float32', shape: [latents, dIn] },
         },
         outputs: { y: { memory: memory.id, offset: pre, dtype: 'float32', shape: [chunkRows, latents] } },
       },
-      call(block, 'topkRows', pre, latents, length, latents, at.bEnc, k, 1, at.index + start * k * 4, at.value + start * k * 4, candidates),
+      call(
+        block,
+        'topkRows',
+        pre,
+        latents,
+        length,
+        latents,
+        at.bEnc,
+        k,
+        1,
+        at.index + start * k * 4,
+        at.value + start * k * 4,
+        candidates,
+      ),
     ]
     if (aux !== undefined && aux.dead > 0) {
       const place = at.aux!
       const { dead, kAux, relu } = aux
       steps.push(
         call(block, 'gatherColumns', pre, latents, length, at.bEnc, at.deadColumns, dead, deadPre),
-        call(block, 'topkRows', deadPre, dead, length, dead, 0, kAux, relu ? 1 : 0, place.index + start * kAux * 4, place.value + start * kAux * 4, candidates),
+        call(
+          block,
+          'topkRows',
+          deadPre,
+          dead,
+          length,
+          dead,
+          0,
+          kAux,
+          relu ? 1 : 0,
+          place.index + start * kAux * 4,
+          place.value + start * kAux * 4,
+          candidates,
+        ),
       )
     }
     return steps
@@ -229,7 +276,10 @@ export function encodeTasks(
 }
 
 /** Lists of hits by latent, for the main selection and for AuxK's. */
-export function listTasks(block: Block, options: { k: number; batchSize: number; aux?: { dead: number; kAux: number } }): Task[] {
+export function listTasks(
+  block: Block,
+  options: { k: number; batchSize: number; aux?: { dead: number; kAux: number } },
+): Task[] {
   const { k, batchSize, aux } = options
   const { at, latents } = block
   const tasks: Task[] = [
@@ -240,7 +290,19 @@ export function listTasks(block: Block, options: { k: number; batchSize: number;
   ]
   if (aux !== undefined && aux.dead > 0) {
     const place = at.aux!
-    tasks.push([call(block, 'buildLists', place.index, place.value, batchSize * aux.kAux, aux.dead, 1, place.starts, place.entries)])
+    tasks.push([
+      call(
+        block,
+        'buildLists',
+        place.index,
+        place.value,
+        batchSize * aux.kAux,
+        aux.dead,
+        1,
+        place.starts,
+        place.entries,
+      ),
+    ])
   }
   return tasks
 }
@@ -256,19 +318,60 @@ export function gradientTasks(
   const place = at.aux
   return pieces(latents, rangeLatents).map(({ start, length }, range) => [
     call(
-      block, 'weightGrads', start, start + length, at.starts, at.entries, k, at.value, at.grad, at.error, at.xc, dIn, scale,
-      withAux ? at.auxSlot : 0, withAux ? place!.starts : 0, withAux ? place!.entries : 0, withAux ? aux.kAux : 1,
-      withAux ? place!.value : 0, withAux ? place!.grad : 0, withAux ? place!.error : 0, withAux ? aux.scale : 0,
-      at.wDec, at.gDec, at.gEnc, at.gBEnc, at.touched, at.squares,
+      block,
+      'weightGrads',
+      start,
+      start + length,
+      at.starts,
+      at.entries,
+      k,
+      at.value,
+      at.grad,
+      at.error,
+      at.xc,
+      dIn,
+      scale,
+      withAux ? at.auxSlot : 0,
+      withAux ? place!.starts : 0,
+      withAux ? place!.entries : 0,
+      withAux ? aux.kAux : 1,
+      withAux ? place!.value : 0,
+      withAux ? place!.grad : 0,
+      withAux ? place!.error : 0,
+      withAux ? aux.scale : 0,
+      at.wDec,
+      at.gDec,
+      at.gEnc,
+      at.gBEnc,
+      at.touched,
+      at.squares,
     ),
-    call(block, 'weightedRowSum', at.wEnc, at.gBEnc, start, start + length, dIn, at.latentSums + range * dIn * 8),
+    call(
+      block,
+      'weightedRowSum',
+      at.wEnc,
+      at.gBEnc,
+      start,
+      start + length,
+      dIn,
+      at.latentSums + range * dIn * 8,
+    ),
   ])
 }
 
 /** Adam on a fixed range of latents: dense, every row, every step. */
 export function adamTasks(
   block: Block,
-  options: { dIn: number; learningRate: number; beta1: number; beta2: number; epsilon: number; correction1: number; correction2: number; clipScale: number },
+  options: {
+    dIn: number
+    learningRate: number
+    beta1: number
+    beta2: number
+    epsilon: number
+    correction1: number
+    correction2: number
+    clipScale: number
+  },
 ): Task[] {
   const { dIn, learningRate, beta1, beta2, epsilon, correction1, correction2, clipScale } = options
   const { at, latents } = block

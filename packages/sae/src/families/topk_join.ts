@@ -67,8 +67,19 @@ export async function decodeSelection(options: {
         const hits = start * k * 4
         const row = start * dIn * 4
         const args = [
-          first.index + hits, first.value + hits, length, k, first.wDec, dIn, first.bias, first.target + row,
-          first.scale, first.relu ? 1 : 0, first.error + row, first.squaredError + start * 8, first.grad + hits,
+          first.index + hits,
+          first.value + hits,
+          length,
+          k,
+          first.wDec,
+          dIn,
+          first.bias,
+          first.target + row,
+          first.scale,
+          first.relu ? 1 : 0,
+          first.error + row,
+          first.squaredError + start * 8,
+          first.grad + hits,
         ]
         return [{ kernel: 'decodeStep', memory: block.memory.id, args }, ...sumStep(start, length)]
       }),
@@ -81,7 +92,16 @@ export async function decodeSelection(options: {
     {
       kernel: 'decodeRows',
       memory: block.memory.id,
-      args: [index + start * k * 4, value + start * k * 4, length, k, wDec, dIn, bias, error + start * dIn * 4],
+      args: [
+        index + start * k * 4,
+        value + start * k * 4,
+        length,
+        k,
+        wDec,
+        dIn,
+        bias,
+        error + start * dIn * 4,
+      ],
     },
   ])
   const total = first.block.memory.f32(first.error, batchSize * dIn)
@@ -92,7 +112,14 @@ export async function decodeSelection(options: {
   await lanes.run(
     chunks.map(({ start, length }): Task => {
       const row = start * dIn * 4
-      const args = [first.error + row, first.target + row, length, dIn, first.error + row, first.squaredError + start * 8]
+      const args = [
+        first.error + row,
+        first.target + row,
+        length,
+        dIn,
+        first.error + row,
+        first.squaredError + start * 8,
+      ]
       return [{ kernel: 'residualRows', memory: first.block.memory.id, args }, ...sumStep(start, length)]
     }),
   )
@@ -100,7 +127,16 @@ export async function decodeSelection(options: {
   await each(({ block, error, index, value, k, wDec, scale, relu, grad }, start, length) => {
     const hits = start * k * 4
     const args = [
-      error + start * dIn * 4, index + hits, value + hits, length, k, wDec, dIn, scale, relu ? 1 : 0, grad + hits,
+      error + start * dIn * 4,
+      index + hits,
+      value + hits,
+      length,
+      k,
+      wDec,
+      dIn,
+      scale,
+      relu ? 1 : 0,
+      grad + hits,
     ]
     return [{ kernel: 'valueGrads', memory: block.memory.id, args }]
   })

@@ -14,7 +14,12 @@ export type OracleWeights = {
 }
 
 /** What is held constant when the surrogate is differentiated. */
-export type Frozen = { selected: Int32Array[]; auxSelected: Int32Array[]; residual: Float64Array; denominator: number }
+export type Frozen = {
+  selected: Int32Array[]
+  auxSelected: Int32Array[]
+  residual: Float64Array
+  denominator: number
+}
 
 export type OracleResult = {
   mse: number
@@ -26,7 +31,13 @@ export type OracleResult = {
   frozen: Frozen
 }
 
-type Given = { weights: OracleWeights; shape: SaeShape; config: TopKConfig; x: ArrayLike<number>; dead?: Uint8Array }
+type Given = {
+  weights: OracleWeights
+  shape: SaeShape
+  config: TopKConfig
+  x: ArrayLike<number>
+  dead?: Uint8Array
+}
 
 /** The k largest entries by (value descending, index ascending), returned in ascending index order. */
 export function largest(values: ArrayLike<number>, candidates: Int32Array, k: number): Int32Array {
@@ -38,7 +49,14 @@ export function largest(values: ArrayLike<number>, candidates: Int32Array, k: nu
 }
 
 /** Loss and activations; pass `frozen` to hold the selected sets, residual and denominator of another point. */
-export function topkForward({ weights, shape, config, x, dead, frozen }: Given & { frozen?: Frozen }): OracleResult {
+export function topkForward({
+  weights,
+  shape,
+  config,
+  x,
+  dead,
+  frozen,
+}: Given & { frozen?: Frozen }): OracleResult {
   const { dIn, dSae } = shape
   const n = x.length / dIn
   const pre = new Float64Array(n * dSae)
@@ -115,7 +133,12 @@ export const auxScale = (config: TopKConfig, deadCount: number) =>
   config.auxScaleByDead ? Math.min(deadCount / config.kAux, 1) : 1
 
 /** mean_B ‖r − r̄‖² with r̄ the batch mean, or 1 where AuxK is not normalised. */
-export function auxDenominator(residual: ArrayLike<number>, dIn: number, n: number, config: TopKConfig): number {
+export function auxDenominator(
+  residual: ArrayLike<number>,
+  dIn: number,
+  n: number,
+  config: TopKConfig,
+): number {
   if (config.auxNormalisation === 'none') return 1
   let total = 0
   for (let j = 0; j < dIn; j++) {
@@ -168,7 +191,8 @@ export function topkGradients(given: Given): OracleWeights & { result: OracleRes
       for (const i of auxSelected[r]) estimate += auxValue(row[i], config) * weights.wDec[i * dIn + j]
       error[j] = (2 / n) * auxWeight * (estimate - residual[r * dIn + j])
     }
-    for (const i of auxSelected[r]) addLatent(r, i, auxValue(row[i], config), !config.auxRelu || row[i] > 0, error)
+    for (const i of auxSelected[r])
+      addLatent(r, i, auxValue(row[i], config), !config.auxRelu || row[i] > 0, error)
   }
   return { wEnc, bEnc, wDec, bDec, result }
 }

@@ -129,7 +129,13 @@ export function loadSaeLens({ dir }: { dir: string }): SaeFile {
   const dSae = size(file, config, 'd_sae')
   const k = size(file, config, 'k')
   if (k > dSae) {
-    throw new InputError({ message: 'k exceeds d_sae', file, field: 'k', found: String(k), expected: `at most ${dSae}` })
+    throw new InputError({
+      message: 'k exceeds d_sae',
+      file,
+      field: 'k',
+      found: String(k),
+      expected: `at most ${dSae}`,
+    })
   }
   const tensors = openSafetensors(join(dir, 'sae_weights.safetensors'))
   try {
@@ -176,16 +182,30 @@ function readConfig(file: string): Record<string, unknown> {
   try {
     text = readFileSync(file, 'utf8')
   } catch {
-    throw new InputError({ message: 'the SAE folder has no readable cfg.json', file, expected: 'a SAELens v6 folder' })
+    throw new InputError({
+      message: 'the SAE folder has no readable cfg.json',
+      file,
+      expected: 'a SAELens v6 folder',
+    })
   }
   let parsed: unknown
   try {
     parsed = JSON.parse(text)
   } catch (error) {
-    throw new InputError({ message: 'cfg.json is not JSON', file, found: String(error), expected: 'a JSON object' })
+    throw new InputError({
+      message: 'cfg.json is not JSON',
+      file,
+      found: String(error),
+      expected: 'a JSON object',
+    })
   }
   if (typeof parsed !== 'object' || parsed === null || Array.isArray(parsed)) {
-    throw new InputError({ message: 'cfg.json is not an object', file, found: typeof parsed, expected: 'a JSON object' })
+    throw new InputError({
+      message: 'cfg.json is not an object',
+      file,
+      found: typeof parsed,
+      expected: 'a JSON object',
+    })
   }
   return parsed as Record<string, unknown>
 }
@@ -204,7 +224,10 @@ function size(file: string, config: Record<string, unknown>, field: string): num
 
 function metadataOf(config: Record<string, unknown>): SaeMetadata {
   const nested = config.metadata
-  const metadata = (typeof nested === 'object' && nested !== null ? nested : config) as Record<string, unknown>
+  const metadata = (typeof nested === 'object' && nested !== null ? nested : config) as Record<
+    string,
+    unknown
+  >
   const tokens = metadata.mistudio_training_tokens
   const seed = metadata.mistudio_seed
   return {

@@ -1,0 +1,21 @@
+// The SIMD kernels: WebAssembly built from ../assembly by scripts/build-kernels.js and committed. One module is
+// compiled once and instantiated over each shared memory in each lane.
+import { readFileSync } from 'node:fs'
+
+/** The kernels by name; arguments are byte pointers, counts and factors (see the docstrings in ../assembly). */
+export type Kernels = Record<string, (...args: number[]) => void>
+
+/** Compiles the committed module; a WebAssembly.Module can be posted to worker threads. */
+export function loadKernels(): WebAssembly.Module {
+  return new WebAssembly.Module(readFileSync(new URL('../kernels/kernels.wasm', import.meta.url)))
+}
+
+/** Binds the kernels to one shared memory. */
+export function instantiateKernels(module: WebAssembly.Module, memory: WebAssembly.Memory): Kernels {
+  return new WebAssembly.Instance(module, { env: { memory } }).exports as unknown as Kernels
+}
+
+/** Bytes of scratch that `topkRows` needs: three arrays of candidates (capacityOf in assembly/topk.ts, + 16). */
+export function topkScratchBytes(m: number, k: number): number {
+  return 3 * 4 * (Math.min(Math.max(4 * k, 128), m) + 16)
+}
