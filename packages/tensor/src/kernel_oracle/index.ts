@@ -1,0 +1,8 @@
+// A float64 oracle in plain TypeScript for every kernel, under the kernel's name: what the SIMD code is tested
+// against, and the shortest statement of what it computes.
+export * from './decode.ts'
+export * from './dense.ts'
+export * from './gradients.ts'
+export * from './quantise.ts'
+export * from './statistics.ts'
+export * from './topk.ts'
