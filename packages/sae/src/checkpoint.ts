@@ -12,15 +12,16 @@ import {
 } from '@mistudio/tensor'
 
 export type CheckpointState = {
-  /** The run's settings; a resume with others is refused. */
-  fingerprint: string
-  /** Steps done. With the seed this is the whole position: the order of tokens is a function of both. */
+  /** The run's settings as plain JSON; a resume with others is refused, field by field. */
+  settings: Record<string, unknown>
+  /** Steps done, and where the next one reads: with the seed this is the whole position. */
   step: number
-  tokens: number
+  window: number
+  batch: number
   /** The normalisation scalar of each SAE. */
   scales: Record<string, number>
-  /** Sums of the running metrics, so that they continue as if uninterrupted. */
-  metrics: Record<string, unknown>
+  /** Running moments of each hook point's activations, for FVU. */
+  moments: Record<string, { tokens: number; sum: number[]; sumSquares: number }>
 }
 
 type Tensors = Map<string, Float32Array | Float64Array>
@@ -93,4 +94,25 @@ function floats(file: SafetensorsFile, name: string): Float32Array | Float64Arra
     field: name,
     expected: 'F32 or F64',
   })
+}
+
+/** Refuses to continue a run under other settings. @throws InputError naming the first that differs */
+export function checkSettings(options: {
+  file: string
+  saved: Record<string, unknown>
+  asked: Record<string, unknown>
+}): void {
+  const { file, saved, asked } = options
+  for (const field of new Set([...Object.keys(saved), ...Object.keys(asked)])) {
+    const before = JSON.stringify(saved[field])
+    const now = JSON.stringify(asked[field])
+    if (before === now) continue
+    throw new InputError({
+      message: 'the folder holds a run with other settings',
+      file,
+      field,
+      found: now ?? 'absent',
+      expected: before ?? 'absent',
+    })
+  }
 }

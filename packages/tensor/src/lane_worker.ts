@@ -106,14 +106,14 @@ async function runStep(step: Step): Promise<void> {
 }
 
 function copyRows({ copy: { from, to, rows, count, width } }: CopyStep): void {
-  const target = new Float32Array(memoryOf(to.memory).buffer, to.offset, count * width)
+  const target = new Float32Array(memoryOf(to.memory).buffer, resolve(to.offset), count * width)
   const { buffer } = memoryOf(from.memory)
   if (rows === undefined) {
-    target.set(new Float32Array(buffer, from.offset, count * width))
+    target.set(new Float32Array(buffer, resolve(from.offset), count * width))
     return
   }
-  const index = new Int32Array(memoryOf(rows.memory).buffer, rows.offset, count)
-  const source = new Float32Array(buffer, from.offset)
+  const index = new Int32Array(memoryOf(rows.memory).buffer, resolve(rows.offset), count)
+  const source = new Float32Array(buffer, resolve(from.offset))
   for (let i = 0; i < count; i++) {
     const start = index[i] * width
     target.set(source.subarray(start, start + width), i * width)

@@ -29,10 +29,12 @@ export type SessionStep = { session: number; inputs: Record<string, View>; outpu
  * `rows` are int32 row indices; `width` is in float32 elements.
  */
 export type CopyStep = {
-  copy: { from: Place; to: Place; rows?: Place; count: number; width: number }
+  copy: { from: LanePlace; to: LanePlace; rows?: LanePlace; count: number; width: number }
 }
 /** A byte offset in a shared memory. */
 export type Place = { memory: number; offset: number }
+/** A place that may differ from lane to lane. */
+export type LanePlace = { memory: number; offset: Arg }
 export type Step = KernelStep | SessionStep | CopyStep
 export type Task = Step[]
 

@@ -53,7 +53,7 @@ async function someBatch(
   const draw = gaussianStream({ seed: 9, purpose: 'test batch' })
   const x = Float32Array.from({ length: count * shape.dIn }, draw)
   memory.f32(activations, x.length).set(x)
-  memory.i32(index, count).forEach((_, i, all) => (all[i] = i))
+  memory.i32(index, count).set(Int32Array.from({ length: count }, (_, i) => i))
   const place = (offset: number) => ({ memory: memory.id, offset })
   return { batch: { rows: place(index), activations: place(activations), scale: 1 }, x, memory }
 }

@@ -1,0 +1,276 @@
+// How good an SAE is, on text it was not trained on: reconstruction (FVU, L0, dead latents) and what its
+// reconstruction does to the model's predictions (ΔCE, CE score). The prefix of the model runs once a batch; the
+// clean, spliced and zeroed variants run the suffix from the hook point.
+// Masked positions (the first of a context, special tokens) are neither scored nor replaced.
+import type { Lanes, Place, SharedMemory } from '@mistudio/tensor'
+import { createEncoder } from './encoder.ts'
+import type { SaeShape, SaeWeights } from './families.ts'
+import {
+  ceScore,
+  deadFraction,
+  deltaCe,
+  emptySums,
+  fvu,
+  l0,
+  mse,
+  type ReconstructionSums,
+  relativeReconstructionBias,
+} from './metrics.ts'
+import { type ContextSource, type Forward, widthOf } from './sources.ts'
+
+/** Wire names: this is what `sae evaluate --json` prints. Each number says what it was counted over. */
+export type Evaluation = {
+  split: string
+  /** Unmasked tokens behind fvu, l0, mse and dead_fraction. */
+  tokens: number
+  fvu: number | null
+  l0: number | null
+  /** Mean over tokens of the squared error summed over d_in. */
+  mse: number | null
+  relative_reconstruction_bias: number | null
+  /** Share of latents that fired at none of `tokens`. */
+  dead_fraction: number | null
+  /** Predicted tokens behind the cross-entropies, in nats per token. */
+  ce_tokens: number
+  ce_clean: number | null
+  ce_spliced: number | null
+  ce_zero: number | null
+  delta_ce: number | null
+  ce_score: number | null
+}
+
+/** Losses of one context, at positions where `scored` is 1. */
+export type ContextLosses = {
+  context: number
+  scored: Uint8Array
+  clean: Float32Array
+  spliced: Float32Array
+  zero: Float32Array
+}
+
+export type EvaluateOptions = {
+  lanes: Lanes
+  sae: { shape: SaeShape; k: number; weights: SaeWeights }
+  hook: string
+  /** Captures the hook point and the suffix's frontier. */
+  prefix: Forward
+  /** Runs from the hook point to `token_loss`; `frontier` are other hook values it needs. */
+  suffix: Forward & { frontier: readonly string[] }
+  /** Contexts of one call of both passes. */
+  contextsPerCall: number
+  source: ContextSource
+  split: string
+  /** Tokens (masked ones included) for reconstruction; default all there are, at most 1 M. */
+  maxTokens?: number
+  /** Tokens (masked ones included) for cross-entropy; default 65,536. */
+  maxCeTokens?: number
+  onContext?: (losses: ContextLosses) => void
+  onProgress?: (done: number, total: number) => void
+  stopped?: () => boolean
+}
+
+/** Contexts of one batch, a multiple of the call size. */
+const batchCalls = 8
+
+export async function evaluateSae(
+  options: EvaluateOptions,
+): Promise<Evaluation & { sums: ReconstructionSums }> {
+  const { lanes, sae, hook, prefix, suffix, contextsPerCall, source, split, onProgress, stopped } = options
+  const { contextSize } = source
+  const { dIn } = sae.shape
+  const upTo = (tokens: number) => Math.min(source.contexts, Math.ceil(tokens / contextSize))
+  const total = upTo(options.maxTokens ?? 1_000_000)
+  const ceContexts = Math.min(total, upTo(options.maxCeTokens ?? 65_536))
+  const batch = contextsPerCall * batchCalls
+  const rows = batch * contextSize
+  const encoder = await createEncoder({ lanes, sae })
+  const frontier = suffix.frontier.map(name => ({ name, width: widthOf(prefix, name) }))
+  const room = await createRoom({ lanes, rows, dIn, k: sae.k, frontier })
+  const sums = emptySums(sae.shape)
+  const ce = { tokens: 0, clean: 0, spliced: 0, zero: 0 }
+  const mask = new Uint8Array(rows)
+  try {
+    for (let first = 0; first < total && !stopped?.(); first += batch) {
+      const count = Math.min(batch, total - first)
+      const used = count * contextSize
+      source.read({ first, count, ids: room.ids, mask })
+      await lanes.run(
+        prefix.tasks({
+          contexts: count,
+          places: { ...room.inputs, [hook]: room.places.x, ...room.frontier },
+        }),
+      )
+      await lanes.run(
+        encoder.tasks({
+          rows: used,
+          activations: room.places.x,
+          index: room.places.index,
+          value: room.places.value,
+          reconstruction: room.places.spliced,
+        }),
+      )
+      addReconstruction({ sums, room, mask, rows: used, dIn, k: sae.k })
+      if (first < ceContexts) {
+        keepMasked({ room, mask, rows: used, dIn })
+        const variants = [
+          [room.places.x, room.places.cleanLoss],
+          [room.places.spliced, room.places.splicedLoss],
+          [room.places.zero, room.places.zeroLoss],
+        ] as const
+        for (const [value, loss] of variants) {
+          await lanes.run(
+            suffix.tasks({
+              contexts: count,
+              places: { ...room.inputs, ...room.frontier, [hook]: value, token_loss: loss },
+            }),
+          )
+        }
+        for (let c = 0; c < Math.min(count, ceContexts - first); c++) {
+          const losses = contextLosses(room, mask, c, contextSize)
+          addLosses(ce, losses)
+          options.onContext?.({ context: first + c, ...losses })
+        }
+      }
+      onProgress?.(first + count, total)
+    }
+  } finally {
+    await room.close()
+    await encoder.close()
+  }
+  const mean = (sum: number) => (ce.tokens === 0 ? null : sum / ce.tokens)
+  const entropies =
+    ce.tokens === 0
+      ? undefined
+      : { clean: ce.clean / ce.tokens, spliced: ce.spliced / ce.tokens, zero: ce.zero / ce.tokens }
+  return {
+    split,
+    tokens: sums.tokens,
+    fvu: fvu(sums),
+    l0: l0(sums),
+    mse: mse(sums),
+    relative_reconstruction_bias: relativeReconstructionBias(sums),
+    dead_fraction: deadFraction(sums),
+    ce_tokens: ce.tokens,
+    ce_clean: mean(ce.clean),
+    ce_spliced: mean(ce.spliced),
+    ce_zero: mean(ce.zero),
+    delta_ce: entropies === undefined ? null : deltaCe(entropies),
+    ce_score: entropies === undefined ? null : ceScore(entropies),
+    sums,
+  }
+}
+
+type Room = Awaited<ReturnType<typeof createRoom>>
+
+/** Memory of one batch. */
+async function createRoom(options: {
+  lanes: Lanes
+  rows: number
+  dIn: number
+  k: number
+  frontier: { name: string; width: number }[]
+}) {
+  const { lanes, rows, dIn, k, frontier } = options
+  const wide = frontier.reduce((sum, { width }) => sum + width, 0)
+  const memory: SharedMemory = await lanes.memory({
+    bytes: rows * 4 * (3 * dIn + wide + 2 * k + 4) + 64 * (10 + frontier.length) + 1024,
+  })
+  const place = (elements: number): Place => ({ memory: memory.id, offset: memory.alloc(elements * 4) })
+  const inputs = { input_ids: place(rows) }
+  const places = {
+    x: place(rows * dIn),
+    spliced: place(rows * dIn),
+    zero: place(rows * dIn),
+    index: place(rows * k),
+    value: place(rows * k),
+    cleanLoss: place(rows),
+    splicedLoss: place(rows),
+    zeroLoss: place(rows),
+  }
+  const view = ({ offset }: Place, length: number) => memory.f32(offset, length)
+  return {
+    ids: memory.i32(inputs.input_ids.offset, rows),
+    inputs,
+    places,
+    frontier: Object.fromEntries(frontier.map(({ name, width }) => [name, place(rows * width)])),
+    x: view(places.x, rows * dIn),
+    spliced: view(places.spliced, rows * dIn),
+    zero: view(places.zero, rows * dIn),
+    index: memory.i32(places.index.offset, rows * k),
+    value: view(places.value, rows * k),
+    clean: view(places.cleanLoss, rows),
+    splicedLoss: view(places.splicedLoss, rows),
+    zeroLoss: view(places.zeroLoss, rows),
+    close: () => lanes.release(memory),
+  }
+}
+
+function addReconstruction(options: {
+  sums: ReconstructionSums
+  room: Room
+  mask: Uint8Array
+  rows: number
+  dIn: number
+  k: number
+}): void {
+  const { sums, room, mask, rows, dIn, k } = options
+  const { x, spliced, index, value } = room
+  for (let r = 0; r < rows; r++) {
+    if (mask[r] === 0) continue
+    sums.tokens++
+    for (let j = 0; j < dIn; j++) {
+      const a = x[r * dIn + j]
+      const b = spliced[r * dIn + j]
+      sums.sum[j] += a
+      sums.sumSquares += a * a
+      sums.squaredError += (a - b) * (a - b)
+      sums.reconstructionSquares += b * b
+      sums.product += a * b
+    }
+    for (let i = r * k; i < (r + 1) * k; i++) {
+      if (!(value[i] > 0)) continue
+      sums.firing++
+      sums.fired[index[i]]++
+    }
+  }
+}
+
+/** Puts the model's own activation back where a position is masked; the rest of `zero` stays 0. */
+function keepMasked(options: { room: Room; mask: Uint8Array; rows: number; dIn: number }): void {
+  const { room, mask, rows, dIn } = options
+  room.zero.fill(0)
+  for (let r = 0; r < rows; r++) {
+    if (mask[r] === 1) continue
+    const own = room.x.subarray(r * dIn, (r + 1) * dIn)
+    room.spliced.set(own, r * dIn)
+    room.zero.set(own, r * dIn)
+  }
+}
+
+/** A position is scored when it is not masked and has a next token to predict. */
+function contextLosses(
+  room: Room,
+  mask: Uint8Array,
+  c: number,
+  contextSize: number,
+): Omit<ContextLosses, 'context'> {
+  const from = c * contextSize
+  const scored = mask.slice(from, from + contextSize)
+  scored[contextSize - 1] = 0
+  const cut = (losses: Float32Array) => losses.slice(from, from + contextSize)
+  return { scored, clean: cut(room.clean), spliced: cut(room.splicedLoss), zero: cut(room.zeroLoss) }
+}
+
+function addLosses(
+  ce: { tokens: number; clean: number; spliced: number; zero: number },
+  losses: Omit<ContextLosses, 'context'>,
+): void {
+  const { scored, clean, spliced, zero } = losses
+  for (let t = 0; t < scored.length; t++) {
+    if (scored[t] === 0) continue
+    ce.tokens++
+    ce.clean += clean[t]
+    ce.spliced += spliced[t]
+    ce.zero += zero[t]
+  }
+}
