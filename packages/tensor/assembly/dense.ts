@@ -4,11 +4,13 @@ import { maxAbs, rowOf, squares, word } from './vector'
 // Adam as PyTorch writes it (torch/optim/adam.py, _single_tensor_adam): p −= lr/bc1 · m / (√v/√bc2 + eps).
 export function adamRows(
   param: usize, grad: usize, m: usize, v: usize, touched: usize, lo: i32, hi: i32, d: i32,
-  lr: f32, beta1: f32, beta2: f32, eps: f32, bc1: f32, bc2: f32, clipScale: f32, unitNorm: i32,
+  lr: f64, beta1: f64, beta2: f64, eps: f64, bc1: f64, bc2: f64, clipScale: f64, unitNorm: i32,
 ): void {
-  const step = lr / bc1, root: f32 = 1 / sqrt<f32>(bc2), rest1: f32 = 1 - beta1, rest2: f32 = 1 - beta2
-  const B1 = f32x4.splat(beta1), B2 = f32x4.splat(beta2), R1 = f32x4.splat(rest1), R2 = f32x4.splat(rest2)
-  const C = f32x4.splat(clipScale), S = f32x4.splat(step), Q = f32x4.splat(root), E = f32x4.splat(eps)
+  // Derived in float64: 1 − β2 of a β2 already rounded to float32 would be 1e-5 off.
+  const b1 = <f32>beta1, b2 = <f32>beta2, rest1 = <f32>(1 - beta1), rest2 = <f32>(1 - beta2)
+  const clip = <f32>clipScale, step = <f32>(lr / bc1), root = <f32>(1 / sqrt<f64>(bc2)), tiny = <f32>eps
+  const B1 = f32x4.splat(b1), B2 = f32x4.splat(b2), R1 = f32x4.splat(rest1), R2 = f32x4.splat(rest2)
+  const C = f32x4.splat(clip), S = f32x4.splat(step), Q = f32x4.splat(root), E = f32x4.splat(tiny)
   for (let i = lo; i < hi; i++) {
     const row = rowOf(i, d)
     const live = !touched || load<u8>(touched + <usize>i) != 0
@@ -25,12 +27,12 @@ export function adamRows(
     }
     for (; j < d; j++) {
       const o = row + word(j)
-      const g: f32 = live ? load<f32>(grad + o) * clipScale : 0
-      const mean = load<f32>(m + o) * beta1 + g * rest1
-      const square = load<f32>(v + o) * beta2 + g * g * rest2
+      const g: f32 = live ? load<f32>(grad + o) * clip : 0
+      const mean = load<f32>(m + o) * b1 + g * rest1
+      const square = load<f32>(v + o) * b2 + g * g * rest2
       store<f32>(m + o, mean)
       store<f32>(v + o, square)
-      store<f32>(param + o, load<f32>(param + o) - mean * step / (sqrt<f32>(square) * root + eps))
+      store<f32>(param + o, load<f32>(param + o) - mean * step / (sqrt<f32>(square) * root + tiny))
     }
     if (unitNorm) normaliseRow(param + row, d)
   }

@@ -172,6 +172,6 @@ export function weightGrads(
     if (wDec) removeParallel(dec, wDec + rowOf(i, d), d)
     const bias = <f32>sum
     store<f32>(gBEnc + word(i), bias)
-    store<f64>(sq + (<usize>i << 3), <f64>dot(dec, dec, d) + <f64>dot(enc, enc, d) + <f64>bias * <f64>bias)
+    store<f64>(sq + (<usize>i << 3), squares(dec, d) + squares(enc, d) + <f64>bias * <f64>bias)
   }
 }

@@ -39,18 +39,19 @@ export function high64(v: v128): v128 {
   return f64x2.promote_low_f32x4(v128.shuffle<i32>(v, v, 2, 3, 2, 3))
 }
 
-/** Σ a·b over d float32: four partial sums of four lanes, joined as ((0+1)+(2+3)), then the tail. */
+/**
+ * Σ a·b over d float32: two partial sums of four lanes, joined as lanes (0+1)+(2+3), then the tail. The order is
+ * dot4's, so that a product is the same whichever of the two computes it.
+ */
 export function dot(a: usize, b: usize, d: i32): f32 {
-  let s0 = f32x4.splat(0), s1 = f32x4.splat(0), s2 = f32x4.splat(0), s3 = f32x4.splat(0)
+  let s = f32x4.splat(0), t = f32x4.splat(0)
   let j = 0
-  for (; j + 16 <= d; j += 16) {
+  for (; j + 8 <= d; j += 8) {
     const p = a + word(j), q = b + word(j)
-    s0 = madd(v128.load(p), v128.load(q), s0)
-    s1 = madd(v128.load(p, 16), v128.load(q, 16), s1)
-    s2 = madd(v128.load(p, 32), v128.load(q, 32), s2)
-    s3 = madd(v128.load(p, 48), v128.load(q, 48), s3)
+    s = madd(v128.load(p), v128.load(q), s)
+    t = madd(v128.load(p, 16), v128.load(q, 16), t)
   }
-  let sum = laneSum(f32x4.add(f32x4.add(s0, s1), f32x4.add(s2, s3)))
+  let sum = laneSum(f32x4.add(s, t))
   for (; j < d; j++) sum += load<f32>(a + word(j)) * load<f32>(b + word(j))
   return sum
 }

@@ -15,6 +15,8 @@ type Numeric = Float32Array | Float64Array | Int32Array | Uint8Array | Int8Array
 export type Arena = {
   /** Copies an array into the memory. */
   put(data: Numeric): number
+  /** Overwrites what lies at the pointer. */
+  write(pointer: number, data: Numeric): void
   /** Reserves room for a result, filled with a pattern that is no sensible number. */
   room(bytes: number): number
   f32(pointer: number, length: number): Float32Array
@@ -41,12 +43,15 @@ export function createArena({ skew = 0 }: { skew?: number } = {}): Arena {
     bytes().fill(guardByte, pointer, end + guardBytes)
     return pointer
   }
+  const write = (pointer: number, data: Numeric) =>
+    bytes().set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength), pointer)
   return {
     put(data) {
       const pointer = reserve(data.byteLength)
-      bytes().set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength), pointer)
+      write(pointer, data)
       return pointer
     },
+    write,
     room: reserve,
     f32: (pointer, length) => new Float32Array(memory.buffer, pointer, length).slice(),
     f64: (pointer, length) => new Float64Array(memory.buffer, pointer, length).slice(),

@@ -1,0 +1,235 @@
+// Lists of hits and the gradients of both weight matrices against the oracle.
+import * as fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import { floats, integers, keptValues, seed, uniform, width } from './kernel_arbitrary.ts'
+import { createArena, expectClose, kernels } from './kernel_arena.ts'
+import * as oracle from './kernel_oracle/index.ts'
+
+const hits = fc.record({
+  n: fc.oneof(fc.constantFrom(0, 1), fc.integer({ min: 0, max: 300 })),
+  m: fc.integer({ min: 1, max: 40 }),
+  seed,
+})
+
+describe('buildLists and markFired', () => {
+  test('list the positions of each latent in ascending order, zeros left out if asked', () => {
+    fc.assert(
+      fc.property(hits, fc.boolean(), ({ n, m, seed: from }, skipZero) => {
+        const random = uniform(from)
+        const input = { n, m, index: integers(n, m, random), value: keptValues(n, random), skipZero }
+        if (n > 3) input.value[n >> 1] = Number.NaN
+        const arena = createArena({ skew: 4 })
+        const at = { index: arena.put(input.index), value: arena.put(input.value) }
+        const expected = oracle.buildLists(input)
+        const starts = arena.room((m + 1) * 4)
+        const entries = arena.room(expected.entries.length * 4)
+        kernels.buildLists(at.index, at.value, n, m, skipZero ? 1 : 0, starts, entries)
+        arena.check()
+        expect(arena.i32(starts, m + 1)).toEqual(expected.starts)
+        expect(arena.i32(entries, expected.entries.length)).toEqual(expected.entries)
+      }),
+    )
+  })
+
+  test('mark the latents with a positive value and leave older marks', () => {
+    fc.assert(
+      fc.property(hits, ({ n, m, seed: from }) => {
+        const random = uniform(from)
+        const input = { n, m, index: integers(n, m, random), value: keptValues(n, random) }
+        const before = Uint8Array.from({ length: m }, () => Number(random() < 0.2))
+        const arena = createArena()
+        const at = { index: arena.put(input.index), value: arena.put(input.value), fired: arena.put(before) }
+        kernels.markFired(at.index, at.value, n, at.fired)
+        arena.check()
+        expect(arena.u8(at.fired, m)).toEqual(oracle.markFired(input).map((mark, i) => mark | before[i]))
+      }),
+    )
+  })
+})
+
+const shape = fc.record({
+  d: width,
+  rows: fc.integer({ min: 0, max: 30 }),
+  k: fc.integer({ min: 1, max: 6 }),
+  kAux: fc.integer({ min: 1, max: 4 }),
+  m: fc.integer({ min: 1, max: 12 }),
+  withAux: fc.boolean(),
+  parallel: fc.boolean(),
+  seed,
+})
+type Shape = typeof shape extends fc.Arbitrary<infer T> ? T : never
+
+/** Hits with duplicates of a latent within a row; latents past the middle are dead if there is an AuxK part. */
+function inputOf({ d, rows, k, kAux, m, withAux, parallel, seed: from }: Shape) {
+  const random = uniform(from)
+  const dead = withAux ? Math.ceil(m / 2) : 0
+  const part = (width: number, latents: number) => {
+    const n = rows * width
+    const value = keptValues(n, random)
+    const index = integers(n, latents, random)
+    const lists = oracle.buildLists({ index, value, n, m: latents, skipZero: true })
+    const scale = Math.fround(random())
+    return { ...lists, k: width, value, g: floats(n, random), e: floats(rows * d, random), scale }
+  }
+  const slot = Int32Array.from({ length: m }, (_, i) => (i < m - dead ? -1 : i - (m - dead)))
+  return {
+    d,
+    m,
+    main: part(k, m),
+    aux: dead > 0 ? { ...part(kAux, dead), slot } : undefined,
+    xc: floats(rows * d, random),
+    wDec: parallel ? floats(m * d, random) : undefined,
+  }
+}
+type Input = ReturnType<typeof inputOf>
+
+function weightGrads({ d, m, main, aux, xc, wDec }: Input, cuts: number[] = []) {
+  const arena = createArena({ skew: 8 })
+  const put = ({ starts, entries, value, g, e }: Input['main']) => ({
+    starts: arena.put(starts),
+    entries: arena.put(entries),
+    value: arena.put(value),
+    g: arena.put(g),
+    e: arena.put(e),
+  })
+  const a = put(main)
+  const b = aux === undefined ? { starts: 0, entries: 0, value: 0, g: 0, e: 0 } : put(aux)
+  const slot = aux === undefined ? 0 : arena.put(aux.slot)
+  const [x, w] = [arena.put(xc), wDec === undefined ? 0 : arena.put(wDec)]
+  const [dec, enc] = [arena.room(m * d * 4), arena.room(m * d * 4)]
+  const [bias, touched, sq] = [arena.room(m * 4), arena.room(m), arena.room(m * 8)]
+  const bounds = [0, ...cuts.map(cut => cut % (m + 1)).sort((p, q) => p - q), m]
+  for (let i = 0; i + 1 < bounds.length; i++) {
+    kernels.weightGrads(
+      bounds[i],
+      bounds[i + 1],
+      a.starts,
+      a.entries,
+      main.k,
+      a.value,
+      a.g,
+      a.e,
+      x,
+      d,
+      main.scale,
+      slot,
+      b.starts,
+      b.entries,
+      aux?.k ?? 1,
+      b.value,
+      b.g,
+      b.e,
+      aux?.scale ?? 0,
+      w,
+      dec,
+      enc,
+      bias,
+      touched,
+      sq,
+    )
+  }
+  arena.check()
+  const marks = arena.u8(touched, m)
+  // Rows without a hit are not written: Adam reads `touched` instead.
+  const rowsOf = (pointer: number) =>
+    arena.f32(pointer, m * d).map((v, p) => (marks[Math.floor(p / d)] === 0 ? 0 : v))
+  return {
+    gDec: rowsOf(dec),
+    gEnc: rowsOf(enc),
+    gBEnc: arena.f32(bias, m),
+    touched: marks,
+    sq: arena.f64(sq, m),
+  }
+}
+
+describe('weightGrads', () => {
+  test('agrees with the oracle, with and without AuxK and the removal of the parallel part', () => {
+    fc.assert(
+      fc.property(shape, options => {
+        const input = inputOf(options)
+        const actual = weightGrads(input)
+        const expected = oracle.weightGrads({ ...input, lo: 0, hi: input.m })
+        expect(actual.touched).toEqual(expected.touched)
+        expectClose(actual.gDec, expected.gDec, { scale: 1 })
+        expectClose(actual.gEnc, expected.gEnc, { scale: 1 })
+        expectClose(actual.gBEnc, expected.gBEnc, { scale: 1 })
+        expectClose(actual.sq, expected.sq)
+      }),
+      { numRuns: 300 },
+    )
+  })
+
+  test('long lists take every stretch of eight, four, two and one', () => {
+    for (let rows = 1; rows <= 33; rows++) {
+      const input = inputOf({ d: 19, rows, k: 1, kAux: 1, m: 2, withAux: true, parallel: true, seed: rows })
+      const expected = oracle.weightGrads({ ...input, lo: 0, hi: 2 })
+      const { gDec, gEnc } = weightGrads(input)
+      expectClose(gDec, expected.gDec, { scale: 1 })
+      expectClose(gEnc, expected.gEnc, { scale: 1 })
+    }
+  })
+
+  test('latents come out the same however they are shared out', () => {
+    fc.assert(
+      fc.property(shape, fc.array(fc.nat(), { maxLength: 4 }), (options, cuts) => {
+        const input = inputOf(options)
+        expect(weightGrads(input, cuts)).toEqual(weightGrads(input))
+      }),
+    )
+  })
+
+  test('what is left of the gradient stands upright on the decoder row', () => {
+    fc.assert(
+      fc.property(shape, options => {
+        const input = inputOf({ ...options, d: options.d + 1, parallel: true })
+        const { gDec } = weightGrads(input)
+        const { d, m, wDec } = input
+        for (let i = 0; i < m; i++) {
+          let along = 0
+          for (let j = 0; j < d; j++) along += gDec[i * d + j] * wDec![i * d + j]
+          expect(Math.abs(along)).toBeLessThan(1e-4 * Math.sqrt(d))
+        }
+      }),
+    )
+  })
+
+  test('a decoder row of zeros or with a NaN removes nothing', () => {
+    const input = inputOf({ d: 9, rows: 12, k: 2, kAux: 1, m: 2, withAux: false, parallel: false, seed: 3 })
+    const plain = weightGrads(input)
+    for (const fill of [0, Number.NaN]) {
+      expect(weightGrads({ ...input, wDec: new Float32Array(18).fill(fill) })).toEqual(plain)
+    }
+  })
+
+  test('a row that is not finite spoils only the latents that fired on it', () => {
+    fc.assert(
+      fc.property(shape, options => {
+        const input = inputOf({ ...options, rows: options.rows + 1, withAux: false, parallel: false })
+        const { d, m, main, xc } = input
+        const clean = weightGrads(input)
+        xc.fill(Number.NaN, 0, d)
+        main.e.fill(Number.POSITIVE_INFINITY, 0, d)
+        const spoiled = weightGrads(input)
+        for (let i = 0; i < m; i++) {
+          const list = [...main.entries.subarray(main.starts[i], main.starts[i + 1])]
+          const hit = list.some(p => p < main.k)
+          const row = (all: Float32Array) => [...all.subarray(i * d, (i + 1) * d)]
+          if (hit) expect(row(spoiled.gEnc).some(Number.isFinite)).toBe(false)
+          else expect(row(spoiled.gEnc)).toEqual(row(clean.gEnc))
+          if (hit) expect(row(spoiled.gDec).some(Number.isFinite)).toBe(false)
+          else expect(row(spoiled.gDec)).toEqual(row(clean.gDec))
+        }
+      }),
+    )
+  })
+
+  test('the squared norm of huge and of tiny gradients is finite and not 0', () => {
+    for (const size of [1e25, 1e-30]) {
+      const input = inputOf({ d: 6, rows: 4, k: 1, kAux: 1, m: 1, withAux: false, parallel: false, seed: 8 })
+      input.main.e.fill(Math.fround(size))
+      const { sq } = weightGrads(input)
+      const expected = oracle.weightGrads({ ...input, lo: 0, hi: 1 }).sq
+      expectClose(sq, expected)
+    }
+  })
+})
