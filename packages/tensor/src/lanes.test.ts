@@ -1,0 +1,307 @@
+// Lanes: the same bits on any number of threads, and errors that are told and survived.
+import { afterEach, describe, expect, test } from 'vitest'
+import { gemmGraph } from './gemm.ts'
+import { floats, integers, uniform } from './kernel_arbitrary.ts'
+import { expectClose } from './kernel_arena.ts'
+import * as oracle from './kernel_oracle/index.ts'
+import { topkScratchBytes } from './kernels.ts'
+import { type Lanes, memoryLimitBytes, openLanes, type Task } from './lanes.ts'
+
+const opened: Lanes[] = []
+async function open(count: number): Promise<Lanes> {
+  const lanes = await openLanes({ count })
+  opened.push(lanes)
+  return lanes
+}
+afterEach(async () => {
+  for (const lanes of opened.splice(0)) await lanes.close()
+})
+
+const counts = [1, 2, 3]
+
+describe('tasks', () => {
+  const [rows, m, k] = [24, 333, 7]
+  const pre = floats(rows * m, uniform(1))
+
+  /** Selects row by row, every lane with scratch of its own. */
+  async function select(lanes: Lanes) {
+    const memory = await lanes.memory({ bytes: 200_000 })
+    const at = memory.alloc(rows * m * 4)
+    memory.f32(at, rows * m).set(pre)
+    const [index, value] = [memory.alloc(rows * k * 4), memory.alloc(rows * k * 4)]
+    const stride = topkScratchBytes(m, k) + 64
+    const scratch = { base: memory.alloc(lanes.count * stride), stride }
+    await lanes.run(
+      Array.from({ length: rows }, (_, r): Task => {
+        const to = r * k * 4
+        const args = [at + r * m * 4, m, 1, m, 0, k, 1, index + to, value + to, scratch]
+        return [{ kernel: 'topkRows', memory: memory.id, args }]
+      }),
+    )
+    return { index: memory.i32(index, rows * k).slice(), value: memory.f32(value, rows * k).slice() }
+  }
+
+  test.each(counts)('%i lanes give what the oracle gives', async count => {
+    const { index, value } = await select(await open(count))
+    const expected = oracle.topkRows({ pre, rows, m, k, relu: true })
+    expect([...index]).toEqual([...expected.index])
+    expect([...value]).toEqual([...expected.value])
+  })
+
+  test('the steps of a task run in order', async () => {
+    const lanes = await open(2)
+    const memory = await lanes.memory({ bytes: 4096 })
+    const [values, one] = [memory.alloc(64 * 4), memory.alloc(64)]
+    memory.f32(values, 64).fill(1)
+    memory.f32(one, 1).fill(1)
+    const kernel = (name: string, ...args: number[]) => ({ kernel: name, memory: memory.id, args })
+    await lanes.run(
+      Array.from({ length: 64 }, (_, i): Task => {
+        const value = values + i * 4
+        return [
+          kernel('scaleRange', value, 1, 3),
+          kernel('addRange', value, one, 1),
+          kernel('scaleRange', value, 1, 5),
+        ]
+      }),
+    )
+    // (1·3 + 1)·5; the other orders give 16 or 30.
+    expect(memory.f32(values, 64).every(value => value === 20)).toBe(true)
+  })
+
+  test('each lane has its own stretch of scratch', async () => {
+    const lanes = await open(3)
+    const memory = await lanes.memory({ bytes: 4096 })
+    const counters = memory.alloc(3 * 64)
+    memory.f32(counters, 48).fill(0)
+    const one = memory.alloc(64)
+    memory.f32(one, 1).fill(1)
+    const args = [{ base: counters, stride: 64 }, one, 1]
+    await lanes.run(Array.from({ length: 90 }, (): Task => [{ kernel: 'addRange', memory: memory.id, args }]))
+    const all = memory.f32(counters, 48)
+    expect(all[0] + all[16] + all[32]).toBe(90)
+    expect(all.filter((_, i) => i % 16 !== 0).every(value => value === 0)).toBe(true)
+  })
+
+  test('a task can be given to one lane', async () => {
+    const lanes = await open(3)
+    const memory = await lanes.memory({ bytes: 4096 })
+    const counters = memory.alloc(3 * 64)
+    const one = memory.alloc(64)
+    memory.f32(one, 1).fill(1)
+    const args = [{ base: counters, stride: 64 }, one, 1]
+    const task: Task = [{ kernel: 'addRange', memory: memory.id, args }]
+    await lanes.run([task, task, task, task], { lane: 2 })
+    expect([0, 16, 32].map(i => memory.f32(counters, 48)[i])).toEqual([0, 0, 4])
+  })
+
+  test('an empty list of tasks is done at once', async () => {
+    const lanes = await open(2)
+    await expect(lanes.run([])).resolves.toBeUndefined()
+  })
+})
+
+describe('copies', () => {
+  test.each(counts)('across memories, with and without rows, on %i lanes', async count => {
+    const lanes = await open(count)
+    const [from, to] = [await lanes.memory({ bytes: 8192 }), await lanes.memory({ bytes: 8192 })]
+    const [n, width] = [12, 5]
+    const random = uniform(3)
+    const data = floats(n * width, random)
+    const picked = integers(n, n, random)
+    const source = from.alloc(n * width * 4)
+    from.f32(source, n * width).set(data)
+    const [gathered, copied, rows] = [to.alloc(n * width * 4), to.alloc(n * width * 4), to.alloc(n * 4)]
+    to.i32(rows, n).set(picked)
+    const place = (memory: { id: number }, offset: number) => ({ memory: memory.id, offset })
+    await lanes.run([
+      [
+        {
+          copy: {
+            from: place(from, source),
+            to: place(to, gathered),
+            rows: place(to, rows),
+            count: n,
+            width,
+          },
+        },
+      ],
+      [{ copy: { from: place(from, source), to: place(to, copied), count: n, width } }],
+    ])
+    expect([...to.f32(copied, n * width)]).toEqual([...data])
+    const expected = [...picked].flatMap(row => [...data.subarray(row * width, (row + 1) * width)])
+    expect([...to.f32(gathered, n * width)]).toEqual(expected)
+  })
+})
+
+describe('sessions', () => {
+  const [rows, chunk, d, m] = [96, 16, 24, 40]
+  const a = floats(rows * d, uniform(5))
+  const b = floats(m * d, uniform(6))
+
+  async function product(lanes: Lanes): Promise<Float32Array> {
+    const memory = await lanes.memory({ bytes: 100_000 })
+    const [pa, pb, py] = [memory.alloc(a.byteLength), memory.alloc(b.byteLength), memory.alloc(rows * m * 4)]
+    memory.f32(pa, a.length).set(a)
+    memory.f32(pb, b.length).set(b)
+    const session = await lanes.session({ graph: gemmGraph() })
+    const view = (offset: number, ...shape: number[]) => ({
+      memory: memory.id,
+      offset,
+      dtype: 'float32' as const,
+      shape,
+    })
+    await lanes.run(
+      Array.from(
+        { length: rows / chunk },
+        (_, c): Task => [
+          {
+            session,
+            inputs: { a: view(pa + c * chunk * d * 4, chunk, d), b: view(pb, m, d) },
+            outputs: { y: view(py + c * chunk * m * 4, chunk, m) },
+          },
+        ],
+      ),
+    )
+    await lanes.closeSession(session)
+    return memory.f32(py, rows * m).slice()
+  }
+
+  test('the product of two matrices is right, and the same bits on 1, 2 and 3 lanes', async () => {
+    const results: Float32Array[] = []
+    for (const count of counts) results.push(await product(await open(count)))
+    const cand = Int32Array.from({ length: rows * m }, (_, p) => p % m)
+    expectClose(results[0], oracle.rescoreRows({ x: a, rows, d, w: b, cand, c: m }))
+    for (const result of results) expect([...result]).toEqual([...results[0]])
+  })
+
+  test('a closed session is gone', async () => {
+    const lanes = await open(1)
+    const session = await lanes.session({ graph: gemmGraph() })
+    await lanes.closeSession(session)
+    await expect(lanes.run([[{ session, inputs: {}, outputs: {} }]])).rejects.toThrow(/no session/)
+  })
+})
+
+describe('errors', () => {
+  /** The lanes still compute. */
+  async function expectAlive(lanes: Lanes): Promise<void> {
+    const memory = await lanes.memory({ bytes: 4096 })
+    const values = memory.alloc(40)
+    memory.f32(values, 10).fill(2)
+    const scale = (i: number): Task => [
+      { kernel: 'scaleRange', memory: memory.id, args: [values + i * 4, 1, 3] },
+    ]
+    await lanes.run(Array.from({ length: 10 }, (_, i) => scale(i)))
+    expect(memory.f32(values, 10).every(value => value === 6)).toBe(true)
+    await lanes.release(memory)
+  }
+
+  test('a kernel that does not exist is named', async () => {
+    const lanes = await open(2)
+    const { id } = await lanes.memory({ bytes: 4096 })
+    await expect(lanes.run([[{ kernel: 'sortRows', memory: id, args: [] }]])).rejects.toThrow(
+      /kernel sortRows/,
+    )
+    await expectAlive(lanes)
+  })
+
+  test('a memory that was released is named', async () => {
+    const lanes = await open(2)
+    const memory = await lanes.memory({ bytes: 4096 })
+    await lanes.release(memory)
+    const task: Task = [{ kernel: 'scaleRange', memory: memory.id, args: [65_536, 1, 1] }]
+    await expect(lanes.run([task])).rejects.toThrow(/shared memory/)
+    await expectAlive(lanes)
+  })
+
+  test('a kernel that leaves the memory ends its task with an error', async () => {
+    const lanes = await open(2)
+    const { id, memory } = await lanes.memory({ bytes: 4096 })
+    const beyond = memory.buffer.byteLength - 8
+    const task: Task = [{ kernel: 'scaleRange', memory: id, args: [beyond, 64, 1] }]
+    await expect(lanes.run([task])).rejects.toThrow(/out of bounds/)
+    await expectAlive(lanes)
+  })
+
+  test('a graph that does not fit its inputs is an error of that run only', async () => {
+    const lanes = await open(2)
+    const memory = await lanes.memory({ bytes: 4096 })
+    const session = await lanes.session({ graph: gemmGraph() })
+    const view = (...shape: number[]) => ({
+      memory: memory.id,
+      offset: 65_536,
+      dtype: 'float32' as const,
+      shape,
+    })
+    const step = { session, inputs: { a: view(2, 3), b: view(2, 4) }, outputs: { y: view(2, 2) } }
+    await expect(lanes.run([[step]])).rejects.toThrow(/Gemm|dimension|mismatch/i)
+    await expectAlive(lanes)
+  })
+
+  test('bytes that are no graph are refused', async () => {
+    const lanes = await open(2)
+    await expect(lanes.session({ graph: Uint8Array.of(1, 2, 3) })).rejects.toThrow(/model|protobuf|graph/i)
+    await expectAlive(lanes)
+  })
+
+  test('after an error the tasks not yet begun are left out', async () => {
+    const lanes = await open(1)
+    const memory = await lanes.memory({ bytes: 4096 })
+    const values = memory.alloc(4)
+    memory.f32(values, 1).fill(2)
+    const good: Task = [{ kernel: 'scaleRange', memory: memory.id, args: [values, 1, 3] }]
+    const bad: Task = [{ kernel: 'none', memory: memory.id, args: [] }]
+    await expect(lanes.run([good, bad, good])).rejects.toThrow(/kernel none/)
+    expect(memory.f32(values, 1)[0]).toBe(6)
+  })
+
+  test('one list of tasks at a time', async () => {
+    const lanes = await open(1)
+    const first = lanes.run([])
+    await expect(lanes.run([])).rejects.toThrow(/already run/)
+    await first
+    await expectAlive(lanes)
+  })
+})
+
+describe('shared memory', () => {
+  test('pointers are aligned, never 0, and freed by reset', async () => {
+    const lanes = await open(1)
+    const memory = await lanes.memory({ bytes: 10_000 })
+    const first = memory.alloc(3)
+    expect(first).toBeGreaterThan(0)
+    const mark = memory.mark()
+    const second = memory.alloc(10)
+    expect(second % 64).toBe(0)
+    expect(second).toBeGreaterThanOrEqual(first + 3)
+    expect(memory.alloc(8, 8) % 8).toBe(0)
+    memory.reset(mark)
+    expect(memory.alloc(10)).toBe(second)
+  })
+
+  test('holds what was asked for, and says when it is full', async () => {
+    const lanes = await open(1)
+    const memory = await lanes.memory({ bytes: 100_000 })
+    memory.alloc(100_000)
+    expect(() => memory.alloc(1_000_000)).toThrow(/full: 1000000 bytes asked/)
+  })
+
+  test('more than a WebAssembly memory can hold is refused', async () => {
+    const lanes = await open(1)
+    await expect(lanes.memory({ bytes: memoryLimitBytes + 1 })).rejects.toThrow(
+      /expected: at most 4294901760/,
+    )
+  })
+})
+
+describe('close', () => {
+  test('ends the workers, twice is once, and nothing runs after it', async () => {
+    const lanes = await openLanes({ count: 2 })
+    await lanes.session({ graph: gemmGraph() })
+    await lanes.close()
+    await lanes.close()
+    await expect(lanes.run([])).rejects.toThrow(/closed/)
+    await expect(lanes.memory({ bytes: 64 })).rejects.toThrow(/closed/)
+  })
+})
