@@ -1,0 +1,181 @@
+// Opening a model folder in Hugging Face layout. The graphs need float32 weights in a file beside them, so every
+// model has a folder in the cache: float32 files are linked into it (used in place), float16 and bfloat16 files
+// are widened into it once. A changed model file gets another folder, known by its sizes and times.
+import { createHash } from 'node:crypto'
+import { chmodSync, copyFileSync, existsSync, linkSync, mkdirSync, realpathSync, statSync } from 'node:fs'
+import { homedir, tmpdir } from 'node:os'
+import { basename, join, resolve } from 'node:path'
+import { InputError, openSafetensors, replaceFile, type SafetensorsFile } from '@mistudio/tensor'
+import { parametersOf } from './architectures.ts'
+import { type ModelConfig, readJson, readModelConfig } from './config.ts'
+import { isObject } from './config_reader.ts'
+import { type HookPoint, hookPoints } from './hooks.ts'
+import { type Found, findParameters, type WeightStore, weightStore } from './weights.ts'
+import { writeWidened } from './widen.ts'
+
+export type LanguageModel = {
+  dir: string
+  /** The folder's name. */
+  name: string
+  config: ModelConfig
+  /** Names of the hook points, in the order of the forward pass. */
+  hookPoints: readonly string[]
+  /** The same with widths and layers. */
+  hooks: readonly HookPoint[]
+  weights: WeightStore
+  /** Numbers in the model's weights; a tied embedding counts once. */
+  parameters: number
+  /** The dtypes the weights are stored in. */
+  storedDtypes: string[]
+}
+
+/**
+ * Opens a model: config.json and model.safetensors, or the shards of model.safetensors.index.json.
+ * @param options.cacheDir where widened weights and graphs lie; default `defaultCacheDir()`
+ * @throws InputError for a missing or broken file, an unknown architecture, or a tensor that disagrees with the
+ * config (names the tensor, the shape expected and the one found)
+ */
+export async function openModel(options: { dir: string; cacheDir?: string }): Promise<LanguageModel> {
+  const dir = resolve(options.dir)
+  const config = readModelConfig({ dir })
+  const { parameters, prefix } = parametersOf(config)
+  const files: SafetensorsFile[] = []
+  try {
+    for (const path of weightFiles(dir)) files.push(openSafetensors(path))
+    const found = findParameters({ dir, files, parameters, prefix })
+    const weights = prepare({ dir, cacheDir: options.cacheDir ?? defaultCacheDir(), files, found })
+    const hooks = hookPoints(config)
+    return {
+      dir,
+      name: basename(dir),
+      config,
+      hookPoints: hooks.map(({ name }) => name),
+      hooks,
+      weights,
+      parameters: weights.bytes / 4,
+      storedDtypes: [...new Set(Array.from(found.values(), ({ dtype }) => dtype))],
+    }
+  } finally {
+    for (const file of files) file.close()
+  }
+}
+
+/** Where the operating system keeps what can be made again; `MISTUDIO_CACHE_DIR` overrides. */
+export function defaultCacheDir(): string {
+  const { MISTUDIO_CACHE_DIR, XDG_CACHE_HOME, LOCALAPPDATA } = process.env
+  if (MISTUDIO_CACHE_DIR) return MISTUDIO_CACHE_DIR
+  const home = homedir() || tmpdir()
+  if (process.platform === 'darwin') return join(home, 'Library', 'Caches', 'mistudio')
+  if (process.platform === 'win32') return join(LOCALAPPDATA || home, 'mistudio', 'cache')
+  return join(XDG_CACHE_HOME || join(home, '.cache'), 'mistudio')
+}
+
+/** Paths of a model folder's weight files. @throws InputError */
+function weightFiles(dir: string): string[] {
+  const single = join(dir, 'model.safetensors')
+  if (existsSync(single)) return [single]
+  const index = join(dir, 'model.safetensors.index.json')
+  if (!existsSync(index)) {
+    throw new InputError({
+      message: 'the model folder has no weights',
+      file: dir,
+      expected: 'model.safetensors or model.safetensors.index.json',
+    })
+  }
+  const { weight_map: map } = readJson(index, 'the index of the shards is gone')
+  const fail = (found: unknown): never => {
+    throw new InputError({
+      message: 'the index of the shards cannot be used',
+      file: index,
+      field: 'weight_map',
+      found: JSON.stringify(found),
+      expected: 'names of .safetensors files in the same folder',
+    })
+  }
+  if (!isObject(map)) return fail(map)
+  const names = new Set<string>()
+  for (const name of Object.values(map)) {
+    if (typeof name !== 'string' || name === '' || basename(name) !== name || name.includes('\\')) return fail(name)
+    names.add(name)
+  }
+  return [...names].sort().map(name => join(dir, name))
+}
+
+/** Puts float32 files into the model's folder of the cache and opens them there. */
+function prepare(options: {
+  dir: string
+  cacheDir: string
+  files: readonly SafetensorsFile[]
+  found: Map<string, Found>
+}): WeightStore {
+  const { dir, cacheDir, files, found } = options
+  const used = files.filter(file => Array.from(found.values()).some(match => match.file === file))
+  const folder = join(resolve(cacheDir), 'models', `${basename(dir)}-${fingerprint(used)}`)
+  try {
+    mkdirSync(folder, { recursive: true })
+  } catch (error) {
+    throw new InputError({
+      message: 'the cache cannot be written',
+      file: folder,
+      found: String(error),
+      expected: 'a writable folder (MISTUDIO_CACHE_DIR chooses another)',
+    })
+  }
+  const opened = new Map<SafetensorsFile, SafetensorsFile>()
+  try {
+    used.forEach((file, i) => {
+      const path = join(folder, `weights-${i}.safetensors`)
+      const tensors = [...found.values()].filter(match => match.file === file)
+      if (!existsSync(path)) {
+        if (tensors.every(({ dtype }) => dtype === 'F32')) linkOrCopy(file.path, path)
+        else writeWidened({ path, found: uniqueTensors(tensors) })
+      }
+      opened.set(file, openSafetensors(path))
+    })
+    const prepared = new Map<string, Found>()
+    for (const [name, { file, storedName }] of found) {
+      const target = opened.get(file)!
+      prepared.set(name, { ...target.tensors.get(storedName)!, storedName, file: target })
+    }
+    return weightStore({ folder, found: prepared })
+  } catch (error) {
+    for (const file of opened.values()) file.close()
+    throw error
+  }
+}
+
+const uniqueTensors = (tensors: Found[]): Iterable<Found> =>
+  new Map(tensors.map(tensor => [tensor.storedName, tensor])).values()
+
+/** Changes when a weight file is replaced, moved or rewritten. */
+function fingerprint(files: readonly SafetensorsFile[]): string {
+  const hash = createHash('sha256')
+  for (const { path, tensors } of files) {
+    const real = realpathSync(path)
+    const { size, mtimeMs } = statSync(real)
+    hash.update(JSON.stringify([real, size, mtimeMs, tensors.size]))
+  }
+  return hash.digest('hex').slice(0, 16)
+}
+
+/**
+ * ONNX Runtime refuses external data outside the graph's folder, symbolic links included; a hard link costs
+ * nothing. Between file systems only a copy is left.
+ */
+function linkOrCopy(from: string, path: string): void {
+  const source = realpathSync(from)
+  try {
+    linkSync(source, path)
+    return
+  } catch {
+    // Another process linked it meanwhile, or there are no links here.
+    if (existsSync(path)) return
+  }
+  replaceFile({
+    path,
+    write(temporary) {
+      copyFileSync(source, temporary)
+      chmodSync(temporary, 0o644)
+    },
+  })
+}
