@@ -1,0 +1,232 @@
+// A forward pass compiled for the lanes: one graph with just the hooks asked for, run in calls of a fixed number
+// of contexts. The calls' shapes never change with the number of lanes or of contexts, so every row is
+// bit-identical however the work is spread.
+import type { Dimension, GraphType, Lanes, Place, Task, View } from '@mistudio/tensor'
+import { InputError } from '@mistudio/tensor'
+import { decode } from './architectures.ts'
+import { blockHooks, type HookPoint, resolveHook } from './hooks.ts'
+import type { LanguageModel } from './load.ts'
+import { onnxOps } from './runtimes/onnx.ts'
+import { createTape, type Output, type Tape, type Value } from './runtimes/tape.ts'
+import { openGraph } from './session.ts'
+
+/** `width` is in elements per token; a port holds [contexts · contextSize, width], contexts one after another. */
+export type Port = { name: string; dtype: 'float32' | 'int32'; width: number }
+
+export type ForwardOptions = {
+  model: LanguageModel
+  lanes: Lanes
+  contextsPerCall: number
+  /** Tokens of a context, at most the model's own. */
+  contextSize: number
+  /** Hook points to write out, as they flow on after interventions. */
+  captures?: readonly string[]
+  /** Output `logits` [tokens, vocab]. */
+  logits?: boolean
+  /** Output `token_loss` [contexts, contextSize]: −log p(next token) in nats, 0 at the last position. */
+  tokenLoss?: boolean
+  /** Hook points whose value is an input `replace:HOOK` instead. */
+  replace?: readonly string[]
+  /** Hook points to which an input `add:HOOK` is added. */
+  add?: readonly string[]
+  /** Suffix: this hook's value is an input named like the hook, and only what follows runs. */
+  from?: string
+}
+
+export type Forward = {
+  inputs: Port[]
+  outputs: Port[]
+  /** Hook values a suffix needs besides `from`; they are inputs too. */
+  frontier: string[]
+  /** Blocks that have at least one operation in the graph. */
+  layersRun: number
+  /**
+   * The work for `contexts` contexts. `places` has one place for every port; inputs and outputs hold a whole
+   * number of calls (contexts rounded up to contextsPerCall): padding is computed and to be ignored, but its
+   * token ids must be valid.
+   */
+  tasks(options: { contexts: number; places: Record<string, Place> }): Task[]
+  close(): Promise<void>
+}
+
+/**
+ * Records, compiles and loads a graph, one session a lane.
+ * @throws InputError for an unknown hook (lists those there are), a hook before `from`, a context longer than the
+ * model's
+ */
+export async function compileForward(options: ForwardOptions): Promise<Forward> {
+  const { model, lanes, contextsPerCall, contextSize } = options
+  checkSizes(options)
+  const { emitted, inputs, outputs, frontier } = recordForward(options)
+  const session = await openGraph({ model, lanes, bytes: emitted.bytes })
+  return {
+    inputs,
+    outputs,
+    frontier,
+    layersRun: emitted.layers.size,
+    tasks({ contexts, places }) {
+      for (const { name } of [...inputs, ...outputs]) {
+        if (!Object.hasOwn(places, name)) throw new Error(`no place for ${name}`)
+      }
+      const view = ({ name, dtype, width }: Port, call: number): View => {
+        const { memory, offset } = places[name]
+        const rows = contextsPerCall * contextSize
+        return { memory, offset: offset + call * rows * width * 4, dtype, shape: portShape(options, name, width) }
+      }
+      const views = (ports: readonly Port[], call: number) =>
+        Object.fromEntries(ports.map(port => [port.name, view(port, call)]))
+      return Array.from({ length: Math.ceil(contexts / contextsPerCall) }, (_, call) => [
+        { session, inputs: views(inputs, call), outputs: views(outputs, call) },
+      ])
+    },
+    close: () => lanes.closeSession(session),
+  }
+}
+
+function recordForward(options: ForwardOptions) {
+  const { model, captures = [], logits = false, tokenLoss = false, from } = options
+  const { config, hooks: points, weights } = model
+  const tape = createTape()
+  const tokens = contextTokens(tape, options)
+  const ops = onnxOps({ tape, config, tokens })
+  const replaced = new Set(options.replace)
+  const added = new Set(options.add)
+  const rows = options.contextsPerCall * options.contextSize
+  const values = new Map<string, Value>()
+  const before = new Map<Value, { name: string; dtype: GraphType; shape: Dimension[] }>()
+  let reached = from === undefined
+  const widths = new Map(points.map(({ name, width }) => [name, width]))
+  const input = (name: string, hook: string) => tape.input(name, 'float32', [rows, widths.get(hook)!])
+
+  checkHooks(options, points)
+  const result = decode(ops, config, (name, computed) => {
+    let value = computed
+    if (name === from) {
+      value = input(name, name)
+      reached = true
+    } else if (!reached && !before.has(value)) {
+      before.set(value, { name, dtype: 'float32', shape: [rows, widths.get(name)!] })
+    }
+    if (replaced.has(name)) value = input(`replace:${name}`, name)
+    if (added.has(name)) value = ops.add(value, input(`add:${name}`, name))
+    values.set(name, value)
+    tape.layer = layerAfter(name, points)
+    return value
+  })
+  const outputs: Output[] = captures.map(name => ({
+    name,
+    value: values.get(name)!,
+    dtype: 'float32',
+    shape: [rows, widths.get(name)!],
+  }))
+  if (logits) outputs.push({ name: 'logits', value: result, dtype: 'float32', shape: [rows, config.vocabSize] })
+  if (tokenLoss) {
+    const { contextsPerCall, contextSize } = options
+    const value = lossOfNext(tape, tokens.inputIds, result, contextsPerCall, contextSize)
+    outputs.push({ name: 'token_loss', value, dtype: 'float32', shape: [contextsPerCall, contextSize] })
+  }
+  const emitted = tape.emit({ outputs, weights, cut: from === undefined ? undefined : before })
+  const portWidth = (name: string) => {
+    if (name === 'logits') return config.vocabSize
+    return widths.get(name.replace(/^(replace|add):/, '')) ?? 1
+  }
+  const port = (name: string): Port => ({
+    name,
+    dtype: name === 'input_ids' ? 'int32' : 'float32',
+    width: portWidth(name),
+  })
+  return {
+    emitted,
+    inputs: emitted.inputs.map(port),
+    outputs: outputs.map(({ name }) => port(name)),
+    frontier: emitted.inputs.filter(name => name !== from && widths.has(name)),
+  }
+}
+
+/** Nodes recorded after a block's first hook belong to it, those after its last to none. */
+function layerAfter(name: string, points: readonly HookPoint[]): number | null {
+  const { layer } = resolveHook(points, name)
+  return layer === null || name === blockHooks(layer).residPost ? null : layer
+}
+
+function contextTokens(tape: Tape, { contextsPerCall, contextSize }: ForwardOptions) {
+  const positions = BigInt64Array.from({ length: contextsPerCall * contextSize }, (_, i) => BigInt(i % contextSize))
+  const mask = new Float32Array(contextSize * contextSize)
+  for (let row = 0; row < contextSize; row++) {
+    mask.fill(Number.NEGATIVE_INFINITY, row * contextSize + row + 1, (row + 1) * contextSize)
+  }
+  return {
+    inputIds: tape.input('input_ids', 'int32', [contextsPerCall, contextSize]),
+    positions: tape.constant(positions, [positions.length]),
+    contexts: contextsPerCall,
+    length: contextSize,
+    mask: tape.constant(mask, [contextSize, contextSize]),
+    rotaryPositions: tape.constant(BigInt64Array.of(0n), [1]),
+  }
+}
+
+/**
+ * −log softmax at the next token as logΣexp(logits) − logit. ONNX Runtime subtracts the row's maximum inside
+ * ReduceLogSumExp, so nothing overflows and no [tokens, vocab] matrix of probabilities is made.
+ */
+function lossOfNext(tape: Tape, inputIds: Value, logits: Value, contexts: number, length: number): Value {
+  const list = (...numbers: number[]) => tape.constant(BigInt64Array.from(numbers, BigInt), [numbers.length])
+  // The first token stands in for the missing next one of the last position; its loss is multiplied away.
+  const next = tape.node(
+    'Concat',
+    [
+      tape.node('Slice', [inputIds, list(1), list(length), list(1)]),
+      tape.node('Slice', [inputIds, list(0), list(1), list(1)]),
+    ],
+    { axis: 1 },
+  )
+  const target = tape.node('GatherElements', [logits, tape.node('Reshape', [next, list(-1, 1)])], { axis: 1 })
+  const total = tape.node('ReduceLogSumExp', [logits, list(1)], { keepdims: 1 })
+  const loss = tape.node('Reshape', [tape.node('Sub', [total, target]), list(contexts, length)])
+  const counted = new Float32Array(length).fill(1)
+  counted[length - 1] = 0
+  return tape.node('Mul', [loss, tape.constant(counted, [length])])
+}
+
+function portShape({ contextsPerCall, contextSize }: ForwardOptions, name: string, width: number): number[] {
+  const perContext = name === 'input_ids' || name === 'token_loss'
+  return perContext ? [contextsPerCall, contextSize] : [contextsPerCall * contextSize, width]
+}
+
+function checkSizes({ model, contextsPerCall, contextSize }: ForwardOptions): void {
+  const { nCtx } = model.config
+  if (!Number.isSafeInteger(contextSize) || contextSize < 1 || contextSize > nCtx) {
+    throw new InputError({
+      message: 'the context does not fit the model',
+      field: 'context size',
+      found: String(contextSize),
+      expected: `1 to ${nCtx} tokens`,
+    })
+  }
+  if (!Number.isSafeInteger(contextsPerCall) || contextsPerCall < 1) {
+    throw new InputError({
+      message: 'a call needs contexts',
+      field: 'contextsPerCall',
+      found: String(contextsPerCall),
+      expected: 'a positive integer',
+    })
+  }
+}
+
+function checkHooks(options: ForwardOptions, points: readonly HookPoint[]): void {
+  const { captures = [], replace = [], add = [], from, logits, tokenLoss } = options
+  if (captures.length === 0 && !logits && !tokenLoss) {
+    throw new InputError({ message: 'nothing is asked of the model', expected: 'hook points, logits or a loss' })
+  }
+  const order = (name: string) => points.indexOf(resolveHook(points, name))
+  const first = from === undefined ? -1 : order(from)
+  for (const name of [...captures, ...replace, ...add]) {
+    if (order(name) > first) continue
+    throw new InputError({
+      message: 'this hook point is not computed by the graph that begins at another',
+      field: 'hook',
+      found: name,
+      expected: `a hook point after ${from}`,
+    })
+  }
+}
