@@ -11,18 +11,30 @@ import {
   rmSync,
   writeFileSync,
 } from 'node:fs'
-import { basename, dirname, join } from 'node:path'
+import { basename, dirname, join, resolve } from 'node:path'
+import { InputError } from './errors.ts'
 
-/** Writes a file through a temporary one in the same folder. */
-export function writeFileAtomic(path: string, data: string | Uint8Array): void {
+/**
+ * Puts the file that `write` makes at the given temporary path in place of `path`. Whatever `write` throws, and a
+ * full disk throws there, leaves the old file whole and nothing beside it.
+ */
+export function replaceFile(options: { path: string; write(temporary: string): void }): void {
+  const { path, write } = options
   const temporary = `${path}.tmp-${process.pid}`
   try {
-    writeFileSync(temporary, data, { flush: true })
+    write(temporary)
+    flushPath(temporary)
     renameSync(temporary, path)
   } catch (error) {
     rmSync(temporary, { force: true })
-    throw error
+    throw unwritable(error, path)
   }
+  flushFolder(dirname(path))
+}
+
+/** Writes a file through a temporary one in the same folder. */
+export function writeFileAtomic(path: string, data: string | Uint8Array): void {
+  replaceFile({ path, write: temporary => writeFileSync(temporary, data) })
 }
 
 const nextOf = (path: string) => join(dirname(path), `.${basename(path)}.next`)
@@ -31,47 +43,95 @@ const oldOf = (path: string) => join(dirname(path), `.${basename(path)}.old`)
 /**
  * Builds a directory beside `path` and puts it in place. An existing one stays whole until the new one is
  * complete on disk; a crash between the two renames is mended by `recoverDirectory`.
+ * @throws InputError when the place cannot be written; else what `write` throws, after clearing up.
  */
 export async function writeDirectoryAtomic(options: {
   path: string
   write(folder: string): Promise<void> | void
 }): Promise<void> {
-  const { path, write } = options
+  // Resolved, so that '.' or a trailing slash has a name and a parent.
+  const path = resolve(options.path)
   recoverDirectory(path)
-  mkdirSync(dirname(path), { recursive: true })
   const next = nextOf(path)
-  rmSync(next, { recursive: true, force: true })
-  mkdirSync(next)
+  const old = oldOf(path)
   try {
-    await write(next)
-    flush(next)
+    mkdirSync(dirname(path), { recursive: true })
+    rmSync(next, { recursive: true, force: true })
+    mkdirSync(next)
+  } catch (error) {
+    throw unwritable(error, path)
+  }
+  try {
+    await options.write(next)
+    flushTree(next)
+    if (existsSync(path)) renameSync(path, old)
+    renameSync(next, path)
   } catch (error) {
     rmSync(next, { recursive: true, force: true })
+    recoverDirectory(path)
     throw error
   }
-  const old = oldOf(path)
-  if (existsSync(path)) renameSync(path, old)
-  renameSync(next, path)
+  flushFolder(dirname(path))
   rmSync(old, { recursive: true, force: true })
 }
 
-/** After a crash between the renames the old directory is put back; leftovers are removed. */
+/** After a crash between the renames the old directory is put back; a replaced one that was left is removed. */
 export function recoverDirectory(path: string): void {
-  const old = oldOf(path)
+  const whole = resolve(path)
+  const old = oldOf(whole)
   if (!existsSync(old)) return
-  if (existsSync(path)) rmSync(old, { recursive: true, force: true })
-  else renameSync(old, path)
+  if (existsSync(whole)) rmSync(old, { recursive: true, force: true })
+  else renameSync(old, whole)
 }
 
-function flush(folder: string): void {
+function flushTree(folder: string): void {
   for (const name of readdirSync(folder)) {
     const path = join(folder, name)
-    if (lstatSync(path).isDirectory()) {
-      flush(path)
-      continue
-    }
-    const file = openSync(path, 'r')
+    if (lstatSync(path).isDirectory()) flushTree(path)
+    else flushPath(path)
+  }
+  flushFolder(folder)
+}
+
+function flushPath(path: string): void {
+  // Windows flushes only what is open for writing.
+  const file = openSync(path, 'r+')
+  try {
     fsyncSync(file)
+  } finally {
     closeSync(file)
   }
+}
+
+/** A rename is on disk once its folder is. Windows opens no folders, and some network drives flush none. */
+function flushFolder(folder: string): void {
+  let file: number
+  try {
+    file = openSync(folder, 'r')
+  } catch {
+    return
+  }
+  try {
+    fsyncSync(file)
+  } catch (error) {
+    const code = codeOf(error)
+    if (code !== 'EINVAL' && code !== 'EPERM' && code !== 'ENOTSUP' && code !== 'EISDIR') throw error
+  } finally {
+    closeSync(file)
+  }
+}
+
+const codeOf = (error: unknown): string =>
+  error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : ''
+
+/** Places a person can mend by choosing another one become an InputError; other errors pass through. */
+function unwritable(error: unknown, path: string): unknown {
+  const code = codeOf(error)
+  if (!['EACCES', 'EPERM', 'EROFS', 'ENOTDIR', 'EEXIST', 'EISDIR', 'ENOENT'].includes(code)) return error
+  return new InputError({
+    message: 'cannot write here',
+    file: path,
+    found: code,
+    expected: 'a writable place',
+  })
 }

@@ -86,7 +86,7 @@ export function toF32({ dtype, data }: Tensor): Float32Array {
     case 'BF16':
       return bf16ToF32(data as Uint16Array)
     case 'F16':
-      return Float32Array.from(data as Uint16Array, f16ToNumber)
+      return f16ToF32(data as Uint16Array)
     case 'I64':
     case 'U64':
       return Float32Array.from(data as BigInt64Array, Number)
@@ -100,6 +100,16 @@ export function bf16ToF32(bits: Uint16Array): Float32Array {
   const wide = new Uint32Array(bits.length)
   for (let i = 0; i < bits.length; i++) wide[i] = bits[i] << 16
   return new Float32Array(wide.buffer)
+}
+
+let f16Values: Float32Array | undefined
+
+/** By a table of all 65,536 values, made when first needed. */
+export function f16ToF32(bits: Uint16Array): Float32Array {
+  f16Values ??= Float32Array.from({ length: 65_536 }, (_, i) => f16ToNumber(i))
+  const wide = new Float32Array(bits.length)
+  for (let i = 0; i < bits.length; i++) wide[i] = f16Values[bits[i]]
+  return wide
 }
 
 /** IEEE 754 half precision: 1 sign, 5 exponent, 10 fraction bits. */

@@ -4,6 +4,8 @@
 export type InputErrorDetails = {
   message: string
   file?: string
+  /** One-based, as editors count. */
+  line?: number
   field?: string
   found?: string
   expected?: string
@@ -19,11 +21,15 @@ export class InputError extends Error {
   }
 }
 
-function compose({ message, file, field, found, expected }: InputErrorDetails): string {
+function compose({ message, file, line, field, found, expected }: InputErrorDetails): string {
   const parts = [message]
   if (file !== undefined) parts.push(`file: ${file}`)
-  if (field !== undefined) parts.push(`field: ${field}`)
-  if (found !== undefined) parts.push(`found: ${found}`)
-  if (expected !== undefined) parts.push(`expected: ${expected}`)
+  if (line !== undefined) parts.push(`line: ${line}`)
+  if (field !== undefined) parts.push(`field: ${short(field)}`)
+  if (found !== undefined) parts.push(`found: ${short(found)}`)
+  if (expected !== undefined) parts.push(`expected: ${short(expected)}`)
   return parts.join('; ')
 }
+
+/** A hostile file may hold a name of megabytes. */
+const short = (text: string): string => (text.length <= 500 ? text : `${text.slice(0, 500)} …`)

@@ -1,8 +1,9 @@
 // NumPy's .npy, version 1 to 3 (numpy/lib/format.py): little-endian, C order, numeric types only. No pickles.
-import { closeSync, fstatSync, openSync, readSync } from 'node:fs'
-import { writeFileAtomic } from './atomic.ts'
+import { closeSync, fstatSync, openSync } from 'node:fs'
+import { replaceFile } from './atomic.ts'
 import { bytesPerElement, type DType, type Tensor, viewBytes } from './dtype.ts'
 import { InputError } from './errors.ts'
+import { openRegularFile, readExactly, writeAll } from './positional.ts'
 
 const dtypes: Record<string, DType> = {
   '<f8': 'F64',
@@ -23,13 +24,13 @@ const headerLimitBytes = 65_536
 
 /** @throws InputError for another format, order, type or length. */
 export function readNpy(path: string): Tensor {
-  const file = openSync(path, 'r')
+  const file = openRegularFile(path)
   const fail = (message: string, found?: string, expected?: string): never => {
     throw new InputError({ message, file: path, found, expected })
   }
   const take = (position: number, length: number) => {
     const bytes = new Uint8Array(length)
-    if (readSync(file, bytes, 0, length, position) !== length) fail('the .npy file ended early')
+    readExactly({ file, path, bytes, position })
     return bytes
   }
   try {
@@ -37,26 +38,28 @@ export function readNpy(path: string): Tensor {
     if (fileBytes < 12) fail('too short for .npy', `${fileBytes} bytes`)
     const start = take(0, 12)
     if (!magic.every((byte, i) => start[i] === byte)) fail('not a .npy file')
+    if (start[6] < 1 || start[6] > 3) fail('unknown .npy version', `${start[6]}`, '1, 2 or 3')
     const view = new DataView(start.buffer)
     const wide = start[6] >= 2
     const length = wide ? view.getUint32(8, true) : view.getUint16(8, true)
     const begin = wide ? 12 : 10
-    if (length > headerLimitBytes || begin + length > fileBytes)
-      fail('the .npy header is too long', `${length}`)
-    const header = new TextDecoder('latin1').decode(take(begin, length))
+    const most = Math.min(headerLimitBytes, fileBytes - begin)
+    if (length > most) fail('the .npy header is too long', `${length} bytes`, `at most ${most}`)
+    const header = Buffer.from(take(begin, length)).toString('latin1')
     const descr = /'descr':\s*'([^']+)'/.exec(header)?.[1]
     const shapeText = /'shape':\s*\(([^)]*)\)/.exec(header)?.[1]
-    if (!/'fortran_order':\s*False/.test(header))
-      fail('only C order is read', header.trim(), "'fortran_order': False")
-    const dtype = descr === undefined ? undefined : dtypes[descr]
-    if (dtype === undefined || shapeText === undefined)
+    if (descr === undefined || !Object.hasOwn(dtypes, descr) || shapeText === undefined) {
       return fail('unknown .npy type', header.trim(), Object.keys(dtypes).join(', '))
-    const shape = shapeText
-      .split(',')
-      .map(part => part.trim())
-      .filter(part => part !== '')
-      .map(Number)
-    if (!shape.every(n => Number.isSafeInteger(n) && n >= 0)) fail('bad .npy shape', shapeText)
+    }
+    const dtype = dtypes[descr]
+    if (!/'fortran_order':\s*False/.test(header)) {
+      fail('only C order is read', header.trim(), "'fortran_order': False")
+    }
+    const sizes = shapeText.split(',').map(part => part.trim())
+    // A tuple may end with a comma; that of one size does.
+    if (sizes.at(-1) === '') sizes.pop()
+    const shape = sizes.map(size => (/^\d{1,16}$/.test(size) ? Number(size) : Number.NaN))
+    if (!shape.every(n => Number.isSafeInteger(n))) fail('bad .npy shape', shapeText)
     const bytes = shape.reduce((product, n) => product * n, bytesPerElement[dtype])
     const left = fileBytes - begin - length
     if (bytes !== left) fail('the .npy data has another length than its shape', `${left} bytes`, `${bytes}`)
@@ -66,15 +69,37 @@ export function readNpy(path: string): Tensor {
   }
 }
 
-/** Writes version 1.0. */
+/** Writes version 1.0, atomically. @throws InputError for BF16, and for bytes that disagree with the shape. */
 export function writeNpy(path: string, { dtype, shape, data }: Tensor): void {
-  const descr = Object.entries(dtypes).find(([, name]) => name === dtype)?.[0]
-  if (descr === undefined)
+  const descr = Object.keys(dtypes).find(key => dtypes[key] === dtype)
+  if (descr === undefined) {
     throw new InputError({ message: '.npy has no such type', file: path, found: dtype })
+  }
+  const expected = shape.reduce((product, n) => product * n, bytesPerElement[dtype])
+  if (data.byteLength !== expected) {
+    const found = `${data.byteLength} bytes`
+    throw new InputError({
+      message: 'a tensor cannot be written',
+      file: path,
+      found,
+      expected: `${expected}`,
+    })
+  }
   const dims = shape.length === 1 ? `${shape[0]},` : shape.join(', ')
   const body = `{'descr': '${descr}', 'fortran_order': False, 'shape': (${dims}), }`
+  // The data begin at a multiple of 64: 10 bytes before the header, a newline at its end.
   const header = body.padEnd(Math.ceil((body.length + 11) / 64) * 64 - 11) + '\n'
-  const prefix = Buffer.from([...magic, 1, 0, header.length & 255, header.length >> 8])
-  const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength)
-  writeFileAtomic(path, Buffer.concat([prefix, Buffer.from(header, 'latin1'), bytes]))
+  replaceFile({
+    path,
+    write: temporary => {
+      const file = openSync(temporary, 'w')
+      try {
+        writeAll(file, Uint8Array.of(...magic, 1, 0, header.length & 255, header.length >> 8))
+        writeAll(file, Buffer.from(header, 'latin1'))
+        writeAll(file, new Uint8Array(data.buffer, data.byteOffset, data.byteLength))
+      } finally {
+        closeSync(file)
+      }
+    },
+  })
 }

@@ -1,9 +1,11 @@
 // safetensors: an 8-byte little-endian header length, a JSON header, then the tensors' bytes
 // (github.com/huggingface/safetensors, format section). Files are hostile until checked: every length and
 // offset is bounded by the file before anything is allocated. Reads are positional: only what is asked for.
-import { closeSync, fstatSync, fsyncSync, openSync, readSync, renameSync, rmSync, writeSync } from 'node:fs'
+import { closeSync, fstatSync, openSync } from 'node:fs'
+import { replaceFile } from './atomic.ts'
 import { bytesPerElement, type DType, type Tensor, toF32, viewBytes } from './dtype.ts'
 import { InputError } from './errors.ts'
+import { openRegularFile, readExactly, writeAll } from './positional.ts'
 
 /** The reference implementation refuses longer headers as well. */
 export const headerLimitBytes = 100_000_000
@@ -23,16 +25,7 @@ export type SafetensorsFile = {
 
 /** Opens and checks a file. @throws InputError naming the tensor and what is wrong with it. */
 export function openSafetensors(path: string): SafetensorsFile {
-  let file: number
-  try {
-    file = openSync(path, 'r')
-  } catch {
-    throw new InputError({
-      message: 'the file cannot be opened',
-      file: path,
-      expected: 'a readable .safetensors file',
-    })
-  }
+  const file = openRegularFile(path)
   try {
     const { metadata, tensors } = readHeader(file, path)
     const infoOf = (name: string) => {
@@ -49,24 +42,13 @@ export function openSafetensors(path: string): SafetensorsFile {
     const read = (name: string): Tensor => {
       const { dtype, shape, byteOffset, byteLength } = infoOf(name)
       const bytes = new Uint8Array(byteLength)
-      readExactly(file, path, bytes, byteOffset)
+      readExactly({ file, path, bytes, position: byteOffset })
       return { dtype, shape: [...shape], data: viewBytes(dtype, bytes) }
     }
     return { path, metadata, tensors, read, readF32: name => toF32(read(name)), close: () => closeSync(file) }
   } catch (error) {
     closeSync(file)
     throw error
-  }
-}
-
-function readExactly(file: number, path: string, bytes: Uint8Array, position: number): void {
-  let done = 0
-  while (done < bytes.length) {
-    // One read returns at most 2 GiB.
-    const n = readSync(file, bytes, done, Math.min(bytes.length - done, 1 << 30), position + done)
-    if (n === 0)
-      throw new InputError({ message: 'the file ended early', file: path, found: `${position + done} bytes` })
-    done += n
   }
 }
 
@@ -78,7 +60,7 @@ function readHeader(file: number, path: string): Pick<SafetensorsFile, 'metadata
   if (fileBytes < 8)
     fail('too short for safetensors', { found: `${fileBytes} bytes`, expected: 'at least 8' })
   const prefix = new Uint8Array(8)
-  readExactly(file, path, prefix, 0)
+  readExactly({ file, path, bytes: prefix, position: 0 })
   const length = new DataView(prefix.buffer).getBigUint64(0, true)
   const most = Math.min(headerLimitBytes, fileBytes - 8)
   if (length > BigInt(most))
@@ -88,7 +70,7 @@ function readHeader(file: number, path: string): Pick<SafetensorsFile, 'metadata
       expected: `at most ${most}`,
     })
   const headerBytes = new Uint8Array(Number(length))
-  readExactly(file, path, headerBytes, 8)
+  readExactly({ file, path, bytes: headerBytes, position: 8 })
   let text = ''
   try {
     text = new TextDecoder('utf-8', { fatal: true }).decode(headerBytes)
@@ -188,31 +170,32 @@ const isObject = (value: unknown): value is Record<string, unknown> =>
 const isCounts = (value: unknown): value is number[] =>
   Array.isArray(value) && value.every(n => Number.isSafeInteger(n) && n >= 0)
 
-/** JSON.parse keeps the last of two equal keys; a second reader may keep the first. Text is valid JSON here. */
+/**
+ * JSON.parse keeps the last of two equal keys; a second reader may keep the first. The text is valid JSON here. Scanned
+ * by hand: a regular expression overflows its stack on a string of megabytes.
+ */
 function duplicateKey(text: string): string | undefined {
+  // The keys of the objects that are open; undefined stands for an open list.
   const scopes: (Set<string> | undefined)[] = []
-  const token = /"(?:[^"\\]|\\.)*"|[{}[\],:]/gs
-  let match: RegExpExecArray | null
   let isKey = false
-  while ((match = token.exec(text)) !== null) {
-    const [found] = match
-    if (found === '{') {
-      scopes.push(new Set())
-      isKey = true
-    } else if (found === '[') {
-      scopes.push(undefined)
-      isKey = false
+  for (let at = 0; at < text.length; at++) {
+    const found = text[at]
+    if (found === '"') {
+      const begin = at
+      while (text[++at] !== '"') if (text[at] === '\\') at++
+      if (!isKey) continue
+      const key = JSON.parse(text.slice(begin, at + 1)) as string
+      const scope = scopes.at(-1)
+      if (scope?.has(key)) return key
+      scope?.add(key)
+    } else if (found === '{' || found === '[') {
+      scopes.push(found === '{' ? new Set() : undefined)
+      isKey = found === '{'
     } else if (found === '}' || found === ']') {
       scopes.pop()
       isKey = false
     } else if (found === ',') isKey = scopes.at(-1) !== undefined
     else if (found === ':') isKey = false
-    else if (isKey) {
-      const key = JSON.parse(found) as string
-      const scope = scopes.at(-1)
-      if (scope?.has(key)) return key
-      scope?.add(key)
-    }
   }
   return undefined
 }
@@ -230,17 +213,19 @@ export async function writeSafetensors(options: {
 }): Promise<void> {
   const { path, metadata } = options
   const tensors = [...options.tensors]
-  const header: Record<string, unknown> = metadata === undefined ? {} : { __metadata__: metadata }
+  // Without a prototype a tensor may be called '__proto__'.
+  const header: Record<string, unknown> = Object.create(null)
+  if (metadata !== undefined) header.__metadata__ = metadata
   let offset = 0
   for (const { name, dtype, shape, data } of tensors) {
     const bytes = shape.reduce((product, n) => product * n, bytesPerElement[dtype])
-    if (bytes !== data.byteLength || Object.hasOwn(header, name)) {
+    if (bytes !== data.byteLength || Object.hasOwn(header, name) || name === '__metadata__') {
       throw new InputError({
         message: 'a tensor cannot be written',
         file: path,
         field: name,
         found: `${data.byteLength} bytes`,
-        expected: `${bytes} for ${dtype} [${shape}], a name used once`,
+        expected: `${bytes} for ${dtype} [${shape}], a free name`,
       })
     }
     header[name] = { dtype, shape, data_offsets: [offset, offset + bytes] }
@@ -251,26 +236,18 @@ export async function writeSafetensors(options: {
   const headerBytes = Buffer.from(json.padEnd(json.length + ((8 - (Buffer.byteLength(json) % 8)) % 8)))
   const prefix = Buffer.alloc(8)
   prefix.writeBigUInt64LE(BigInt(headerBytes.length))
-  const temporary = `${path}.tmp-${process.pid}`
-  const file = openSync(temporary, 'w')
-  try {
-    writeAll(file, prefix)
-    writeAll(file, headerBytes)
-    for (const { data } of tensors)
-      writeAll(file, new Uint8Array(data.buffer, data.byteOffset, data.byteLength))
-    fsyncSync(file)
-    closeSync(file)
-    renameSync(temporary, path)
-  } catch (error) {
-    try {
-      closeSync(file)
-    } catch {}
-    rmSync(temporary, { force: true })
-    throw error
-  }
-}
-
-function writeAll(file: number, bytes: Uint8Array): void {
-  let done = 0
-  while (done < bytes.length) done += writeSync(file, bytes, done, Math.min(bytes.length - done, 1 << 26))
+  replaceFile({
+    path,
+    write: temporary => {
+      const file = openSync(temporary, 'w')
+      try {
+        writeAll(file, prefix)
+        writeAll(file, headerBytes)
+        for (const { data } of tensors)
+          writeAll(file, new Uint8Array(data.buffer, data.byteOffset, data.byteLength))
+      } finally {
+        closeSync(file)
+      }
+    },
+  })
 }
