@@ -1,0 +1,75 @@
+// A TopK learner with random data, as the step benchmarks need it: activations as SAELens and we both read them.
+import { families, initialWeights, type Learner } from '@mistudio/sae'
+import type { Lanes } from '@mistudio/tensor'
+import { gaussianStream } from '@mistudio/sae'
+
+export type StepShape = { dIn: number; dSae: number; k: number; batchSize: number; deadFraction?: number }
+
+/** The phases of a step, in order. */
+export const phases = ['load', 'encode', 'decode', 'gradients', 'update', 'afterStep'] as const
+export type PhaseTimes = Record<(typeof phases)[number], number>
+
+export async function stepSetup(options: { lanes: Lanes; shape: StepShape }) {
+  const { lanes, shape } = options
+  const { dIn, dSae, k, batchSize, deadFraction = 0 } = shape
+  const x = Float32Array.from({ length: batchSize * dIn }, gaussianStream({ seed: 7, purpose: 'bench batch' }))
+  const weights = initialWeights({ shape: { dIn, dSae }, seed: 1 })
+  const memory = await lanes.memory({ bytes: x.byteLength + batchSize * 4 + 4096 })
+  const activations = memory.alloc(x.byteLength)
+  memory.f32(activations, x.length).set(x)
+  const rows = memory.alloc(batchSize * 4)
+  memory.i32(rows, batchSize).set(Int32Array.from({ length: batchSize }, (_, i) => i))
+  const batch = {
+    rows: { memory: memory.id, offset: rows },
+    activations: { memory: memory.id, offset: activations },
+    scale: 1,
+  }
+  const config = families.topk.config({ k, deadAfterTokens: 1e9 }, { shape: { dIn, dSae }, trainTokens: 1e10 })
+  const learner = await families.topk.learner({ lanes, shape: { dIn, dSae }, config, batchSize, seed: 1, weights })
+  const dead = Math.round(deadFraction * dSae)
+
+  /** The first `dead` latents stay dead whatever they do, as the peer's mask says too. */
+  function forceDead(learner: Learner): void {
+    const silent = new Float64Array(dSae)
+    silent.fill(1e9, 0, dead)
+    const state = new Map(learner.state())
+    state.set('tokens_since_fired', silent)
+    const [steps] = state.get('counters')!
+    state.set('counters', Float64Array.of(steps, 1e9))
+    learner.restore(state)
+  }
+
+  async function step(): Promise<PhaseTimes> {
+    if (dead > 0) forceDead(learner)
+    const times = {} as PhaseTimes
+    let at = performance.now()
+    const lap = (name: keyof PhaseTimes) => {
+      const now = performance.now()
+      times[name] = now - at
+      at = now
+    }
+    await learner.load(batch)
+    lap('load')
+    await learner.encode()
+    lap('encode')
+    await learner.decode()
+    lap('decode')
+    const norm = await learner.gradients()
+    lap('gradients')
+    await learner.update({ learningRate: 1e-4, clipScale: norm > 1 ? 1 / norm : 1 })
+    lap('update')
+    await learner.afterStep()
+    lap('afterStep')
+    return times
+  }
+  return {
+    x,
+    weights,
+    step,
+    loss: () => learner.loss(),
+    async close() {
+      await learner.close()
+      await lanes.release(memory)
+    },
+  }
+}
