@@ -1,0 +1,163 @@
+// Progress events of an extraction: channel extraction/{id}, emitted every 2 seconds or at each 5 % boundary,
+// whichever comes first: (now − last ≥ 2.0 s) or ⌊20·progress⌋ > ⌊20·previous⌋. The rule is looked at after each
+// batch and by a timer in this thread, which never computes, from start to completed: an extraction that loads,
+// writes or stands in a slow batch never looks stalled.
+import type { ProgressBoard, ProgressPhase } from './progress_board.ts'
+import { createRate } from './rate.ts'
+
+export const emitEverySeconds = 2
+/** Events at each twentieth. */
+const boundaries = 20
+
+/** Fields of every event; an event names only what is known, and a client merges only what is named. */
+export type ExtractionEventData = {
+  extraction_id: string
+  status: 'extracting' | 'completed' | 'failed'
+  phase: ProgressPhase
+  /** 0 to 1: samples_processed / total_samples. */
+  progress: number
+  current_batch: number
+  total_batches: number
+  /** Contexts of the token store. */
+  samples_processed: number
+  total_samples: number
+  /** Over the last seconds: see rate.ts. */
+  samples_per_second: number
+  /** Over the whole run, from start to the last sample. */
+  mean_samples_per_second: number
+  /** Remaining samples over the rate, rounded up; null while no sample was processed. */
+  eta_seconds: number | null
+  /** Features with at least one top example. */
+  features_in_heap: number
+  /** Top examples over all features. */
+  heap_examples_count: number
+  /** In extraction:failed. */
+  error_message?: string
+}
+
+export type ExtractionEventName = 'extraction:progress' | 'extraction:completed' | 'extraction:failed'
+
+export type ExtractionEvent = { channel: string; event: ExtractionEventName; data: ExtractionEventData }
+
+/** Time, given by tests: a monotonic clock in seconds and a timer that returns its canceller. */
+export type ProgressClock = {
+  now(): number
+  after(seconds: number, call: () => void): () => void
+}
+
+export const systemClock: ProgressClock = {
+  now: () => performance.now() / 1000,
+  after(seconds, call) {
+    const timer = setTimeout(call, Math.max(0, seconds * 1000))
+    return () => clearTimeout(timer)
+  },
+}
+
+export interface ProgressEmitter {
+  /** Begins: the first event comes at once, and from now on no two are more than 2.1 s apart. */
+  start(): void
+  /** Call after each batch: emits if the rule says so. Not needed where `watch` is on. */
+  batchDone(): void
+  /** The last event, with progress 1. Nothing is emitted afterwards. */
+  completed(): void
+  failed(options: { message: string }): void
+  /** Ends without an event. */
+  stop(): void
+}
+
+/**
+ * Watches a board and emits. Lives in the thread that owns timers; the computing thread only writes the board.
+ * @param options.watch look at the board whenever it is written (Atomics.waitAsync); default true
+ */
+export function createProgressEmitter(options: {
+  extractionId: string
+  board: ProgressBoard
+  emit: (event: ExtractionEvent) => void
+  clock?: ProgressClock
+  watch?: boolean
+}): ProgressEmitter {
+  const { extractionId, board, emit, clock = systemClock, watch = true } = options
+  const channel = `extraction/${extractionId}`
+  const rate = createRate()
+  let state: 'new' | 'running' | 'ended' = 'new'
+  let last = 0
+  let previous = 0
+  let cancel = () => {}
+
+  function dataOf(status: ExtractionEventData['status']): ExtractionEventData {
+    const { phase, ...counters } = board.read()
+    const { samples_processed: done, total_samples: total } = counters
+    const { moving, mean } = rate.at(clock.now(), done, phase === 'loading')
+    return {
+      extraction_id: extractionId,
+      status,
+      phase,
+      progress: total > 0 ? Math.min(1, done / total) : 0,
+      ...counters,
+      samples_per_second: moving,
+      mean_samples_per_second: mean,
+      eta_seconds: moving > 0 ? Math.ceil(Math.max(0, total - done) / moving) : null,
+    }
+  }
+
+  function send(event: ExtractionEventName, data: ExtractionEventData): void {
+    last = clock.now()
+    previous = data.progress
+    emit({ channel, event, data })
+  }
+
+  /** The rule. The timer is set anew after each event, so two events are 2 s apart and not 2 s and a tick. */
+  function check(): void {
+    if (state !== 'running') return
+    const data = dataOf('extracting')
+    const due = clock.now() - last >= emitEverySeconds
+    const crossed = Math.floor(boundaries * data.progress) > Math.floor(boundaries * previous)
+    if (!due && !crossed) return
+    send('extraction:progress', data)
+    arm()
+  }
+
+  function arm(): void {
+    cancel()
+    // A timer may fire a little early by this clock: then it is set again for the rest.
+    cancel = clock.after(last + emitEverySeconds - clock.now(), () => {
+      if (state !== 'running') return
+      const before = last
+      check()
+      if (last === before) arm()
+    })
+  }
+
+  async function follow(): Promise<void> {
+    while (state === 'running') {
+      const seen = board.version()
+      check()
+      await board.changed(seen, 1000 * emitEverySeconds)
+    }
+  }
+
+  function end(event: ExtractionEventName, data: ExtractionEventData): void {
+    if (state === 'ended') return
+    state = 'ended'
+    cancel()
+    send(event, data)
+  }
+
+  return {
+    start() {
+      if (state !== 'new') return
+      state = 'running'
+      rate.start(clock.now())
+      send('extraction:progress', dataOf('extracting'))
+      arm()
+      if (watch) void follow()
+    },
+    batchDone: check,
+    completed: () => end('extraction:completed', { ...dataOf('completed'), progress: 1, eta_seconds: 0 }),
+    failed: ({ message }) => end('extraction:failed', { ...dataOf('failed'), error_message: message }),
+    stop() {
+      state = 'ended'
+      cancel()
+    },
+  }
+}
