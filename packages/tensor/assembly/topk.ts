@@ -1,5 +1,7 @@
 // Row top-k. A scan keeps candidates above a running threshold, in index order; when the buffer is full the
 // k-th largest value becomes the threshold. Later equals lose to earlier ones, so ties go to the lowest index.
+// The first threshold comes from the first quarter of the row, so that few candidates are ever kept; it is a
+// lower bound of the k-th largest value, so the result does not depend on it.
 import { rowOf, word } from './vector'
 
 // The k-th largest of n float32 at p (1 ≤ k ≤ n, no NaN); reorders them. Hoare's selection, median of three.
@@ -55,7 +57,7 @@ function compact(values: usize, indices: usize, temp: usize, n: i32, k: i32): f3
 /** Candidates kept before a selection. The host sizes scratch by the same rule (src/kernels.ts). */
 @inline
 function capacityOf(m: i32, k: i32): i32 {
-  return min(max(4 * k, 128), m)
+  return min(max(8 * k, 256), m)
 }
 
 @inline
@@ -64,11 +66,51 @@ function valueAt(row: usize, bias: usize, i: i32): f32 {
   return bias ? v + load<f32>(bias + word(i)) : v
 }
 
+// The largest float32 below v; −∞ stays.
+function below(v: f32): f32 {
+  if (v == 0) return reinterpret<f32>(0x80000001)
+  if (v == -Infinity) return v
+  const bits = reinterpret<i32>(v)
+  return reinterpret<f32>(v > 0 ? bits - 1 : bits + 1)
+}
+
+// A value with at least k entries of the row ≥ it: the k-th largest of 2k or more maxima of disjoint groups in
+// the first quarter, 32 groups (eight vectors of lanes) a stretch. −∞ when the row is too short to pay for it.
+// NaN is passed over here (pmax keeps its first operand); the scan finds it.
+function firstThreshold(row: usize, m: i32, bias: usize, k: i32, temp: usize): f32 {
+  const stretches = (2 * k + 31) >> 5
+  const length = (m / (4 * stretches)) & ~31
+  if (length < 128) return -Infinity
+  const low = f32x4.splat(-Infinity)
+  for (let s = 0; s < stretches; s++) {
+    const end = (s + 1) * length
+    let m0 = low, m1 = low, m2 = low, m3 = low, m4 = low, m5 = low, m6 = low, m7 = low
+    for (let j = s * length; j < end; j += 32) {
+      const p = row + word(j)
+      let a = v128.load(p), b = v128.load(p, 16), c = v128.load(p, 32), e = v128.load(p, 48)
+      let f = v128.load(p, 64), g = v128.load(p, 80), h = v128.load(p, 96), i = v128.load(p, 112)
+      if (bias) {
+        const q = bias + word(j)
+        a = f32x4.add(a, v128.load(q)); b = f32x4.add(b, v128.load(q, 16))
+        c = f32x4.add(c, v128.load(q, 32)); e = f32x4.add(e, v128.load(q, 48))
+        f = f32x4.add(f, v128.load(q, 64)); g = f32x4.add(g, v128.load(q, 80))
+        h = f32x4.add(h, v128.load(q, 96)); i = f32x4.add(i, v128.load(q, 112))
+      }
+      m0 = f32x4.pmax(m0, a); m1 = f32x4.pmax(m1, b); m2 = f32x4.pmax(m2, c); m3 = f32x4.pmax(m3, e)
+      m4 = f32x4.pmax(m4, f); m5 = f32x4.pmax(m5, g); m6 = f32x4.pmax(m6, h); m7 = f32x4.pmax(m7, i)
+    }
+    const q = temp + word(s << 5)
+    v128.store(q, m0); v128.store(q, m1, 16); v128.store(q, m2, 32); v128.store(q, m3, 48)
+    v128.store(q, m4, 64); v128.store(q, m5, 80); v128.store(q, m6, 96); v128.store(q, m7, 112)
+  }
+  return kthLargest(temp, stretches << 5, k)
+}
+
 // Collects the top k of one row in values/indices, by index. Returns how many are above −∞ (k, or fewer), or
 // −1 when the row holds a NaN: "not ≤ threshold" finds candidates and NaN with one comparison.
 @inline
 function scanRow(row: usize, m: i32, bias: usize, k: i32, capacity: i32, values: usize, indices: usize, temp: usize): i32 {
-  let threshold: f32 = -Infinity
+  let threshold = below(firstThreshold(row, m, bias, k, temp))
   let t = f32x4.splat(threshold)
   let n = 0
   let j = 0
@@ -86,7 +128,7 @@ function scanRow(row: usize, m: i32, bias: usize, k: i32, capacity: i32, values:
     b = f32x4.le(b, t)
     c = f32x4.le(c, t)
     e = f32x4.le(e, t)
-    if (i32x4.all_true(v128.and(v128.and(a, b), v128.and(c, e)))) continue
+    if (i32x4.bitmask(v128.and(v128.and(a, b), v128.and(c, e))) == 15) continue
     let mask = i8x16.bitmask(i8x16.narrow_i16x8_s(i16x8.narrow_i32x4_s(a, b), i16x8.narrow_i32x4_s(c, e))) ^ 0xffff
     while (mask) {
       const i = j + ctz(mask)

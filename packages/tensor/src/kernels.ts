@@ -17,5 +17,5 @@ export function instantiateKernels(module: WebAssembly.Module, memory: WebAssemb
 
 /** Bytes of scratch that `topkRows` needs: three arrays of candidates (capacityOf in assembly/topk.ts, + 16). */
 export function topkScratchBytes(m: number, k: number): number {
-  return 3 * 4 * (Math.min(Math.max(4 * k, 128), m) + 16)
+  return 3 * 4 * (Math.min(Math.max(8 * k, 256), m) + 16)
 }

@@ -21,7 +21,12 @@ function topk({ pre, m, ld = m, rows, bias, k, relu }: Case): oracle.Selected {
 
 const shape = fc
   .record({
-    m: fc.oneof(fc.constantFrom(1, 2, 15, 16, 17, 32, 33, 127, 128, 129), fc.integer({ min: 1, max: 700 })),
+    // From 512 on a first threshold is taken from the row's first quarter.
+    m: fc.oneof(
+      fc.constantFrom(1, 2, 15, 16, 17, 32, 33, 127, 128, 129, 511, 512, 1024),
+      fc.integer({ min: 1, max: 300 }),
+      fc.integer({ min: 500, max: 2_500 }),
+    ),
     kind: fc.constantFrom('one', 'all', 'some', 'few'),
     share: fc.double({ min: 0, max: 1, noNaN: true }),
     rows: rowCount,
@@ -31,7 +36,7 @@ const shape = fc
     seed,
   })
   .map(({ kind, share, ...rest }) => {
-    const most = kind === 'few' ? Math.min(rest.m, 8) : rest.m
+    const most = kind === 'few' ? Math.min(rest.m, 40) : rest.m
     const k = kind === 'one' ? 1 : kind === 'all' ? rest.m : 1 + Math.floor(share * (most - 1))
     return { ...rest, k }
   })
