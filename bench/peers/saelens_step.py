@@ -7,8 +7,8 @@ rescale_acts_by_decoder_norm True, aux_loss_coefficient 1) but for what the opti
     --d-in N --d-sae N --k K --batch N --threads N
     --sparse            use_sparse_activations=True. It turns rescale_acts_by_decoder_norm off, because together they
                         fail in torch's backward on the CPU (`aten::view` of a sparse tensor).
-    --dead FRACTION     that share of the latents, round(linspace(0, d_sae - 1, round(FRACTION * d_sae))), is in the
-                        dead_neuron_mask of every step, whether it fires or not, so that AuxK works at full size.
+    --dead FRACTION     the first round(FRACTION * d_sae) latents are in the dead_neuron_mask of every step, whether
+                        they fire or not, so that AuxK works at full size
     --data FILE         safetensors: `x` [batch, d_in] or more rows, and, where present, `W_enc` [d_sae, d_in],
                         `W_dec` [d_sae, d_in] (both feature-major, as our engine keeps them), `b_enc`, `b_dec`.
                         Otherwise x is standard normal and the weights sae-lens's initial ones. With more rows than
@@ -95,8 +95,7 @@ def write(path):
 
 
 sae, trainer, x = build()
-# Spread over the latents, as dead ones are in a real SAE.
-forced = torch.linspace(0, given.d_sae - 1, round(given.dead * given.d_sae)).round().long()
+forced = round(given.dead * given.d_sae)
 if given.save:
     write(given.save)
 
@@ -106,7 +105,7 @@ def step(count="1"):
     for _ in range(int(count)):
         at = (trainer.n_training_steps % whole) * given.batch
         batch = x[at : at + given.batch]
-        trainer.n_forward_passes_since_fired[forced] = trainer.cfg.dead_feature_window + 1
+        trainer.n_forward_passes_since_fired[:forced] = trainer.cfg.dead_feature_window + 1
         dead = int(trainer.dead_neurons.sum())
         ms, output = timed(lambda: trainer.step(batch))
         trainer.n_training_steps += 1
