@@ -38,14 +38,14 @@ export function adamRows(
   }
 }
 
-// A row of zeros, or one with a NaN, is left as it is.
+// A row of zeros, one too short for 1/‖w‖ in float32, or one with a NaN is left as it is.
 function normaliseRow(w: usize, d: i32): void {
-  const norm = <f32>sqrt<f64>(squares(w, d))
-  if (!(norm > 0)) return
-  const v = f32x4.splat(norm)
+  const inverse = <f32>(1 / sqrt<f64>(squares(w, d)))
+  if (!(inverse < Infinity)) return
+  const v = f32x4.splat(inverse)
   let j = 0
-  for (; j + 4 <= d; j += 4) v128.store(w + word(j), f32x4.div(v128.load(w + word(j)), v))
-  for (; j < d; j++) store<f32>(w + word(j), load<f32>(w + word(j)) / norm)
+  for (; j + 4 <= d; j += 4) v128.store(w + word(j), f32x4.mul(v128.load(w + word(j)), v))
+  for (; j < d; j++) store<f32>(w + word(j), load<f32>(w + word(j)) * inverse)
 }
 
 export function normaliseRows(w: usize, lo: i32, hi: i32, d: i32): void {

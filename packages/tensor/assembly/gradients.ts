@@ -1,6 +1,6 @@
 // The sparse backward half of a training step: hits listed by latent, and the gradients of both matrices.
 // A latent's rows are written by one call, its hits summed in ascending order.
-import { dot, madd, rowOf, squares, word } from './vector'
+import { high64, laneSum, laneSum64, low64, madd, rowOf, square, word } from './vector'
 
 /** Counting sort of flat positions by latent, stable. `starts` has m + 1 entries. */
 export function buildLists(idx: usize, val: usize, n: i32, m: i32, skipZero: i32, starts: usize, entries: usize): void {
@@ -126,13 +126,69 @@ function sumHits(entries: usize, from: i32, to: i32, g: usize): f64 {
   return sum
 }
 
-// Removes from a the component along b: unit norm makes a gradient along the row useless, not harmful, and
-// Adam's moments must not see it.
-function removeParallel(a: usize, b: usize, d: i32): void {
-  const norm = squares(b, d)
-  if (!(norm > 0)) return
-  const c = <f32>(-<f64>dot(a, b, d) / norm)
-  combine(1, false, a, d, b, b, b, b, b, b, b, b, c, c, c, c, c, c, c, c)
+// −⟨a, b⟩ / ‖b‖²: added b times that, a has no component along b. 0 where b has no direction.
+function alongRow(a: usize, b: usize, d: i32): f32 {
+  let s = f32x4.splat(0), t = s
+  let n0 = f64x2.splat(0), n1 = n0, n2 = n0, n3 = n0
+  let j = 0
+  for (; j + 8 <= d; j += 8) {
+    const p = a + word(j), q = b + word(j)
+    const v = v128.load(q), w = v128.load(q, 16)
+    s = madd(v128.load(p), v, s)
+    t = madd(v128.load(p, 16), w, t)
+    n0 = square(low64(v), n0)
+    n1 = square(high64(v), n1)
+    n2 = square(low64(w), n2)
+    n3 = square(high64(w), n3)
+  }
+  let sum = <f64>laneSum(f32x4.add(s, t)), norm = laneSum64(f64x2.add(f64x2.add(n0, n1), f64x2.add(n2, n3)))
+  for (; j < d; j++) {
+    const o = word(j)
+    const v = <f64>load<f32>(b + o)
+    sum += <f64>load<f32>(a + o) * v
+    norm += v * v
+  }
+  return norm > 0 ? <f32>(-sum / norm) : 0
+}
+
+// a += c·b, and Σ a² + Σ w² of the two rows of gradients; c = 0 leaves a alone, whatever b holds.
+function finishRows(a: usize, c: f32, b: usize, w: usize, d: i32): f64 {
+  const c4 = f32x4.splat(c)
+  let s0 = f64x2.splat(0), s1 = s0, s2 = s0, s3 = s0, t0 = s0, t1 = s0, t2 = s0, t3 = s0
+  let j = 0
+  for (; j + 8 <= d; j += 8) {
+    const p = a + word(j), q = b + word(j), r = w + word(j)
+    let x = v128.load(p), y = v128.load(p, 16)
+    if (c != 0) {
+      x = madd(c4, v128.load(q), x)
+      y = madd(c4, v128.load(q, 16), y)
+      v128.store(p, x)
+      v128.store(p, y, 16)
+    }
+    const u = v128.load(r), v = v128.load(r, 16)
+    s0 = square(low64(x), s0)
+    s1 = square(high64(x), s1)
+    s2 = square(low64(y), s2)
+    s3 = square(high64(y), s3)
+    t0 = square(low64(u), t0)
+    t1 = square(high64(u), t1)
+    t2 = square(low64(v), t2)
+    t3 = square(high64(v), t3)
+  }
+  s0 = f64x2.add(f64x2.add(s0, s1), f64x2.add(s2, s3))
+  t0 = f64x2.add(f64x2.add(t0, t1), f64x2.add(t2, t3))
+  let sum = laneSum64(f64x2.add(s0, t0))
+  for (; j < d; j++) {
+    const o = word(j)
+    let u = load<f32>(a + o)
+    if (c != 0) {
+      u += c * load<f32>(b + o)
+      store<f32>(a + o, u)
+    }
+    const x = <f64>u, v = <f64>load<f32>(w + o)
+    sum += x * x + v * v
+  }
+  return sum
 }
 
 export function weightGrads(
@@ -169,9 +225,11 @@ export function weightGrads(
       addHits(auxEntries, auxFrom, auxTo, kAux, auxG, 1, xc, d, enc, !some)
       sum += sumHits(auxEntries, auxFrom, auxTo, auxG)
     }
-    if (wDec) removeParallel(dec, wDec + rowOf(i, d), d)
+    // Unit norm makes a gradient along the row useless, not harmful, and Adam's moments must not see it.
+    const row = wDec ? wDec + rowOf(i, d) : dec
+    const c: f32 = wDec ? alongRow(dec, row, d) : 0
     const bias = <f32>sum
     store<f32>(gBEnc + word(i), bias)
-    store<f64>(sq + (<usize>i << 3), squares(dec, d) + squares(enc, d) + <f64>bias * <f64>bias)
+    store<f64>(sq + (<usize>i << 3), finishRows(dec, c, row, enc, d) + <f64>bias * <f64>bias)
   }
 }

@@ -85,17 +85,25 @@ export function dot4(a: usize, w0: usize, w1: usize, w2: usize, w3: usize, d: i3
   store<f32>(out, r3, 12)
 }
 
-/** Σ x² in float64, which neither overflows nor vanishes for any float32. */
+/** sum + v² in two float64 lanes. */
+@inline
+export function square(v: v128, sum: v128): v128 {
+  return f64x2.relaxed_madd(v, v, sum)
+}
+
+/** Σ x² in float64, which neither overflows nor vanishes for any float32. Four chains, or latency would rule. */
 export function squares(x: usize, d: i32): f64 {
-  let s0 = f64x2.splat(0), s1 = f64x2.splat(0)
+  let s0 = f64x2.splat(0), s1 = s0, s2 = s0, s3 = s0
   let j = 0
-  for (; j + 4 <= d; j += 4) {
-    const v = v128.load(x + word(j))
-    const a = low64(v), b = high64(v)
-    s0 = f64x2.relaxed_madd(a, a, s0)
-    s1 = f64x2.relaxed_madd(b, b, s1)
+  for (; j + 8 <= d; j += 8) {
+    const p = x + word(j)
+    const u = v128.load(p), v = v128.load(p, 16)
+    s0 = square(low64(u), s0)
+    s1 = square(high64(u), s1)
+    s2 = square(low64(v), s2)
+    s3 = square(high64(v), s3)
   }
-  let sum = laneSum64(f64x2.add(s0, s1))
+  let sum = laneSum64(f64x2.add(f64x2.add(s0, s1), f64x2.add(s2, s3)))
   for (; j < d; j++) {
     const v = <f64>load<f32>(x + word(j))
     sum += v * v
