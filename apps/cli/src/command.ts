@@ -1,0 +1,86 @@
+// What a command is: an option table and three functions. `spec` judges the options on the main thread before
+// any work starts; `job` does the work in the job's worker thread (job.ts) and sees only plain data; `present`
+// writes the result for a person. With --json the result itself is the output.
+import type { OptionTable, Values } from './option_table.ts'
+
+/** How far a stage of a job is. */
+export type Progress = {
+  /** What is being done, e.g. `training 4 SAEs`. */
+  stage: string
+  done: number
+  total: number
+  /** What `done` and `total` count, e.g. `tokens`. */
+  unit: string
+  /** Figures to show beside it, e.g. `{ fvu: 0.21 }`. */
+  figures?: Record<string, number | string | null>
+}
+
+/** What a job tells while it works; posted from its thread to the main thread. */
+export type JobEvent =
+  | { kind: 'progress'; progress: Progress }
+  | { kind: 'note'; text: string }
+  /** An event of the wire vocabulary (`extraction:progress` …), for --events as it is. */
+  | { kind: 'wire'; event: Record<string, unknown> }
+
+export type JobContext = {
+  progress(progress: Progress): void
+  note(text: string): void
+  wire(event: Record<string, unknown>): void
+  /** True once Ctrl-C asked the job to save and return. */
+  signal: { stopped(): boolean }
+}
+
+/** A result of a job that Ctrl-C ended says where it saved what it had. */
+export type Stopped = { stopped?: { savedTo: string; how: string } }
+
+export type Command = {
+  /** The words that call it, e.g. `sae train`. */
+  name: string
+  summary: string
+  /** Further paragraphs of the help. */
+  details?: string
+  options: OptionTable
+  spec(values: Record<string, unknown>): unknown
+  job(spec: unknown, context: JobContext): Promise<unknown>
+  present(result: unknown): string
+  /** True when a result means failure although the job ended well (`doctor`): exit code 1. */
+  failed?(result: unknown): boolean
+}
+
+/**
+ * A command with the types of its values, spec and result checked against each other. `Spec` and `Result` must
+ * survive a structured clone.
+ */
+export function defineCommand<T extends OptionTable, Spec, Result>(command: {
+  name: string
+  summary: string
+  details?: string
+  options: T
+  spec(values: Values<T>): Spec
+  job(spec: Spec, context: JobContext): Promise<Result>
+  present(result: Result): string
+  failed?(result: Result): boolean
+}): Command {
+  return command as unknown as Command
+}
+
+/** The options that every command has. */
+export const commonOptions = {
+  json: { kind: 'flag', help: 'print one JSON object instead of text' },
+  events: { kind: 'flag', help: 'print progress as JSON lines on stdout, the result as the last line' },
+  help: { kind: 'flag', help: 'print this help' },
+} as const satisfies OptionTable
+
+/** Options that several commands share. */
+export const shared = {
+  model: { kind: 'path', value: 'DIR', required: true, help: 'folder of the model (Hugging Face layout)' },
+  threads: { kind: 'integer', value: 'N', min: 1, max: 256, help: 'compute threads (default: one a core)' },
+  seed: {
+    kind: 'integer',
+    value: 'S',
+    min: 0,
+    max: 0xffff_ffff,
+    default: 0,
+    help: 'seed of everything random',
+  },
+} as const satisfies OptionTable

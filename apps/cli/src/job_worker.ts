@@ -1,0 +1,29 @@
+// The job's thread: runs one job of one command and ends. See job.ts.
+import { parentPort, workerData } from 'node:worker_threads'
+import { InputError } from '@mistudio/tensor'
+import type { JobContext } from './command.ts'
+import { commands } from './commands.ts'
+import type { JobData, JobMessage } from './job.ts'
+
+const { name, spec, stop } = workerData as JobData
+const port = parentPort
+if (port === null) throw new Error('job_worker.ts must run as a worker thread')
+
+const post = (message: JobMessage) => port.postMessage(message)
+const flag = new Int32Array(stop)
+const context: JobContext = {
+  progress: progress => post({ kind: 'progress', progress }),
+  note: text => post({ kind: 'note', text }),
+  wire: event => post({ kind: 'wire', event }),
+  signal: { stopped: () => Atomics.load(flag, 0) === 1 },
+}
+
+try {
+  const command = commands.find(candidate => candidate.name === name)
+  if (command === undefined) throw new Error(`there is no command ${name}`)
+  post({ kind: 'result', result: await command.job(spec, context) })
+} catch (error) {
+  const known = error instanceof Error ? error : new Error(String(error))
+  const details = error instanceof InputError ? error.details : undefined
+  post({ kind: 'failed', message: known.message, stack: known.stack, details })
+}

@@ -1,0 +1,171 @@
+// The `mistudio` command: finds the command, lets it judge its options, runs its job in a thread, prints.
+// Exit codes: 0 done, 1 failed, 2 bad usage, 130 stopped by Ctrl-C.
+// Results go to stdout, everything else (progress, notes, errors) to stderr.
+import { readFileSync } from 'node:fs'
+import { InputError } from '@mistudio/tensor'
+import { nearest, parseOptions } from './arguments.ts'
+import { type Command, commonOptions, type JobEvent, type Progress } from './command.ts'
+import { commands } from './commands.ts'
+import { helpOfAll, helpOfCommand } from './help.ts'
+import { runJob } from './job.ts'
+import { UsageError } from './option_table.ts'
+import { createPace, createScreen } from './progress.ts'
+import { onStopSignals } from './signals.ts'
+
+/** Runs one command line and returns the exit code. */
+async function main(words: readonly string[]): Promise<number> {
+  const found = find(words)
+  if (found === undefined) return 0
+  const { command, rest } = found
+  if (rest.includes('--help') || rest.includes('-h')) {
+    print(helpOfCommand({ command }))
+    return 0
+  }
+  const table = { ...command.options, ...commonOptions }
+  const { json, events, help: _, ...values } = parseOptions({ command: command.name, table, words: rest })
+  const spec = command.spec(values)
+  const { result, stopped } = await perform({ command, spec, events })
+  if (events) print(JSON.stringify({ event: 'result', status: stopped ? 'stopped' : 'completed', result }))
+  else print(json ? JSON.stringify(result) : command.present(result))
+  if (stopped) return 130
+  return command.failed?.(result) ? 1 : 0
+}
+
+/** The command that the first words name; prints the help and returns undefined where they ask for it. */
+function find(words: readonly string[]): { command: Command; rest: readonly string[] } | undefined {
+  const [first = '--help', second] = words
+  if (first === '--help' || first === '-h' || first === 'help') {
+    print(helpOfAll({ commands }))
+    return undefined
+  }
+  if (first === '--version' || first === '-v') {
+    const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'))
+    print(`mistudio ${version}, Node ${process.versions.node}`)
+    return undefined
+  }
+  const alone = commands.find(({ name }) => name === first)
+  if (alone !== undefined) return { command: alone, rest: words.slice(1) }
+  const command = commands.find(({ name }) => name === `${first} ${second}`)
+  if (command !== undefined) return { command, rest: words.slice(2) }
+  const group = commands
+    .filter(({ name }) => name.startsWith(`${first} `))
+    .map(({ name }) => name.split(' ')[1])
+  if (group.length > 0 && (second === '--help' || second === '-h')) {
+    print(helpOfAll({ commands, group: first }))
+    return undefined
+  }
+  throw new UsageError(group.length > 0 ? unknownInGroup(first, second, group) : unknownCommand(first))
+}
+
+function unknownInGroup(group: string, word: string | undefined, known: string[]): string {
+  const expected = `expected: ${known.map(name => `\`${group} ${name}\``).join(', ')}`
+  return word === undefined
+    ? `\`${group}\` is no command by itself; ${expected}`
+    : `there is no command \`${group} ${word}\`; ${expected}`
+}
+
+function unknownCommand(word: string): string {
+  if (word.startsWith('-')) return `there is no option \`${word}\` before a command`
+  const known = [...new Set(commands.map(({ name }) => name.split(' ')[0]))]
+  const near = nearest(word, known)
+  return `there is no command \`${word}\`${near === undefined ? `; expected: ${known.join(', ')}` : `; did you mean \`${near}\`?`}`
+}
+
+/** Runs the job, shows its progress and passes the stop signals on. */
+async function perform({
+  command,
+  spec,
+  events,
+}: {
+  command: Command
+  spec: unknown
+  events: boolean
+}): Promise<{ result: unknown; stopped: boolean }> {
+  const screen = createScreen({
+    write: text => process.stderr.write(text),
+    columns: process.stderr.isTTY ? process.stderr.columns : undefined,
+  })
+  const paceOf = createPace()
+  const job = runJob({
+    name: command.name,
+    spec,
+    onEvent: event => {
+      if (events) printEvent(event)
+      else if (event.kind === 'progress') screen.progress(event.progress)
+      else if (event.kind === 'note') screen.note(event.text)
+    },
+  })
+  let stopped = false
+  const release = onStopSignals(() => {
+    stopped = true
+    screen.note('stopping: what is done is being saved (Ctrl-C again ends at once)')
+    job.stop()
+  })
+
+  function printEvent(event: JobEvent): void {
+    if (event.kind === 'progress') print(JSON.stringify(progressEvent(event.progress)))
+    else if (event.kind === 'note')
+      print(JSON.stringify({ event: 'job:note', status: 'running', text: event.text }))
+    else print(JSON.stringify(event.event))
+  }
+
+  function progressEvent(progress: Progress) {
+    const { rate, etaSeconds } = paceOf(progress, performance.now() / 1000)
+    const { stage, done, total, unit, figures } = progress
+    const fraction = total > 0 ? done / total : 0
+    const eta_seconds = etaSeconds === null ? null : Math.ceil(etaSeconds)
+    return {
+      event: 'job:progress',
+      status: 'running',
+      stage,
+      progress: fraction,
+      done,
+      total,
+      unit,
+      per_second: rate,
+      eta_seconds,
+      ...figures,
+    }
+  }
+
+  try {
+    const result = await job.result
+    return { result, stopped: stopped && isStopped(result) }
+  } finally {
+    release()
+    screen.end()
+  }
+}
+
+/** A job that was done before it saw the flag is done, not stopped. */
+function isStopped(result: unknown): boolean {
+  return typeof result === 'object' && result !== null && 'stopped' in result && result.stopped !== undefined
+}
+
+function print(text: string): void {
+  process.stdout.write(`${text}\n`)
+}
+
+function report(error: unknown): number {
+  if (error instanceof UsageError) {
+    process.stderr.write(`mistudio: ${error.message}\n\`mistudio --help\` lists the commands.\n`)
+    return 2
+  }
+  if (error instanceof InputError) process.stderr.write(`mistudio: ${error.message}\n`)
+  else process.stderr.write(`mistudio: ${error instanceof Error ? error.stack : String(error)}\n`)
+  return 1
+}
+
+// The bootstrap watches over us through this channel: when it is killed, nobody may go on writing the data folder.
+if (process.connected) {
+  process.on('disconnect', () => process.kill(process.pid, 'SIGKILL'))
+  process.channel?.unref()
+}
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code === 'EPIPE') process.exit(0)
+  throw error
+})
+
+const code = await main(process.argv.slice(2)).catch(report)
+// What is still written to a pipe must arrive before the end.
+process.stdout.write('', () => process.exit(code))
