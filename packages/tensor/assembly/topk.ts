@@ -1,6 +1,6 @@
 // Row top-k. A scan keeps candidates above a running threshold, in index order; when the buffer is full the
 // k-th largest value becomes the threshold. Later equals lose to earlier ones, so ties go to the lowest index.
-// The first threshold comes from the first quarter of the row, so that few candidates are ever kept; it is a
+// The first threshold comes from the first half of the row, so that few candidates are ever kept; it is a
 // lower bound of the k-th largest value, so the result does not depend on it.
 import { rowOf, word } from './vector'
 
@@ -75,11 +75,11 @@ function below(v: f32): f32 {
 }
 
 // A value with at least k entries of the row ≥ it: the k-th largest of 2k or more maxima of disjoint groups in
-// the first quarter, 32 groups (eight vectors of lanes) a stretch. −∞ when the row is too short to pay for it.
+// the first half, 32 groups (eight vectors of lanes) a stretch. −∞ when the row is too short to pay for it.
 // NaN is passed over here (pmax keeps its first operand); the scan finds it.
 function firstThreshold(row: usize, m: i32, bias: usize, k: i32, temp: usize): f32 {
   const stretches = (2 * k + 31) >> 5
-  const length = (m / (4 * stretches)) & ~31
+  const length = (m / (2 * stretches)) & ~31
   if (length < 128) return -Infinity
   const low = f32x4.splat(-Infinity)
   for (let s = 0; s < stretches; s++) {
