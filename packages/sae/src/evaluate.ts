@@ -2,8 +2,8 @@
 // reconstruction does to the model's predictions (ΔCE, CE score). The prefix of the model runs once a batch; the
 // clean, spliced and zeroed variants run the suffix from the hook point.
 // Masked positions (the first of a context, special tokens) are neither scored nor replaced.
-import type { Lanes, Place, SharedMemory } from '@mistudio/tensor'
-import { createEncoder } from './encoder.ts'
+import type { Lanes, Place } from '@mistudio/tensor'
+import { createEncoder, type Encoder } from './encoder.ts'
 import type { SaeShape, SaeWeights } from './families.ts'
 import {
   ceScore,
@@ -48,15 +48,20 @@ export type ContextLosses = {
   zero: Float32Array
 }
 
-export type EvaluateOptions = {
-  lanes: Lanes
+/** One SAE to evaluate. */
+export type EvaluateMember = {
   sae: { shape: SaeShape; k: number; weights: SaeWeights }
   hook: string
-  /** Captures the hook point and the suffix's frontier. */
-  prefix: Forward
   /** Runs from the hook point to `token_loss`; `frontier` are other hook values it needs. */
   suffix: Forward & { frontier: readonly string[] }
-  /** Contexts of one call of both passes. */
+}
+
+export type EvaluateOptions = {
+  lanes: Lanes
+  saes: readonly EvaluateMember[]
+  /** Captures every hook point and the suffixes' frontiers, once for all SAEs. */
+  prefix: Forward
+  /** Contexts of one call of all passes. */
   contextsPerCall: number
   source: ContextSource
   split: string
@@ -64,7 +69,8 @@ export type EvaluateOptions = {
   maxTokens?: number
   /** Tokens (masked ones included) for cross-entropy; default 65,536. */
   maxCeTokens?: number
-  onContext?: (losses: ContextLosses) => void
+  onContext?: (member: number, losses: ContextLosses) => void
+  /** Contexts done and in all. */
   onProgress?: (done: number, total: number) => void
   stopped?: () => boolean
 }
@@ -72,76 +78,82 @@ export type EvaluateOptions = {
 /** Contexts of one batch, a multiple of the call size. */
 const batchCalls = 8
 
-export async function evaluateSae(
+type Running = EvaluateMember & { encoder: Encoder; room: Room; sums: ReconstructionSums; ce: CeSums }
+type CeSums = { tokens: number; clean: number; spliced: number; zero: number }
+
+/** @returns one evaluation for each SAE, in their order, with the sums behind it */
+export async function evaluateSaes(
   options: EvaluateOptions,
-): Promise<Evaluation & { sums: ReconstructionSums }> {
-  const { lanes, sae, hook, prefix, suffix, contextsPerCall, source, split, onProgress, stopped } = options
+): Promise<(Evaluation & { sums: ReconstructionSums })[]> {
+  const { lanes, prefix, contextsPerCall, source, split, onProgress, stopped } = options
   const { contextSize } = source
-  const { dIn } = sae.shape
   const upTo = (tokens: number) => Math.min(source.contexts, Math.ceil(tokens / contextSize))
   const total = upTo(options.maxTokens ?? 1_000_000)
   const ceContexts = Math.min(total, upTo(options.maxCeTokens ?? 65_536))
   const batch = contextsPerCall * batchCalls
   const rows = batch * contextSize
-  const encoder = await createEncoder({ lanes, sae })
-  const frontier = suffix.frontier.map(name => ({ name, width: widthOf(prefix, name) }))
-  const room = await createRoom({ lanes, rows, dIn, k: sae.k, frontier })
-  const sums = emptySums(sae.shape)
-  const ce = { tokens: 0, clean: 0, spliced: 0, zero: 0 }
+  const captures = await createCaptures({ lanes, rows, prefix })
+  const members: Running[] = []
+  for (const member of options.saes) {
+    members.push({
+      ...member,
+      encoder: await createEncoder({ lanes, sae: member.sae }),
+      room: await createRoom({ lanes, rows, dIn: member.sae.shape.dIn, k: member.sae.k }),
+      sums: emptySums(member.sae.shape),
+      ce: { tokens: 0, clean: 0, spliced: 0, zero: 0 },
+    })
+  }
   const mask = new Uint8Array(rows)
   try {
     for (let first = 0; first < total && !stopped?.(); first += batch) {
       const count = Math.min(batch, total - first)
-      const used = count * contextSize
-      source.read({ first, count, ids: room.ids, mask })
-      await lanes.run(
-        prefix.tasks({
-          contexts: count,
-          places: { ...room.inputs, [hook]: room.places.x, ...room.frontier },
-        }),
-      )
-      await lanes.run(
-        encoder.tasks({
-          rows: used,
-          activations: room.places.x,
-          index: room.places.index,
-          value: room.places.value,
-          reconstruction: room.places.spliced,
-        }),
-      )
-      addReconstruction({ sums, room, mask, rows: used, dIn, k: sae.k })
-      if (first < ceContexts) {
-        keepMasked({ room, mask, rows: used, dIn })
-        const variants = [
-          [room.places.x, room.places.cleanLoss],
-          [room.places.spliced, room.places.splicedLoss],
-          [room.places.zero, room.places.zeroLoss],
-        ] as const
-        for (const [value, loss] of variants) {
-          await lanes.run(
-            suffix.tasks({
-              contexts: count,
-              places: { ...room.inputs, ...room.frontier, [hook]: value, token_loss: loss },
-            }),
-          )
+      source.read({ first, count, ids: captures.ids, mask })
+      await lanes.run(prefix.tasks({ contexts: count, places: captures.places }))
+      const given = { mask, rows: count * contextSize }
+      for (const [m, member] of members.entries()) {
+        const { encoder, room, hook, suffix, sae } = member
+        const x = captures.places[hook]
+        const { index, value, spliced } = room.places
+        await lanes.run(
+          encoder.tasks({ rows: given.rows, activations: x, index, value, reconstruction: spliced }),
+        )
+        const values = { ...given, room, x: captures.view(hook), dIn: sae.shape.dIn }
+        addReconstruction({ ...values, sums: member.sums, k: sae.k })
+        if (first >= ceContexts) continue
+        keepMasked(values)
+        for (const [from, loss] of [
+          [x, 'cleanLoss'],
+          [spliced, 'splicedLoss'],
+          [room.places.zero, 'zeroLoss'],
+        ] as const) {
+          const places = { ...captures.places, [hook]: from, token_loss: room.places[loss] }
+          await lanes.run(suffix.tasks({ contexts: count, places }))
         }
         for (let c = 0; c < Math.min(count, ceContexts - first); c++) {
           const losses = contextLosses(room, mask, c, contextSize)
-          addLosses(ce, losses)
-          options.onContext?.({ context: first + c, ...losses })
+          addLosses(member.ce, losses)
+          options.onContext?.(m, { context: first + c, ...losses })
         }
       }
       onProgress?.(first + count, total)
     }
   } finally {
-    await room.close()
-    await encoder.close()
+    for (const { room, encoder } of members) {
+      await room.close()
+      await encoder.close()
+    }
+    await captures.close()
   }
+  return members.map(member => evaluationOf(member, split))
+}
+
+function evaluationOf({ sums, ce }: Running, split: string): Evaluation & { sums: ReconstructionSums } {
   const mean = (sum: number) => (ce.tokens === 0 ? null : sum / ce.tokens)
-  const entropies =
-    ce.tokens === 0
-      ? undefined
-      : { clean: ce.clean / ce.tokens, spliced: ce.spliced / ce.tokens, zero: ce.zero / ce.tokens }
+  const entropies = {
+    clean: ce.clean / ce.tokens,
+    spliced: ce.spliced / ce.tokens,
+    zero: ce.zero / ce.tokens,
+  }
   return {
     split,
     tokens: sums.tokens,
@@ -154,31 +166,36 @@ export async function evaluateSae(
     ce_clean: mean(ce.clean),
     ce_spliced: mean(ce.spliced),
     ce_zero: mean(ce.zero),
-    delta_ce: entropies === undefined ? null : deltaCe(entropies),
-    ce_score: entropies === undefined ? null : ceScore(entropies),
+    delta_ce: ce.tokens === 0 ? null : deltaCe(entropies),
+    ce_score: ce.tokens === 0 ? null : ceScore(entropies),
     sums,
+  }
+}
+
+/** Memory of the prefix's inputs and outputs for one batch. */
+async function createCaptures({ lanes, rows, prefix }: { lanes: Lanes; rows: number; prefix: Forward }) {
+  const { outputs } = prefix
+  const wide = outputs.reduce((sum, { width }) => sum + width, 0)
+  const memory = await lanes.memory({ bytes: rows * 4 * (wide + 1) + 64 * (outputs.length + 2) })
+  const place = (elements: number): Place => ({ memory: memory.id, offset: memory.alloc(elements * 4) })
+  const places: Record<string, Place> = { input_ids: place(rows) }
+  for (const { name, width } of outputs) places[name] = place(rows * width)
+  return {
+    places,
+    ids: memory.i32(places.input_ids.offset, rows),
+    view: (name: string) => memory.f32(places[name].offset, rows * widthOf(prefix, name)),
+    close: () => lanes.release(memory),
   }
 }
 
 type Room = Awaited<ReturnType<typeof createRoom>>
 
-/** Memory of one batch. */
-async function createRoom(options: {
-  lanes: Lanes
-  rows: number
-  dIn: number
-  k: number
-  frontier: { name: string; width: number }[]
-}) {
-  const { lanes, rows, dIn, k, frontier } = options
-  const wide = frontier.reduce((sum, { width }) => sum + width, 0)
-  const memory: SharedMemory = await lanes.memory({
-    bytes: rows * 4 * (3 * dIn + wide + 2 * k + 4) + 64 * (10 + frontier.length) + 1024,
-  })
+/** Memory of one SAE for one batch. */
+async function createRoom(options: { lanes: Lanes; rows: number; dIn: number; k: number }) {
+  const { lanes, rows, dIn, k } = options
+  const memory = await lanes.memory({ bytes: rows * 4 * (2 * dIn + 2 * k + 3) + 64 * 8 })
   const place = (elements: number): Place => ({ memory: memory.id, offset: memory.alloc(elements * 4) })
-  const inputs = { input_ids: place(rows) }
   const places = {
-    x: place(rows * dIn),
     spliced: place(rows * dIn),
     zero: place(rows * dIn),
     index: place(rows * k),
@@ -189,11 +206,7 @@ async function createRoom(options: {
   }
   const view = ({ offset }: Place, length: number) => memory.f32(offset, length)
   return {
-    ids: memory.i32(inputs.input_ids.offset, rows),
-    inputs,
     places,
-    frontier: Object.fromEntries(frontier.map(({ name, width }) => [name, place(rows * width)])),
-    x: view(places.x, rows * dIn),
     spliced: view(places.spliced, rows * dIn),
     zero: view(places.zero, rows * dIn),
     index: memory.i32(places.index.offset, rows * k),
@@ -208,13 +221,14 @@ async function createRoom(options: {
 function addReconstruction(options: {
   sums: ReconstructionSums
   room: Room
+  x: Float32Array
   mask: Uint8Array
   rows: number
   dIn: number
   k: number
 }): void {
-  const { sums, room, mask, rows, dIn, k } = options
-  const { x, spliced, index, value } = room
+  const { sums, room, x, mask, rows, dIn, k } = options
+  const { spliced, index, value } = room
   for (let r = 0; r < rows; r++) {
     if (mask[r] === 0) continue
     sums.tokens++
@@ -236,12 +250,18 @@ function addReconstruction(options: {
 }
 
 /** Puts the model's own activation back where a position is masked; the rest of `zero` stays 0. */
-function keepMasked(options: { room: Room; mask: Uint8Array; rows: number; dIn: number }): void {
-  const { room, mask, rows, dIn } = options
+function keepMasked(options: {
+  room: Room
+  x: Float32Array
+  mask: Uint8Array
+  rows: number
+  dIn: number
+}): void {
+  const { room, x, mask, rows, dIn } = options
   room.zero.fill(0)
   for (let r = 0; r < rows; r++) {
     if (mask[r] === 1) continue
-    const own = room.x.subarray(r * dIn, (r + 1) * dIn)
+    const own = x.subarray(r * dIn, (r + 1) * dIn)
     room.spliced.set(own, r * dIn)
     room.zero.set(own, r * dIn)
   }
@@ -261,10 +281,7 @@ function contextLosses(
   return { scored, clean: cut(room.clean), spliced: cut(room.splicedLoss), zero: cut(room.zeroLoss) }
 }
 
-function addLosses(
-  ce: { tokens: number; clean: number; spliced: number; zero: number },
-  losses: Omit<ContextLosses, 'context'>,
-): void {
+function addLosses(ce: CeSums, losses: Omit<ContextLosses, 'context'>): void {
   const { scored, clean, spliced, zero } = losses
   for (let t = 0; t < scored.length; t++) {
     if (scored[t] === 0) continue
