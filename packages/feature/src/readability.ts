@@ -1,0 +1,45 @@
+// An order in which to show features to a person. It is a rule of thumb about the examples' surface, made to put
+// what can be named at a glance first; it does not measure whether a feature is interpretable or causal.
+
+/** What the score looks at: a feature's top examples. */
+export type ReadabilityInput = {
+  /** Peak token of each top example, as text. */
+  peakTokens: readonly string[]
+  /** Document of each top example; any text that tells documents apart. */
+  documents: readonly string[]
+  /** Top examples that a feature can have. */
+  capacity: number
+  /** Firing tokens over all tokens; null when none were seen. */
+  density: number | null
+}
+
+/** Densities of features that people can usually name: rarer ones have no evidence, commoner ones say too much. */
+export const readableDensity = { low: 1e-4, high: 1e-2 }
+
+export const readabilityDefinition =
+  'fullness × density gate × agreement × spread, each 0 to 1. fullness: top examples / examples per feature. ' +
+  'density gate: 1 from 1e-4 to 1e-2, falling to 0 over one decade on either side. agreement: share of top ' +
+  'examples whose peak token, without case and outer spaces, is one of the two commonest. spread: distinct ' +
+  'documents / top examples. An order for display, not a measurement of interpretability.'
+
+/** @returns 0 to 1 as `readabilityDefinition` says; 0 without examples */
+export function readability({ peakTokens, documents, capacity, density }: ReadabilityInput): number {
+  const count = peakTokens.length
+  if (count === 0 || density === null) return 0
+  const times = new Map<string, number>()
+  for (const token of peakTokens) {
+    const normal = token.trim().toLowerCase()
+    times.set(normal, (times.get(normal) ?? 0) + 1)
+  }
+  const [first = 0, second = 0] = [...times.values()].sort((a, b) => b - a)
+  const agreement = (first + second) / count
+  const spread = new Set(documents).size / count
+  return (count / capacity) * densityGate(density) * agreement * spread
+}
+
+function densityGate(density: number): number {
+  const { low, high } = readableDensity
+  if (density >= low && density <= high) return 1
+  const decades = density < low ? Math.log10(low / density) : Math.log10(density / high)
+  return Math.max(0, 1 - decades)
+}
