@@ -26,7 +26,7 @@ export function replaceFile(options: { path: string; write(temporary: string): v
     flushPath(temporary)
     renameSync(temporary, path)
   } catch (error) {
-    rmSync(temporary, { force: true })
+    clear(temporary)
     throw unwritable(error, path)
   }
   flushFolder(dirname(path))
@@ -67,7 +67,7 @@ export async function writeDirectoryAtomic(options: {
     if (existsSync(path)) renameSync(path, old)
     renameSync(next, path)
   } catch (error) {
-    rmSync(next, { recursive: true, force: true })
+    clear(next)
     recoverDirectory(path)
     throw error
   }
@@ -84,11 +84,18 @@ export function recoverDirectory(path: string): void {
   else renameSync(old, whole)
 }
 
+/** Leftovers are no reason to hide the error that made them. */
+function clear(path: string): void {
+  try {
+    rmSync(path, { recursive: true, force: true })
+  } catch {}
+}
+
 function flushTree(folder: string): void {
   for (const name of readdirSync(folder)) {
     const path = join(folder, name)
     if (lstatSync(path).isDirectory()) flushTree(path)
-    else flushPath(path)
+    else if (lstatSync(path).isFile()) flushPath(path)
   }
   flushFolder(folder)
 }

@@ -15,7 +15,7 @@ export type TensorInfo = { dtype: DType; shape: number[]; byteOffset: number; by
 export type SafetensorsFile = {
   path: string
   metadata: Record<string, string>
-  /** In file order; `byteOffset` counts from the start of the file. */
+  /** In the order of their data; `byteOffset` counts from the start of the file. */
   tensors: Map<string, TensorInfo>
   read(name: string): Tensor
   /** Any float dtype widened to float32. */
@@ -104,8 +104,10 @@ function readHeader(file: number, path: string): Pick<SafetensorsFile, 'metadata
       }
     } else tensors.set(name, checkEntry(name, entry, start, fileBytes, fail))
   }
-  checkOverlap(tensors, fail)
-  return { metadata, tensors }
+  // An object's keys that look like numbers come first, whatever the file's order.
+  const ordered = [...tensors].sort(([, a], [, b]) => a.byteOffset - b.byteOffset)
+  checkOverlap(ordered, fail)
+  return { metadata, tensors: new Map(ordered) }
 }
 
 type Fail = (message: string, rest?: { field?: string; found?: string; expected?: string }) => never
@@ -152,13 +154,11 @@ function checkEntry(
   return { dtype: type, shape, byteOffset: start + begin, byteLength: end - begin }
 }
 
-function checkOverlap(tensors: Map<string, TensorInfo>, fail: Fail): void {
-  const ordered = [...tensors]
-    .filter(([, info]) => info.byteLength > 0)
-    .sort(([, a], [, b]) => a.byteOffset - b.byteOffset)
-  for (let i = 1; i < ordered.length; i++) {
-    const [before, a] = ordered[i - 1]
-    const [name, b] = ordered[i]
+function checkOverlap(ordered: [string, TensorInfo][], fail: Fail): void {
+  const filled = ordered.filter(([, info]) => info.byteLength > 0)
+  for (let i = 1; i < filled.length; i++) {
+    const [before, a] = filled[i - 1]
+    const [name, b] = filled[i]
     if (b.byteOffset < a.byteOffset + a.byteLength)
       fail('two tensors overlap', { field: name, found: `overlaps ${before}` })
   }
