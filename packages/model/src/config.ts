@@ -3,9 +3,9 @@
 import { existsSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { InputError } from '@mistudio/tensor'
-import { architectures } from './architectures.ts'
 import type { Gpt2Config } from './architectures/gpt2.ts'
 import type { LlamaConfig } from './architectures/llama.ts'
+import { architectures } from './architectures.ts'
 import { configReader, isObject } from './config_reader.ts'
 
 /** What every decoder has, whatever its architecture. Sizes in elements. */
@@ -62,10 +62,16 @@ export function readModelConfig({ dir }: { dir: string }): ModelConfig {
 
 /** A JSON object from a file of bounded size. @throws InputError */
 export function readJson(file: string, missing: string): Record<string, unknown> {
-  if (!existsSync(file)) throw new InputError({ message: missing, file, expected: 'a Hugging Face model folder' })
+  if (!existsSync(file))
+    throw new InputError({ message: missing, file, expected: 'a Hugging Face model folder' })
   const size = statSync(file).size
   if (size > largestConfigBytes) {
-    throw new InputError({ message: 'the file is too long', file, found: `${size} bytes`, expected: `at most ${largestConfigBytes}` })
+    throw new InputError({
+      message: 'the file is too long',
+      file,
+      found: `${size} bytes`,
+      expected: `at most ${largestConfigBytes}`,
+    })
   }
   let raw: unknown
   try {
@@ -73,6 +79,7 @@ export function readJson(file: string, missing: string): Record<string, unknown>
   } catch (error) {
     throw new InputError({ message: 'the file is not JSON', file, found: String(error) })
   }
-  if (!isObject(raw)) throw new InputError({ message: 'the file is not a JSON object', file, found: typeof raw })
+  if (!isObject(raw))
+    throw new InputError({ message: 'the file is not a JSON object', file, found: typeof raw })
   return raw
 }

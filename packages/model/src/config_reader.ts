@@ -28,8 +28,8 @@ export function configReader(options: {
   prefix?: string
 }): ConfigReader {
   const { file, raw, prefix = '' } = options
-  const valueOf = (key: string) => (Object.hasOwn(raw, key) ? raw[key] : undefined)
-  const has = (key: string) => valueOf(key) !== undefined && valueOf(key) !== null
+  const read = (key: string) => (Object.hasOwn(raw, key) ? raw[key] : undefined)
+  const has = (key: string) => read(key) !== undefined && read(key) !== null
   const fail = (field: string, found: unknown, expected: string): never => {
     throw new InputError({
       message: 'the model config cannot be used',
@@ -46,28 +46,28 @@ export function configReader(options: {
     has,
     fail,
     size(key, fallback) {
-      const value = has(key) ? valueOf(key) : fallback
+      const value = has(key) ? read(key) : fallback
       if (!isToken(value) || value < 1 || value > largestSize) return fail(key, value, 'a positive integer')
       return value
     },
     positive(key, fallback) {
-      const value = has(key) ? valueOf(key) : fallback
+      const value = has(key) ? read(key) : fallback
       if (typeof value !== 'number' || !Number.isFinite(value) || value <= 0) {
         return fail(key, value, 'a positive number')
       }
       return value
     },
     flag(key, fallback) {
-      const value = has(key) ? valueOf(key) : fallback
+      const value = has(key) ? read(key) : fallback
       return typeof value === 'boolean' ? value : fail(key, value, 'true or false')
     },
     choice(key, choices, fallback) {
-      const value = has(key) ? valueOf(key) : fallback
+      const value = has(key) ? read(key) : fallback
       return choices.find(choice => choice === value) ?? fail(key, value, `one of ${choices.join(', ')}`)
     },
     tokens(key) {
       if (!has(key)) return []
-      const value = valueOf(key)
+      const value = read(key)
       const list: unknown[] = Array.isArray(value) ? value : [value]
       // Some checkpoints mark "no such token" with -1.
       const present = list.filter(token => token !== -1 && token !== null)
@@ -75,7 +75,7 @@ export function configReader(options: {
     },
     object(key) {
       if (!has(key)) return undefined
-      const value = valueOf(key)
+      const value = read(key)
       if (!isObject(value)) return fail(key, value, 'an object')
       return configReader({ file, raw: value, prefix: `${prefix}${key}.` })
     },

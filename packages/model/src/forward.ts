@@ -71,7 +71,12 @@ export async function compileForward(options: ForwardOptions): Promise<Forward> 
       const view = ({ name, dtype, width }: Port, call: number): View => {
         const { memory, offset } = places[name]
         const rows = contextsPerCall * contextSize
-        return { memory, offset: offset + call * rows * width * 4, dtype, shape: portShape(options, name, width) }
+        return {
+          memory,
+          offset: offset + call * rows * width * 4,
+          dtype,
+          shape: portShape(options, name, width),
+        }
       }
       const views = (ports: readonly Port[], call: number) =>
         Object.fromEntries(ports.map(port => [port.name, view(port, call)]))
@@ -119,7 +124,8 @@ function recordForward(options: ForwardOptions) {
     dtype: 'float32',
     shape: [rows, widths.get(name)!],
   }))
-  if (logits) outputs.push({ name: 'logits', value: result, dtype: 'float32', shape: [rows, config.vocabSize] })
+  if (logits)
+    outputs.push({ name: 'logits', value: result, dtype: 'float32', shape: [rows, config.vocabSize] })
   if (tokenLoss) {
     const { contextsPerCall, contextSize } = options
     const value = lossOfNext(tape, tokens.inputIds, result, contextsPerCall, contextSize)
@@ -150,7 +156,9 @@ function layerAfter(name: string, points: readonly HookPoint[]): number | null {
 }
 
 function contextTokens(tape: Tape, { contextsPerCall, contextSize }: ForwardOptions) {
-  const positions = BigInt64Array.from({ length: contextsPerCall * contextSize }, (_, i) => BigInt(i % contextSize))
+  const positions = BigInt64Array.from({ length: contextsPerCall * contextSize }, (_, i) =>
+    BigInt(i % contextSize),
+  )
   const mask = new Float32Array(contextSize * contextSize)
   for (let row = 0; row < contextSize; row++) {
     mask.fill(Number.NEGATIVE_INFINITY, row * contextSize + row + 1, (row + 1) * contextSize)
@@ -216,7 +224,10 @@ function checkSizes({ model, contextsPerCall, contextSize }: ForwardOptions): vo
 function checkHooks(options: ForwardOptions, points: readonly HookPoint[]): void {
   const { captures = [], replace = [], add = [], from, logits, tokenLoss } = options
   if (captures.length === 0 && !logits && !tokenLoss) {
-    throw new InputError({ message: 'nothing is asked of the model', expected: 'hook points, logits or a loss' })
+    throw new InputError({
+      message: 'nothing is asked of the model',
+      expected: 'hook points, logits or a loss',
+    })
   }
   const order = (name: string) => points.indexOf(resolveHook(points, name))
   const first = from === undefined ? -1 : order(from)

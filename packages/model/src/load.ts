@@ -95,7 +95,8 @@ function weightFiles(dir: string): string[] {
   if (!isObject(map)) return fail(map)
   const names = new Set<string>()
   for (const name of Object.values(map)) {
-    if (typeof name !== 'string' || name === '' || basename(name) !== name || name.includes('\\')) return fail(name)
+    if (typeof name !== 'string' || name === '' || basename(name) !== name || name.includes('\\'))
+      return fail(name)
     names.add(name)
   }
   return [...names].sort().map(name => join(dir, name))

@@ -45,7 +45,13 @@ export function findParameters(options: {
     const expected = `[${shape.join(', ')}]`
     if (match === undefined) {
       const where = files.length === 1 ? files[0].path : dir
-      throw new InputError({ message: 'the weights lack a tensor', file: where, field: name, found: 'nothing', expected })
+      throw new InputError({
+        message: 'the weights lack a tensor',
+        file: where,
+        field: name,
+        found: 'nothing',
+        expected,
+      })
     }
     const { file, dtype } = match
     if (match.shape.join() !== shape.join()) {

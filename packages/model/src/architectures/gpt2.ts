@@ -33,7 +33,8 @@ function forward<T>(ops: Ops<T>, config: Gpt2Config, hooks: Hooks<T>): T {
 
     const attentionIn = norm(x, `${here}.ln_1`)
     const [q, k, v] = ops.split(conv1d(attentionIn, `${here}.attn.c_attn`), [dModel, dModel, dModel])
-    const scale = (config.scaleAttention ? 1 / Math.sqrt(dHead) : 1) / (config.scaleByInverseLayer ? layer + 1 : 1)
+    const scale =
+      (config.scaleAttention ? 1 / Math.sqrt(dHead) : 1) / (config.scaleByInverseLayer ? layer + 1 : 1)
     const z = hooks(names.z, ops.attention(q, k, v, { layer, heads, kvHeads: heads, dHead, scale }))
     const attentionOut = hooks(names.attnOut, conv1d(z, `${here}.attn.c_proj`))
     x = hooks(names.residMid, ops.add(x, attentionOut))

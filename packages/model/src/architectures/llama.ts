@@ -112,7 +112,9 @@ function readConfig(reader: ConfigReader): LlamaConfig {
 /** transformers 5 writes `rope_parameters`; before, `rope_scaling` and `rope_theta` lay side by side. */
 function readRope(reader: ConfigReader): RopeConfig {
   const nested = reader.object('rope_parameters') ?? reader.object('rope_scaling')
-  const theta = nested?.has('rope_theta') ? nested.positive('rope_theta') : reader.positive('rope_theta', 10_000)
+  const theta = nested?.has('rope_theta')
+    ? nested.positive('rope_theta')
+    : reader.positive('rope_theta', 10_000)
   return { theta, scaling: nested === undefined ? { type: 'default' } : readScaling(nested, reader) }
 }
 

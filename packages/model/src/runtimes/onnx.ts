@@ -69,12 +69,18 @@ export function onnxOps(options: { tape: Tape; config: ModelConfig; tokens: Onnx
     const keys = tokens.cached === undefined ? length : -1
     const grouped =
       keys === -1
-        ? tape.node('Reshape', [scores, tape.node('Concat', [shapeOf(contexts, kvHeads, group, -1), lastDimension(scores)], { axis: 0 })])
+        ? tape.node('Reshape', [
+            scores,
+            tape.node('Concat', [shapeOf(contexts, kvHeads, group, -1), lastDimension(scores)], { axis: 0 }),
+          ])
         : reshape(scores, contexts, kvHeads, group, -1, keys)
     const shares = seen(grouped)
     const flat =
       keys === -1
-        ? tape.node('Reshape', [shares, tape.node('Concat', [shapeOf(contexts, kvHeads, -1), lastDimension(shares)], { axis: 0 })])
+        ? tape.node('Reshape', [
+            shares,
+            tape.node('Concat', [shapeOf(contexts, kvHeads, -1), lastDimension(shares)], { axis: 0 }),
+          ])
         : reshape(shares, contexts, kvHeads, -1, keys)
     const z = reshape(tape.node('MatMul', [flat, headsFirst(v)]), contexts, kvHeads, group, -1, dHead)
     return reshape(transpose(z, 0, 3, 1, 2, 4), -1, heads * dHead)

@@ -1,8 +1,9 @@
 // The oracle runtime: every operation in float64 over plain arrays, computed at once and written to be read.
 // It is what the fast runtime is compared with; it shares no code with it but the model definitions and the
 // rotary angles.
-import type { ModelConfig } from '../config.ts'
+
 import { decode } from '../architectures.ts'
+import type { ModelConfig } from '../config.ts'
 import { finalNormalized } from '../hooks.ts'
 import type { Activation, AttentionOptions, Ops } from '../ops.ts'
 import { ropeTable } from '../rope.ts'
@@ -82,18 +83,27 @@ export function oracleOps(options: {
     const width = shape[1]
     const table = weights.readF32(weight)
     const result = matrix(indices.length, width)
-    indices.forEach((index, i) => result.data.set(table.subarray(index * width, (index + 1) * width), i * width))
+    indices.forEach((index, i) => {
+      result.data.set(table.subarray(index * width, (index + 1) * width), i * width)
+    })
     return result
   }
-  const normalize = (x: Matrix, centre: boolean, epsilon: number) => mapRows(x, row => normalizeRow(row, centre, epsilon))
+  const normalize = (x: Matrix, centre: boolean, epsilon: number) =>
+    mapRows(x, row => normalizeRow(row, centre, epsilon))
   const affine = (x: Matrix, weight: string, bias?: string) => {
     const w = weights.readF32(weight)
     const b = bias === undefined ? undefined : weights.readF32(bias)
-    return mapRows(x, row => row.forEach((value, i) => (row[i] = value * w[i] + (b?.[i] ?? 0))))
+    return mapRows(x, row => {
+      for (let i = 0; i < row.length; i++) row[i] = row[i] * w[i] + (b?.[i] ?? 0)
+    })
   }
   return {
     embedTokens: weight => gather(weight, ids),
-    embedPositions: weight => gather(weight, ids.map((_, i) => first + i)),
+    embedPositions: weight =>
+      gather(
+        weight,
+        ids.map((_, i) => first + i),
+      ),
     linear(x, { weight, bias, layout = 'out_in' }) {
       const { shape } = weights.info(weight)
       const w = weights.readF32(weight)
@@ -141,8 +151,18 @@ export function oracleOps(options: {
         return part
       })
     },
-    add: (a, b) => matrix(a.rows, a.width, a.data.map((value, i) => value + b.data[i])),
-    multiply: (a, b) => matrix(a.rows, a.width, a.data.map((value, i) => value * b.data[i])),
+    add: (a, b) =>
+      matrix(
+        a.rows,
+        a.width,
+        a.data.map((value, i) => value + b.data[i]),
+      ),
+    multiply: (a, b) =>
+      matrix(
+        a.rows,
+        a.width,
+        a.data.map((value, i) => value * b.data[i]),
+      ),
     activation: (x, kind) => matrix(x.rows, x.width, x.data.map(curves[kind])),
   }
 }

@@ -1,7 +1,13 @@
 // A recorded computation: the nodes a model definition asked for, in order. Only what the wanted outputs need is
 // written into the ONNX graph, so a capture stops the graph at its last hook, and a suffix begins at its first,
 // without the model definition knowing.
-import { type Attribute, type ConstantData, createGraph, type Dimension, type GraphType } from '@mistudio/tensor'
+import {
+  type Attribute,
+  type ConstantData,
+  createGraph,
+  type Dimension,
+  type GraphType,
+} from '@mistudio/tensor'
 import { externalName, type WeightStore } from '../weights.ts'
 
 type Source =
@@ -137,7 +143,9 @@ function emit(recorded: readonly TapeNode[], { outputs, weights, cut = new Map()
     if (node.layer !== null) layers.add(node.layer)
     const made = node.outputs.map(value => wanted.get(value) ?? `t${++serial}`)
     graph.nodes(node.op, node.inputs.map(nameOf), node.attributes, { domain: node.domain, outputs: made })
-    node.outputs.forEach((value, i) => names.set(value, made[i]))
+    node.outputs.forEach((value, i) => {
+      names.set(value, made[i])
+    })
   }
   for (const { name, value, dtype, shape } of outputs) {
     if (wanted.get(value) !== name) graph.node('Identity', [nameOf(value)], {}, { outputs: [name] })

@@ -1,0 +1,94 @@
+// Text generation: the next token from the logits of the last one, greedily or sampled. A stepper runs the model
+// behind a cache of keys and values; generate.ts does not know which runtime it is.
+import type { Lanes } from '@mistudio/tensor'
+import type { LanguageModel } from './load.ts'
+import { openStepper } from './runtimes/onnx_stepper.ts'
+import { emptyOracleCache, runOracle } from './runtimes/oracle.ts'
+import { randomNumbers, sampleToken } from './sampling.ts'
+import { checkTokenIds } from './token_ids.ts'
+
+/** Runs tokens behind those it has seen. */
+export type Stepper = {
+  /** @returns the logits [vocab] of the last token; valid until the next call */
+  next(ids: readonly number[]): Promise<ArrayLike<number>>
+  close(): Promise<void>
+}
+
+export type GenerateOptions = {
+  model: LanguageModel
+  /** Needed by the `cpu` runtime, which works on lane 0 with as many threads as there are lanes. */
+  lanes?: Lanes
+  /** Default `cpu`. */
+  runtime?: 'cpu' | 'oracle'
+  /** The prompt. */
+  inputIds: readonly number[]
+  maxNewTokens: number
+  /** 0 (the default) takes the likeliest token; above, logits are divided by it and a token is drawn. */
+  temperature?: number
+  /** Default 0. The same seed draws the same tokens. */
+  seed?: number
+  /** End after an end-of-sequence token, which is kept. Default true. */
+  stopAtEos?: boolean
+  onToken?: (id: number) => void
+  signal?: AbortSignal
+}
+
+export type Generated = {
+  /** The new tokens only. */
+  outputIds: number[]
+  /** `context`: the model's context is full. */
+  stopped: 'eos' | 'length' | 'context' | 'aborted'
+}
+
+/** @throws InputError for an empty prompt, one longer than the context, or ids beyond the vocabulary */
+export async function generate(options: GenerateOptions): Promise<Generated> {
+  const {
+    model,
+    inputIds,
+    maxNewTokens,
+    temperature = 0,
+    seed = 0,
+    stopAtEos = true,
+    onToken,
+    signal,
+  } = options
+  const { nCtx, eosTokenIds } = model.config
+  checkTokenIds({ ids: inputIds, config: model.config, field: 'prompt' })
+  const capacity = Math.min(nCtx, inputIds.length + maxNewTokens)
+  const stepper = await stepperOf(options, capacity)
+  const random = randomNumbers(seed)
+  const outputIds: number[] = []
+  try {
+    let pending = inputIds
+    for (;;) {
+      if (outputIds.length >= maxNewTokens) return { outputIds, stopped: 'length' }
+      if (signal?.aborted) return { outputIds, stopped: 'aborted' }
+      // The last token that fits is still predicted; nothing can follow it.
+      if (inputIds.length + outputIds.length > nCtx) return { outputIds, stopped: 'context' }
+      const token = sampleToken({ logits: await stepper.next(pending), temperature, random })
+      outputIds.push(token)
+      onToken?.(token)
+      if (stopAtEos && eosTokenIds.includes(token)) return { outputIds, stopped: 'eos' }
+      pending = [token]
+    }
+  } finally {
+    await stepper.close()
+  }
+}
+
+async function stepperOf(
+  { model, lanes, runtime = 'cpu' }: GenerateOptions,
+  capacity: number,
+): Promise<Stepper> {
+  if (runtime === 'oracle') return oracleStepper(model)
+  if (lanes === undefined) throw new Error('the cpu runtime needs lanes')
+  return openStepper({ model, lanes, capacity })
+}
+
+function oracleStepper({ config, weights }: LanguageModel): Stepper {
+  const cache = emptyOracleCache()
+  return {
+    next: async ids => runOracle({ config, weights, inputIds: ids, cache }).logits!.data,
+    close: async () => {},
+  }
+}
