@@ -38,17 +38,20 @@ export type TrainProgress = {
   saes: MemberProgress[]
 }
 
-/** Means over the steps since the last event; `fvu` against the variance of all tokens captured so far. */
+/**
+ * Means over the steps since the last event, null where there was none; `fvu` against the variance of all tokens
+ * captured so far.
+ */
 export type MemberProgress = {
   name: string
-  loss: number
-  mse: number
-  aux: number
-  fvu: number
-  l0: number
+  loss: number | null
+  mse: number | null
+  aux: number | null
+  fvu: number | null
+  l0: number | null
   /** Latents silent for `dead_after_tokens`; null while fewer tokens were seen. */
   dead_latents: number | null
-  grad_norm: number
+  grad_norm: number | null
 }
 
 /** `dir` is relative to the run's folder. */
@@ -228,7 +231,7 @@ export async function trainSaes(options: TrainOptions): Promise<TrainResult> {
       tokens_per_second: rate,
       eta_seconds: step > began.step ? Math.ceil((totalSteps - step) / mean / 1000) : null,
       learning_rate: learningRateAt(settings.schedule, Math.max(step - 1, 0)),
-      saes: members.map(member => memberProgress(member, moments.get(member.hook)!)),
+      saes: members.map(member => memberProgress(member, moments.get(member.hook))),
     })
     for (const member of members) member.stretch = emptyStretch()
     clock = { ...clock, at: now, step }
@@ -362,18 +365,22 @@ function addStep(member: Running, loss: StepLoss, norm: number) {
   stretch.gradNorm += norm
 }
 
-function memberProgress({ name, stretch, learner }: Running, moments: WindowMoments): MemberProgress {
+function memberProgress(
+  { name, stretch, learner }: Running,
+  moments: WindowMoments | undefined,
+): MemberProgress {
   const { steps, rows } = stretch
-  const variance = totalVariance(moments) / moments.tokens
+  const mean = (sum: number) => (steps === 0 ? null : sum / steps)
+  const variance = moments === undefined ? 0 : totalVariance(moments) / moments.tokens
   return {
     name,
-    loss: stretch.loss / steps,
-    mse: stretch.mse / steps,
-    aux: stretch.aux / steps,
-    fvu: stretch.squaredError / rows / variance,
-    l0: stretch.firing / rows,
+    loss: mean(stretch.loss),
+    mse: mean(stretch.mse),
+    aux: mean(stretch.aux),
+    fvu: rows > 0 && variance > 0 ? stretch.squaredError / rows / variance : null,
+    l0: rows > 0 ? stretch.firing / rows : null,
     dead_latents: learner.loss().deadLatents,
-    grad_norm: stretch.gradNorm / steps,
+    grad_norm: mean(stretch.gradNorm),
   }
 }
 
