@@ -100,6 +100,15 @@ test('documents over many blocks of the table are found, in any order of asking'
   expect(split.documents).toBe(5000)
 })
 
+test('a document that begins with a context, or a block of the table, is that context’s first', async () => {
+  const texts = Array.from({ length: 3000 }, (_, i) => `${1_000_000 + i}`)
+  const split = (await makeStore(folder, texts, { heldOutFraction: 0, contextSize: 8 })).split('train')
+  for (let index = 0; index < 3000; index++) {
+    const spans = split.documentsOf(index).map(({ start, end, document }) => [start, end, document])
+    expect(spans).toEqual([[0, 8, index]])
+  }
+})
+
 test('the mask is 0 at place 0 of a context and at special tokens, 1 elsewhere', async () => {
   const special = { ...tokenizer, specialTokens: new Set([32]) }
   const opened = await makeStore(folder, someTexts(80), { tokenizer: special })

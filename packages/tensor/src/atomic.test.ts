@@ -112,6 +112,13 @@ test('a crash after the renames: the new one is kept, the old one cleared', () =
   expect(contents(path('.'))).toEqual({ 'run/a.txt': 'new' })
 })
 
+test('a crash after the renames does not stand in the way of the next save', async () => {
+  make(path('run'), { 'a.txt': 'new' })
+  make(path('.run.old'), { 'a.txt': 'old' })
+  await save({ 'a.txt': 'newer' })
+  expect(contents(path('.'))).toEqual({ 'run/a.txt': 'newer' })
+})
+
 test('nothing to recover is no error, and changes nothing', () => {
   recoverDirectory(path('run'))
   make(path('run'), { 'a.txt': 'a' })
