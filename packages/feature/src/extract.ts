@@ -1,0 +1,205 @@
+// The main job of this room: features of one or many SAEs of a model, from text to folders that a person can open.
+import type { SplitName, TokenStore } from '@mistudio/corpus'
+import { compileForward, type LanguageModel } from '@mistudio/model'
+import { createEncoder, type Encoder, type Forward, type SaeFile, widthOf } from '@mistudio/sae'
+import { InputError, type Lanes } from '@mistudio/tensor'
+import { createCollector } from './collector.ts'
+import { type PieceTokenizer, tokenTexts } from './examples.ts'
+import { computeLogits, type LogitHead } from './logits.ts'
+import { encoderRows, heapStats, type PassMember, type PassResult, runPass } from './pass.ts'
+import type { ProgressBoard } from './progress_board.ts'
+import { openTextSource, type TextSource } from './text_source.ts'
+import { defaultWindow, type WindowShape } from './windows.ts'
+import { type ExtractionSummary, writeExtraction } from './write_extraction.ts'
+
+export type ExtractOptions = {
+  lanes: Lanes
+  tokenizer: PieceTokenizer
+  stores: readonly TokenStore[]
+  /** Default 'train'. */
+  split?: SplitName
+  saes: readonly { sae: SaeFile; out: string }[]
+  /** Tokens to read, masked ones included; default 250,000, at most what the stores hold. */
+  maxTokens?: number
+  /** Which contexts are read in which order, and the reservoirs' draws. */
+  seed: number
+  /** Top examples of each feature, default 20. */
+  examplesPerFeature?: number
+  /** Quantile examples of each feature and power of two, default 2. */
+  quantilesPerBin?: number
+  /** Tokens around a peak, default 24 before and 16 after. */
+  contextTokens?: WindowShape
+  /** Written from loading to writing; give its buffer to an emitter in a thread that does not compute. */
+  board?: ProgressBoard
+  /** Read between batches: a stopped extraction writes what it has and says so (`complete`: false). */
+  signal?: { stopped(): boolean }
+}
+
+/** Contexts of one call of the model. */
+const defaultContextsPerCall = 8
+
+/**
+ * Extracts the features of all SAEs in one pass of the model, and writes a folder for each.
+ * @throws InputError for stores, SAEs and model that do not fit each other
+ */
+export async function extractFeatures(
+  options: ExtractOptions & { model: LanguageModel; contextsPerCall?: number },
+): Promise<ExtractionSummary[]> {
+  const { model, lanes, contextsPerCall = defaultContextsPerCall } = options
+  options.board?.write({ phase: 'loading' })
+  const source = sourceOf(options)
+  for (const store of options.stores) checkVocabulary(store, model.config.vocabSize)
+  const captures = [...new Set(options.saes.map(({ sae }) => sae.metadata.hookPoint))]
+  const { contextSize } = source
+  const forward = await compileForward({ model, lanes, contextsPerCall, contextSize, captures })
+  try {
+    const modelOrigin = { dir: model.dir, name: model.name }
+    return await extractWith({
+      ...options,
+      forward,
+      contextsPerCall,
+      model: modelOrigin,
+      head: () => logitHead(model),
+    })
+  } finally {
+    await forward.close()
+  }
+}
+
+/** As `extractFeatures`, over any forward pass that has the SAEs' hooks as outputs. */
+export async function extractWith(
+  options: ExtractOptions & {
+    forward: Forward
+    contextsPerCall: number
+    model: { dir: string; name: string }
+    /** The model's end, asked for once if an SAE sits in the residual stream; undefined: no logits. */
+    head?: () => LogitHead
+  },
+): Promise<ExtractionSummary[]> {
+  const { lanes, forward, contextsPerCall, board, signal } = options
+  board?.write({ phase: 'loading' })
+  const source = sourceOf(options)
+  const members: PassMember[] = []
+  const encoders: Encoder[] = []
+  try {
+    for (const { sae } of options.saes) {
+      checkWidth(sae, forward)
+      const rowsPerCall = encoderRows(contextsPerCall * source.contextSize)
+      const encoder = await createEncoder({ lanes, sae, rowsPerCall })
+      encoders.push(encoder)
+      const collector = createCollector({
+        features: sae.shape.dSae,
+        k: sae.k,
+        contextSize: source.contextSize,
+        seed: options.seed,
+        examplesPerFeature: options.examplesPerFeature,
+        quantilesPerBin: options.quantilesPerBin,
+        window: options.contextTokens,
+      })
+      members.push({ hook: sae.metadata.hookPoint, dIn: sae.shape.dIn, encoder, collector })
+    }
+    const stopped = () => signal?.stopped() ?? false
+    const result = await runPass({ lanes, forward, contextsPerCall, source, members, board, stopped })
+    board?.write({ phase: 'writing', ...heapStats(members) })
+    return await writeAll({ ...options, source, members, result })
+  } finally {
+    for (const encoder of encoders) await encoder.close()
+  }
+}
+
+async function writeAll(
+  options: ExtractOptions & {
+    model: { dir: string; name: string }
+    head?: () => LogitHead
+    source: TextSource
+    members: readonly PassMember[]
+    result: PassResult
+  },
+): Promise<ExtractionSummary[]> {
+  const { lanes, tokenizer, stores, saes, source, members, result, model } = options
+  const textsOf = tokenTexts({ tokenizer })
+  const textOf = (token: number) => tokenizer.tokenText(token).toWellFormed()
+  const head = saes.some(({ sae }) => inResidualStream(sae.metadata.hookPoint)) ? options.head?.() : undefined
+  const summaries: ExtractionSummary[] = []
+  for (const [i, { sae, out }] of saes.entries()) {
+    const { hookPoint } = sae.metadata
+    const logits =
+      head !== undefined && inResidualStream(hookPoint)
+        ? await computeLogits({ lanes, wDec: sae.weights.wDec, head })
+        : undefined
+    const { collector } = members[i]
+    const summary = await writeExtraction({
+      out,
+      collector,
+      origin: {
+        sae: { dir: sae.dir, hookPoint, ...sae.shape, k: sae.k, architecture: sae.architecture },
+        model,
+        stores: stores.map(({ dir, name }) => ({ dir, name })),
+        split: options.split ?? defaultSplit,
+        tokensRead: result.contexts * source.contextSize,
+        contexts: result.contexts,
+        contextSize: source.contextSize,
+        seed: options.seed,
+        complete: result.complete,
+        window: options.contextTokens ?? defaultWindow,
+        quantilesPerBin: collector.reservoirs.perBin,
+      },
+      originOf: source.originOf,
+      textsOf,
+      textOf,
+      logits,
+    })
+    summaries.push(summary)
+  }
+  return summaries
+}
+
+const defaultSplit: SplitName = 'train'
+const defaultMaxTokens = 250_000
+
+function sourceOf(options: ExtractOptions): TextSource {
+  const { stores, split = defaultSplit, seed, maxTokens = defaultMaxTokens } = options
+  return openTextSource({ stores, split, seed, maxTokens })
+}
+
+/** Hooks whose value is, or is added to, the residual stream: only there does a decoder row reach the unembedding. */
+export function inResidualStream(hook: string): boolean {
+  return /\.hook_(resid_(pre|mid|post)|attn_out|mlp_out)$/.test(hook)
+}
+
+/** The final norm and unembedding of a model. */
+export function logitHead({ config, weights }: Pick<LanguageModel, 'config' | 'weights'>): LogitHead {
+  const names = {
+    llama: { norm: 'model.norm.weight', embedding: 'model.embed_tokens.weight', centre: false },
+    gpt2: { norm: 'transformer.ln_f.weight', embedding: 'transformer.wte.weight', centre: true },
+  }[config.kind]
+  return {
+    unembed: weights.readF32(config.tiedEmbeddings ? names.embedding : 'lm_head.weight'),
+    gamma: weights.readF32(names.norm),
+    centre: names.centre,
+  }
+}
+
+function checkWidth(sae: SaeFile, forward: Forward): void {
+  const { hookPoint } = sae.metadata
+  const width = widthOf(forward, hookPoint)
+  if (width === sae.shape.dIn) return
+  throw new InputError({
+    message: 'the SAE does not fit the model at its hook point',
+    file: sae.dir,
+    field: `d_in at ${hookPoint}`,
+    found: String(sae.shape.dIn),
+    expected: String(width),
+  })
+}
+
+function checkVocabulary(store: TokenStore, vocabSize: number): void {
+  if (store.vocabSize <= vocabSize) return
+  throw new InputError({
+    message: 'the token store has ids beyond the model’s vocabulary',
+    file: store.dir,
+    field: 'vocab_size',
+    found: String(store.vocabSize),
+    expected: `at most ${vocabSize}`,
+  })
+}

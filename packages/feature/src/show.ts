@@ -1,0 +1,100 @@
+// Reading an extraction: lists of features, and one feature with its examples in milliseconds.
+import { existsSync } from 'node:fs'
+import { join, resolve } from 'node:path'
+import { InputError, recoverDirectory } from '@mistudio/tensor'
+import { literalPattern, openDuck, quoteText } from './duck.ts'
+import { type Example, exampleColumns } from './examples.ts'
+import { type ExtractionInfo, readExtractionInfo } from './extraction_file.ts'
+import { type Feature, featureColumns } from './features.ts'
+
+export type FeatureOrder = 'readability' | 'density' | 'max' | 'feature'
+
+export type FeatureWithExamples = Feature & {
+  /** The strongest first. */
+  top: Example[]
+  /** The strongest bin first. */
+  quantile: Example[]
+}
+
+export type Extraction = {
+  dir: string
+  info: ExtractionInfo
+  /**
+   * Features that fired.
+   * @param options.sortBy default 'readability'; all descending but 'feature'; ties by feature
+   */
+  features(options?: { sortBy?: FeatureOrder; limit?: number; offset?: number }): Promise<Feature[]>
+  /** @throws InputError for a number that is no feature of this SAE */
+  feature(feature: number): Promise<FeatureWithExamples>
+  close(): void
+}
+
+const orders: Record<FeatureOrder, string> = {
+  readability: 'readability DESC, feature',
+  density: 'density DESC, feature',
+  max: 'max DESC, feature',
+  feature: 'feature',
+}
+
+/** @throws InputError for a folder that is no extraction, or lacks a file */
+export async function openExtraction(options: { dir: string }): Promise<Extraction> {
+  const dir = resolve(options.dir)
+  if (!existsSync(dir)) recoverDirectory(dir)
+  const info = readExtractionInfo({ dir })
+  const duck = await openDuck()
+  const { connection } = duck
+  try {
+    // Views bind a file once; partitions by folder names like kind=top are no columns of ours.
+    for (const [view, columns] of [
+      ['features', featureColumns],
+      ['examples', exampleColumns],
+    ] as const) {
+      const path = join(dir, `${view}.parquet`)
+      if (!existsSync(path)) {
+        throw new InputError({ message: 'the extraction lacks a file', file: path, found: 'no such file' })
+      }
+      const names = columns.map(({ name }) => `"${name}"`).join(', ')
+      await connection.run(
+        `CREATE VIEW ${view} AS SELECT ${names}
+         FROM read_parquet(${quoteText(literalPattern(path))}, hive_partitioning = false)`,
+      )
+    }
+  } catch (error) {
+    duck.close()
+    throw error
+  }
+
+  async function select(sql: string, values: number[]): Promise<Record<string, unknown>[]> {
+    return (await connection.runAndReadAll(sql, values)).getRowObjectsJS()
+  }
+
+  return {
+    dir,
+    info,
+    async features({ sortBy = 'readability', limit = 100, offset = 0 } = {}) {
+      const order = orders[sortBy]
+      const sql = `SELECT * FROM features WHERE fired > 0 ORDER BY ${order} LIMIT $1 OFFSET $2`
+      return (await select(sql, [limit, offset])) as Feature[]
+    },
+    async feature(number) {
+      if (!Number.isSafeInteger(number) || number < 0 || number >= info.features) {
+        throw new InputError({
+          message: 'the SAE has no such feature',
+          file: dir,
+          field: 'feature',
+          found: String(number),
+          expected: `0 to ${info.features - 1}`,
+        })
+      }
+      const [feature] = (await select('SELECT * FROM features WHERE feature = $1', [number])) as Feature[]
+      const sql = 'SELECT * FROM examples WHERE feature = $1 ORDER BY kind DESC, rank'
+      const examples = (await select(sql, [number])) as Example[]
+      return {
+        ...feature,
+        top: examples.filter(({ kind }) => kind === 'top'),
+        quantile: examples.filter(({ kind }) => kind === 'quantile'),
+      }
+    },
+    close: duck.close,
+  }
+}
