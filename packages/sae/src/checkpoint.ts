@@ -10,6 +10,7 @@ import {
   writeDirectoryAtomic,
   writeSafetensors,
 } from '@mistudio/tensor'
+import type { StoredMoments } from './window.ts'
 
 export type CheckpointState = {
   /** The run's settings as plain JSON; a resume with others is refused, field by field. */
@@ -21,7 +22,7 @@ export type CheckpointState = {
   /** The normalisation scalar of each SAE. */
   scales: Record<string, number>
   /** Running moments of each hook point's activations, for FVU. */
-  moments: Record<string, { tokens: number; sum: number[]; sumSquares: number }>
+  moments: Record<string, StoredMoments>
 }
 
 type Tensors = Map<string, Float32Array | Float64Array>

@@ -7,7 +7,8 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import { loadSaeLens } from './formats/saelens.ts'
 import { gaussianStream, randomStream } from './random.ts'
 import type { ContextSource, Forward } from './sources.ts'
-import { type TrainOptions, type TrainProgress, trainSaes } from './train.ts'
+import { type TrainOptions, trainSaes } from './train.ts'
+import type { TrainProgress } from './train_progress.ts'
 import { createActivationWindow } from './window.ts'
 
 const dIn = 16

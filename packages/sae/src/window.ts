@@ -151,3 +151,22 @@ async function sumMoments(lanes: Lanes, place: HookPlace, tokens: number): Promi
   for (let i = 0; i < tokens; i++) if (usable[i] === 1) sumNorms += lengths[i]
   return { tokens: count, sum, sumSquares, sumNorms }
 }
+
+/** Sums over both. */
+export function addMoments(before: WindowMoments | undefined, now: WindowMoments): WindowMoments {
+  if (before === undefined) return now
+  return {
+    tokens: before.tokens + now.tokens,
+    sum: before.sum.map((value, j) => value + now.sum[j]),
+    sumSquares: before.sumSquares + now.sumSquares,
+    sumNorms: before.sumNorms + now.sumNorms,
+  }
+}
+
+/** Moments as JSON, for checkpoints. */
+export type StoredMoments = { tokens: number; sum: number[]; sumSquares: number; sumNorms: number }
+export const writeMoments = (moments: WindowMoments): StoredMoments => ({ ...moments, sum: [...moments.sum] })
+export const readMoments = (stored: StoredMoments): WindowMoments => ({
+  ...stored,
+  sum: Float64Array.from(stored.sum),
+})
