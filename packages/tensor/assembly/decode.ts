@@ -103,11 +103,34 @@ export function valueGrads(
   }
 }
 
-// The three above row by row, while the decoder rows are in the cache.
+// Hits of a row that are worked through before the next row gets its turn. A row of many ascending hits (AuxK)
+// covers the dictionary densely, so the same positions of neighbouring rows meet the same decoder rows in cache.
+const stretch: i32 = 32
+
+// The three above row by row, while the decoder rows are in the cache; longer rows stretch by stretch. The order
+// of every sum is that of the three.
 export function decodeStep(
   idx: usize, val: usize, rows: i32, k: i32, wDec: usize, d: i32, bDec: usize, x: usize, scale: f32, relu: i32,
   e: usize, sq: usize, g: usize,
 ): void {
+  if (k > stretch) {
+    for (let i = 0; i < k; i += stretch) {
+      const n = min(stretch, k - i)
+      for (let r = 0; r < rows; r++) {
+        const hits = rowOf(r, k) + word(i), out = e + rowOf(r, d)
+        decodeRow(idx + hits, val + hits, n, wDec, d, i == 0 ? bDec : out, out)
+      }
+    }
+    residualRows(e, x, rows, d, e, sq)
+    for (let i = 0; i < k; i += stretch) {
+      const n = min(stretch, k - i)
+      for (let r = 0; r < rows; r++) {
+        const hits = rowOf(r, k) + word(i)
+        valueGradsRow(e + rowOf(r, d), idx + hits, val + hits, n, wDec, d, scale, relu, g + hits)
+      }
+    }
+    return
+  }
   for (let r = 0; r < rows; r++) {
     const hits = rowOf(r, k), o = rowOf(r, d)
     decodeRow(idx + hits, val + hits, k, wDec, d, bDec, e + o)
