@@ -1,6 +1,7 @@
 // What a command is: an option table and three functions. `spec` judges the options on the main thread before
 // any work starts; `job` does the work in the job's worker thread (job.ts) and sees only plain data; `present`
 // writes the result for a person. With --json the result itself is the output.
+// Help must come at once: a command file imports the engine's packages inside `job`, not at its top.
 import type { OptionTable, Values } from './option_table.ts'
 
 /** How far a stage of a job is. */
@@ -17,17 +18,25 @@ export type Progress = {
 
 /** What a job tells while it works; posted from its thread to the main thread. */
 export type JobEvent =
-  | { kind: 'progress'; progress: Progress }
+  | { kind: 'progress'; progress: Progress; wire?: WireEvent }
   | { kind: 'note'; text: string }
-  /** An event of the wire vocabulary (`extraction:progress` …), for --events as it is. */
-  | { kind: 'wire'; event: Record<string, unknown> }
+
+/** An event of the wire vocabulary (`extraction:progress` …): what --events prints in place of `job:progress`. */
+export type WireEvent = { event: string } & Record<string, unknown>
 
 export type JobContext = {
-  progress(progress: Progress): void
+  progress(progress: Progress, wire?: WireEvent): void
   note(text: string): void
-  wire(event: Record<string, unknown>): void
   /** True once Ctrl-C asked the job to save and return. */
   signal: { stopped(): boolean }
+  /** Shared memory that the command's monitor watches on the main thread. */
+  board?: SharedArrayBuffer
+}
+
+/** Watches a board on the main thread, where timers run while the job computes. */
+export type Monitor = {
+  board: SharedArrayBuffer
+  end(outcome: { failed?: string; stopped?: boolean }): void
 }
 
 /** A result of a job that Ctrl-C ended says where it saved what it had. */
@@ -42,7 +51,10 @@ export type Command = {
   options: OptionTable
   spec(values: Record<string, unknown>): unknown
   job(spec: unknown, context: JobContext): Promise<unknown>
+  monitor?(spec: unknown, onEvent: (event: JobEvent) => void): Promise<Monitor>
   present(result: unknown): string
+  /** What --json prints; the result itself by default. */
+  json?(result: unknown): unknown
   /** True when a result means failure although the job ended well (`doctor`): exit code 1. */
   failed?(result: unknown): boolean
 }
@@ -58,7 +70,9 @@ export function defineCommand<T extends OptionTable, Spec, Result>(command: {
   options: T
   spec(values: Values<T>): Spec
   job(spec: Spec, context: JobContext): Promise<Result>
+  monitor?(spec: Spec, onEvent: (event: JobEvent) => void): Promise<Monitor>
   present(result: Result): string
+  json?(result: Result): unknown
   failed?(result: Result): boolean
 }): Command {
   return command as unknown as Command

@@ -1,5 +1,23 @@
-// All commands, in the order of the help. Their packages load only when a job runs.
+// All commands, in the order of the help.
 import type { Command } from './command.ts'
+import { datasetTokenize } from './commands/dataset_tokenize.ts'
+import { demo } from './commands/demo.ts'
 import { doctor } from './commands/doctor.ts'
+import { modelGenerate } from './commands/model_generate.ts'
+import { modelInfo } from './commands/model_info.ts'
+import { modelRun } from './commands/model_run.ts'
+import { saeEncode } from './commands/sae_encode.ts'
+import { saeEvaluate } from './commands/sae_evaluate.ts'
+import { saeTrain } from './commands/sae_train.ts'
 
-export const commands: readonly Command[] = [doctor]
+export const commands: readonly Command[] = [
+  doctor,
+  demo,
+  modelInfo,
+  modelRun,
+  modelGenerate,
+  datasetTokenize,
+  saeTrain,
+  saeEvaluate,
+  saeEncode,
+]

@@ -1,4 +1,6 @@
 // What the jobs share: lanes that are always closed, and token stores that fit the model.
+import { existsSync, readdirSync, statSync } from 'node:fs'
+import { join } from 'node:path'
 import type { LanguageModel } from '@mistudio/model'
 import { InputError, type Lanes, openLanes } from '@mistudio/tensor'
 
@@ -44,4 +46,22 @@ export function checkStore({
     fail('context_size', store.contextSize, `at most ${nCtx}, the model's context`)
   if (store.vocabSize > vocabSize)
     fail('vocab_size', store.vocabSize, `at most ${vocabSize}, the model's vocabulary`)
+}
+
+/**
+ * The SAE's own folder: the one given, or the only SAE of a training's folder.
+ * @throws InputError that lists the SAEs where there are several
+ */
+export function saeFolder(dir: string): string {
+  if (existsSync(join(dir, 'cfg.json'))) return dir
+  const folders = statSync(dir, { throwIfNoEntry: false })?.isDirectory() ? readdirSync(dir) : []
+  const found = folders.filter(name => existsSync(join(dir, name, 'cfg.json')))
+  if (found.length === 1) return join(dir, found[0])
+  throw new InputError({
+    message: found.length === 0 ? 'there is no SAE here' : 'this folder holds several SAEs',
+    file: dir,
+    field: '--sae',
+    found: found.length === 0 ? 'no cfg.json' : found.join(', '),
+    expected: found.length === 0 ? 'a folder with cfg.json and sae_weights.safetensors' : 'the folder of one',
+  })
 }

@@ -11,7 +11,7 @@ export type JobMessage =
   | { kind: 'result'; result: unknown }
   | { kind: 'failed'; message: string; stack?: string; details?: InputErrorDetails }
 
-export type JobData = { name: string; spec: unknown; stop: SharedArrayBuffer }
+export type JobData = { name: string; spec: unknown; stop: SharedArrayBuffer; board?: SharedArrayBuffer }
 
 export type RunningJob = {
   /** The job's result; rejects with an InputError or with the job's error, its stack included. */
@@ -29,15 +29,17 @@ export type RunningJob = {
 export function runJob({
   name,
   spec,
+  board,
   onEvent,
 }: {
   name: string
   spec: unknown
+  board?: SharedArrayBuffer
   onEvent: (event: JobEvent) => void
 }): RunningJob {
   const stop = new SharedArrayBuffer(4)
   const worker = new Worker(new URL('./job_worker.ts', import.meta.url), {
-    workerData: { name, spec, stop } satisfies JobData,
+    workerData: { name, spec, stop, board } satisfies JobData,
   })
   const result = new Promise<unknown>((resolve, reject) => {
     worker.on('message', (message: JobMessage) => {

@@ -5,17 +5,17 @@ import type { JobContext } from './command.ts'
 import { commands } from './commands.ts'
 import type { JobData, JobMessage } from './job.ts'
 
-const { name, spec, stop } = workerData as JobData
+const { name, spec, stop, board } = workerData as JobData
 const port = parentPort
 if (port === null) throw new Error('job_worker.ts must run as a worker thread')
 
 const post = (message: JobMessage) => port.postMessage(message)
 const flag = new Int32Array(stop)
 const context: JobContext = {
-  progress: progress => post({ kind: 'progress', progress }),
+  progress: (progress, wire) => post({ kind: 'progress', progress, wire }),
   note: text => post({ kind: 'note', text }),
-  wire: event => post({ kind: 'wire', event }),
   signal: { stopped: () => Atomics.load(flag, 0) === 1 },
+  board,
 }
 
 try {

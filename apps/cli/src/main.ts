@@ -25,8 +25,9 @@ async function main(words: readonly string[]): Promise<number> {
   const { json, events, help: _, ...values } = parseOptions({ command: command.name, table, words: rest })
   const spec = command.spec(values)
   const { result, stopped } = await perform({ command, spec, events })
-  if (events) print(JSON.stringify({ event: 'result', status: stopped ? 'stopped' : 'completed', result }))
-  else print(json ? JSON.stringify(result) : command.present(result))
+  if (json) print(JSON.stringify(command.json?.(result) ?? result))
+  else if (events) process.stderr.write(`${command.present(result)}\n`)
+  else print(command.present(result))
   if (stopped) return 130
   return command.failed?.(result) ? 1 : 0
 }
@@ -86,15 +87,13 @@ async function perform({
     columns: process.stderr.isTTY ? process.stderr.columns : undefined,
   })
   const paceOf = createPace()
-  const job = runJob({
-    name: command.name,
-    spec,
-    onEvent: event => {
-      if (events) printEvent(event)
-      else if (event.kind === 'progress') screen.progress(event.progress)
-      else if (event.kind === 'note') screen.note(event.text)
-    },
-  })
+  const onEvent = (event: JobEvent) => {
+    if (events) printEvent(event)
+    else if (event.kind === 'progress') screen.progress(event.progress)
+    else screen.note(event.text)
+  }
+  const monitor = await command.monitor?.(spec, onEvent)
+  const job = runJob({ name: command.name, spec, board: monitor?.board, onEvent })
   let stopped = false
   const release = onStopSignals(() => {
     stopped = true
@@ -103,10 +102,8 @@ async function perform({
   })
 
   function printEvent(event: JobEvent): void {
-    if (event.kind === 'progress') print(JSON.stringify(progressEvent(event.progress)))
-    else if (event.kind === 'note')
-      print(JSON.stringify({ event: 'job:note', status: 'running', text: event.text }))
-    else print(JSON.stringify(event.event))
+    if (event.kind === 'progress') print(JSON.stringify(event.wire ?? progressEvent(event.progress)))
+    else print(JSON.stringify({ event: 'job:note', status: 'running', text: event.text }))
   }
 
   function progressEvent(progress: Progress) {
@@ -130,7 +127,12 @@ async function perform({
 
   try {
     const result = await job.result
-    return { result, stopped: stopped && isStopped(result) }
+    const ended = stopped && isStopped(result)
+    monitor?.end({ stopped: ended })
+    return { result, stopped: ended }
+  } catch (error) {
+    monitor?.end({ failed: error instanceof Error ? error.message : String(error) })
+    throw error
   } finally {
     release()
     screen.end()
