@@ -31,11 +31,10 @@ export function writableFolder({ path, field }: { path: string; field: string })
       writeSync(file, '1')
     } finally {
       closeSync(file)
+      rmSync(probe, { force: true })
     }
   } catch (error) {
     throw notWritable({ path: folder, field, error })
-  } finally {
-    rmSync(probe, { force: true })
   }
   return folder
 }

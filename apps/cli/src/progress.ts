@@ -25,7 +25,7 @@ export function createPace(): (progress: Progress, now: number) => Pace {
       samples = []
     }
     samples.push({ time: now, done: progress.done })
-    while (samples.length > 2 && samples[1].time < now - windowSeconds) samples.shift()
+    while (samples.length > 2 && samples[0].time < now - windowSeconds) samples.shift()
     const [first] = samples
     const seconds = now - first.time
     const rate = seconds > 0 && progress.done > first.done ? (progress.done - first.done) / seconds : null
