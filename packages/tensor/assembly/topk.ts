@@ -4,8 +4,47 @@
 // lower bound of the k-th largest value, so the result does not depend on it.
 import { rowOf, word } from './vector'
 
-// The k-th largest of n float32 at p (1 ≤ k ≤ n, no NaN); reorders them. Hoare's selection, median of three.
-function kthLargest(p: usize, n: i32, k: i32): f32 {
+const radix: i32 = 2048
+
+// Bits of a float32 as an integer in the same order (−0 below +0).
+@inline
+function orderOf(p: usize): u32 {
+  const bits = load<i32>(p)
+  return <u32>(bits ^ ((bits >> 31) | 0x80000000))
+}
+
+// The k-th largest of n float32 at p (1 ≤ k ≤ n, no NaN); reorders and drops them. Many are first reduced by
+// radix, eleven bits at a time, to those that share the k-th one's bits: unpredictable comparisons cost more.
+function kthLargest(p: usize, n: i32, k: i32, bins: usize): f32 {
+  for (let shift = 21; n > 192 && shift >= -1; shift -= 11) {
+    // The last ten bits are taken with one of the bits before, which all survivors share.
+    const by = <u32>max(shift, 0)
+    memory.fill(bins, 0, word(radix))
+    for (let i = 0; i < n; i++) {
+      const bin = bins + word(<i32>((orderOf(p + word(i)) >> by) & (radix - 1)))
+      store<i32>(bin, load<i32>(bin) + 1)
+    }
+    let bin = radix
+    let above = 0, here = 0
+    while (above + here < k) {
+      above += here
+      here = load<i32>(bins + word(--bin))
+    }
+    let out = 0
+    for (let i = 0; i < n; i++) {
+      const v = load<f32>(p + word(i))
+      const same = <i32>((orderOf(p + word(i)) >> by) & (radix - 1)) == bin
+      store<f32>(p + word(out), v)
+      out += i32(same)
+    }
+    n = here
+    k -= above
+  }
+  return selectKth(p, n, k)
+}
+
+// The same by Hoare's selection, median of three.
+function selectKth(p: usize, n: i32, k: i32): f32 {
   let lo = 0, hi = n - 1
   const target = k - 1
   while (lo < hi) {
@@ -32,24 +71,23 @@ function kthLargest(p: usize, n: i32, k: i32): f32 {
   return load<f32>(p + word(target))
 }
 
-// Keeps the k best of n ≥ k candidates in their order. values/indices are rewritten; temp holds n float32.
+// Keeps the k best of n ≥ k candidates in their order. values/indices are rewritten; temp holds n float32 and
+// before them the radix counters.
 // Returns the k-th value, the new threshold.
 function compact(values: usize, indices: usize, temp: usize, n: i32, k: i32): f32 {
   memory.copy(temp, values, word(n))
-  const least = kthLargest(temp, n, k)
+  const least = kthLargest(temp, n, k, temp - word(radix))
   let equals = k
   for (let i = 0; i < n; i++) equals -= i32(load<f32>(values + word(i)) > least)
+  // Without branches, which could not be predicted: every candidate is written, those kept move the end.
   let out = 0
-  for (let i = 0; i < n && out < k; i++) {
-    const v = load<f32>(values + word(i))
-    if (v < least) continue
-    if (v == least) {
-      if (equals == 0) continue
-      equals--
-    }
+  for (let i = 0; i < n; i++) {
+    const v = load<f32>(values + word(i)), index = load<i32>(indices + word(i))
+    const equal = i32(v == least) & i32(equals > 0)
     store<f32>(values + word(out), v)
-    store<i32>(indices + word(out), load<i32>(indices + word(i)))
-    out++
+    store<i32>(indices + word(out), index)
+    equals -= equal
+    out += equal | i32(v > least)
   }
   return least
 }
@@ -103,7 +141,7 @@ function firstThreshold(row: usize, m: i32, bias: usize, k: i32, temp: usize): f
     v128.store(q, m0); v128.store(q, m1, 16); v128.store(q, m2, 32); v128.store(q, m3, 48)
     v128.store(q, m4, 64); v128.store(q, m5, 80); v128.store(q, m6, 96); v128.store(q, m7, 112)
   }
-  return kthLargest(temp, stretches << 5, k)
+  return kthLargest(temp, stretches << 5, k, temp - word(radix))
 }
 
 // Collects the top k of one row in values/indices, by index. Returns how many are above −∞ (k, or fewer), or
@@ -180,7 +218,7 @@ export function topkRows(
   const capacity = capacityOf(m, k)
   const values = scratch
   const indices = values + word(capacity + 16)
-  const temp = indices + word(capacity + 16)
+  const temp = indices + word(capacity + 16 + radix)
   for (let r = 0; r < rows; r++) {
     const row = pre + rowOf(r, ld)
     const idx = idxOut + rowOf(r, k), val = valOut + rowOf(r, k)

@@ -15,7 +15,10 @@ export function instantiateKernels(module: WebAssembly.Module, memory: WebAssemb
   return new WebAssembly.Instance(module, { env: { memory } }).exports as unknown as Kernels
 }
 
-/** Bytes of scratch that `topkRows` needs: three arrays of candidates (capacityOf in assembly/topk.ts, + 16). */
+/**
+ * Bytes of scratch that `topkRows` needs: three arrays of candidates (capacityOf in assembly/topk.ts, + 16) and
+ * 2,048 radix counters.
+ */
 export function topkScratchBytes(m: number, k: number): number {
-  return 3 * 4 * (Math.min(Math.max(8 * k, 256), m) + 16)
+  return 4 * (3 * (Math.min(Math.max(8 * k, 256), m) + 16) + 2048)
 }
