@@ -49,6 +49,11 @@ export function literalPattern(path: string): string {
   return path.replace(/[*?[]/g, character => `[${character}]`)
 }
 
+/** Text as DuckDB's binding can keep it: a NUL would end it, half a surrogate pair is no UTF-8. */
+export function storedText(text: string): string {
+  return text.toWellFormed().replaceAll('\0', '␀')
+}
+
 /** A column of a file. `type` is SQL of our own; 'dictionary' and 'dictionary[]' are text from `dictionary`. */
 export type ParquetColumn = { name: string; type: string }
 

@@ -3,7 +3,7 @@
 import { setImmediate as turn } from 'node:timers/promises'
 import { type DuckDBValue, listValue } from '@duckdb/node-api'
 import type { CollectedExample } from './collector.ts'
-import { type ParquetColumn, writeParquet } from './duck.ts'
+import { type ParquetColumn, storedText, writeParquet } from './duck.ts'
 
 /** An example as it is stored and read; wire names. */
 export type Example = {
@@ -112,9 +112,9 @@ function rowOf(example: CollectedExample, origin: ExampleOrigin, textsOf: TokenT
     rank,
     bin,
     activation,
-    origin.store,
+    storedText(origin.store),
     origin.document,
-    origin.sourceFile,
+    storedText(origin.sourceFile),
     origin.sourceRow,
     origin.context,
     position,
@@ -143,7 +143,7 @@ export function tokenTexts(options: { tokenizer: PieceTokenizer }): TokenTexts {
   const textOf = (id: number) => {
     let text = known.get(id)
     if (text === undefined) {
-      text = tokenizer.tokenText(id).toWellFormed()
+      text = storedText(tokenizer.tokenText(id))
       known.set(id, text)
     }
     return text
@@ -152,7 +152,7 @@ export function tokenTexts(options: { tokenizer: PieceTokenizer }): TokenTexts {
     const texts = Array.from(tokens, textOf)
     if (!texts.some(text => text.includes(replacement))) return texts
     const joined = new Array<string>(tokens.length).fill('')
-    for (const { text, from } of tokenizer.pieces(Array.from(tokens))) joined[from] = text.toWellFormed()
+    for (const { text, from } of tokenizer.pieces(Array.from(tokens))) joined[from] = storedText(text)
     return joined
   }
 }

@@ -1,0 +1,144 @@
+// What the tests of this room share: a folder, a byte tokenizer, a "model" that is one look-up, and a random SAE.
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { openTokenStore, type TextTokenizer, type TokenStore, tokenizeFiles } from '@mistudio/corpus'
+import { type Forward, randomStream, type SaeFile } from '@mistudio/sae'
+import type { Lanes, Task } from '@mistudio/tensor'
+import { afterEach, beforeEach } from 'vitest'
+import type { PieceTokenizer } from './examples.ts'
+
+/** A fresh folder for every test of the file. */
+export function useFolder(): { path(name: string): string } {
+  let folder = ''
+  beforeEach(() => {
+    folder = mkdtempSync(join(tmpdir(), 'mistudio-feature-'))
+  })
+  afterEach(() => rmSync(folder, { recursive: true, force: true }))
+  return { path: name => join(folder, name) }
+}
+
+const vocabSize = 257
+
+/** UTF-8 bytes as tokens; 256 separates documents. A character of several bytes is several tokens. */
+export const byteTokenizer: TextTokenizer & PieceTokenizer = {
+  vocabSize,
+  documentToken: 256,
+  specialTokens: new Set([256]),
+  encodeIds: text => [...Buffer.from(text, 'utf8')],
+  tokenText: id => (id === 256 ? '<doc>' : id < 128 ? String.fromCharCode(id) : '\ufffd'),
+  pieces(ids) {
+    const found: { text: string; from: number; to: number }[] = []
+    for (let from = 0; from < ids.length; ) {
+      const id = ids[from]
+      const length = id >= 0xf0 && id < 256 ? 4 : id >= 0xe0 && id < 256 ? 3 : id >= 0xc0 && id < 256 ? 2 : 1
+      const to = Math.min(ids.length, from + length)
+      const text =
+        length === 1
+          ? byteTokenizer.tokenText(id)
+          : Buffer.from(Array.from(ids).slice(from, to)).toString('utf8')
+      found.push({ text, from, to })
+      from = to
+    }
+    return found
+  },
+}
+
+/** A store of the texts, all of it in the split 'train'. */
+export async function storeOf(options: {
+  dir: string
+  texts: string[]
+  contextSize: number
+}): Promise<TokenStore> {
+  const { dir, texts, contextSize } = options
+  const file = `${dir}.jsonl`
+  writeFileSync(file, texts.map(text => `${JSON.stringify({ text })}\n`).join(''))
+  await tokenizeFiles({
+    files: [file],
+    tokenizer: byteTokenizer,
+    contextSize,
+    out: dir,
+    heldOutFraction: 0,
+  })
+  return openTokenStore({ dir })
+}
+
+/** Numbers in (−1, 1). */
+export function randomMatrix(length: number, purpose: string): Float32Array {
+  const next = randomStream({ seed: 1, purpose })
+  return Float32Array.from({ length }, () => 2 * next() - 1)
+}
+
+/** A forward pass whose every hook is a row of `embedding` [vocab, width], chosen by the token. */
+export async function lookupForward(options: {
+  lanes: Lanes
+  embeddings: Record<string, Float32Array>
+  contextsPerCall: number
+  contextSize: number
+}): Promise<Forward & { close(): Promise<void> }> {
+  const { lanes, embeddings, contextsPerCall, contextSize } = options
+  const hooks = Object.keys(embeddings)
+  const bytes = hooks.reduce((sum, hook) => sum + embeddings[hook].byteLength + 64, 256)
+  const memory = await lanes.memory({ bytes })
+  const tables = hooks.map(hook => {
+    const offset = memory.alloc(embeddings[hook].byteLength)
+    memory.f32(offset, embeddings[hook].length).set(embeddings[hook])
+    return { hook, place: { memory: memory.id, offset }, width: embeddings[hook].length / vocabSize }
+  })
+  const count = contextsPerCall * contextSize
+  return {
+    outputs: tables.map(({ hook, width }) => ({ name: hook, width })),
+    tasks: ({ contexts, places }) =>
+      Array.from({ length: Math.ceil(contexts / contextsPerCall) }, (_, call): Task => {
+        const shifted = (name: string, width: number) => ({
+          memory: places[name].memory,
+          offset: places[name].offset + 4 * call * count * width,
+        })
+        return tables.map(({ hook, place, width }) => ({
+          copy: { from: place, to: shifted(hook, width), rows: shifted('input_ids', 1), count, width },
+        }))
+      }),
+    close: () => lanes.release(memory),
+  }
+}
+
+export function randomSae(options: {
+  dir: string
+  hookPoint: string
+  dIn: number
+  dSae: number
+  k: number
+}): SaeFile {
+  const { dir, hookPoint, dIn, dSae, k } = options
+  return {
+    dir,
+    architecture: 'topk',
+    shape: { dIn, dSae },
+    k,
+    weights: {
+      wEnc: randomMatrix(dSae * dIn, `${hookPoint} enc`),
+      bEnc: randomMatrix(dSae, `${hookPoint} b`).map(value => value * 0.1),
+      wDec: randomMatrix(dSae * dIn, `${hookPoint} dec`),
+      bDec: randomMatrix(dIn, `${hookPoint} bd`).map(value => value * 0.1),
+    },
+    metadata: { modelName: 'lookup', hookPoint, contextSize: 16 },
+  }
+}
+
+/** The k kept latents of one input, float64: ReLU after the top k; equal values to the lowest latent. */
+export function naiveEncode(sae: SaeFile, x: Float32Array): Map<number, number> {
+  const { dIn, dSae } = sae.shape
+  const { wEnc, bEnc, bDec } = sae.weights
+  const pre = Array.from({ length: dSae }, (_, latent) => {
+    let sum = bEnc[latent]
+    for (let j = 0; j < dIn; j++) sum += (x[j] - bDec[j]) * wEnc[latent * dIn + j]
+    return { latent, value: sum }
+  })
+  pre.sort((a, b) => b.value - a.value || a.latent - b.latent)
+  return new Map(
+    pre
+      .slice(0, sae.k)
+      .filter(({ value }) => value > 0)
+      .map(({ latent, value }) => [latent, value]),
+  )
+}
