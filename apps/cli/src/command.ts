@@ -52,7 +52,7 @@ export type Command = {
   spec(values: Record<string, unknown>): unknown
   job(spec: unknown, context: JobContext): Promise<unknown>
   monitor?(spec: unknown, onEvent: (event: JobEvent) => void): Promise<Monitor>
-  present(result: unknown): string
+  present(result: unknown): string | Promise<string>
   /** What --json prints; the result itself by default. */
   json?(result: unknown): unknown
   /** True when a result means failure although the job ended well (`doctor`): exit code 1. */
@@ -71,7 +71,7 @@ export function defineCommand<T extends OptionTable, Spec, Result>(command: {
   spec(values: Values<T>): Spec
   job(spec: Spec, context: JobContext): Promise<Result>
   monitor?(spec: Spec, onEvent: (event: JobEvent) => void): Promise<Monitor>
-  present(result: Result): string
+  present(result: Result): string | Promise<string>
   json?(result: Result): unknown
   failed?(result: Result): boolean
 }): Command {

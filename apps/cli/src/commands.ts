@@ -3,6 +3,8 @@ import type { Command } from './command.ts'
 import { datasetTokenize } from './commands/dataset_tokenize.ts'
 import { demo } from './commands/demo.ts'
 import { doctor } from './commands/doctor.ts'
+import { featureExtract } from './commands/feature_extract.ts'
+import { featureShow } from './commands/feature_show.ts'
 import { modelGenerate } from './commands/model_generate.ts'
 import { modelInfo } from './commands/model_info.ts'
 import { modelRun } from './commands/model_run.ts'
@@ -20,4 +22,6 @@ export const commands: readonly Command[] = [
   saeTrain,
   saeEvaluate,
   saeEncode,
+  featureExtract,
+  featureShow,
 ]

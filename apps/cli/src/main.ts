@@ -26,8 +26,11 @@ async function main(words: readonly string[]): Promise<number> {
   const spec = command.spec(values)
   const { result, stopped } = await perform({ command, spec, events })
   if (json) print(JSON.stringify(command.json?.(result) ?? result))
-  else if (events) process.stderr.write(`${command.present(result)}\n`)
-  else print(command.present(result))
+  else {
+    const text = await command.present(result)
+    if (events) process.stderr.write(`${text}\n`)
+    else print(text)
+  }
   if (stopped) return 130
   return command.failed?.(result) ? 1 : 0
 }

@@ -1,28 +1,26 @@
 // The demo's result for a person: the SAEs in a table, then the most readable features with their examples.
 import { bytes, count, duration, figure, percent, table, visible } from '../output.ts'
-import type { DemoExample, DemoFeature, DemoResult, DemoSae } from './result.ts'
+import { presentExamples } from '../present_examples.ts'
+import type { DemoFeature, DemoResult, DemoSae } from './result.ts'
 
-/** Characters of text shown before and after a peak token. */
-const charactersBefore = 50
-const charactersAfter = 30
-
-export function presentDemo(result: DemoResult): string {
-  const { saes, features, seconds, peak_rss_bytes, gemm_gflops, stopped } = result
+export async function presentDemo(result: DemoResult): Promise<string> {
+  const { saes, extractions, features, seconds, peak_rss_bytes, gemm_gflops, stopped } = result
   if (stopped !== undefined) return `Stopped: saved in ${stopped.savedTo}; ${stopped.how}.`
+  const shown: string[] = []
+  for (const feature of features) shown.push(await presentFeature(feature), '')
   return [
     table({
       head: ['SAE of', 'd_sae', 'k', 'trained on', 'FVU', 'L0', 'never fired', 'ΔCE', 'CE score'],
       rows: saes.map(rowOf),
     }),
-    `Held-out documents: FVU, L0 and never fired over ${count(result.evaluated_tokens)} tokens, ` +
+    `On held-out documents: FVU, L0 and never fired over ${count(result.evaluated_tokens)} tokens, ` +
       `ΔCE (nats a token) over ${count(result.ce_tokens)}.`,
     '',
-    ...features.flatMap(feature => [presentFeature(feature), '']),
-    ...result.extractions.map(
-      ({ hook_point, path }) => `All features of ${hook_point}: mistudio feature show --extraction ${path}`,
-    ),
+    ...shown,
+    'All features, and one with its examples:',
+    ...extractions.map(({ path }) => `  npx mistudio feature show --extraction ${path}`),
     '',
-    `${duration(seconds)}, at most ${bytes(peak_rss_bytes)} resident; this machine's matrix product: ${figure(gemm_gflops)} GFLOP/s.`,
+    `${duration(seconds)}, at most ${bytes(peak_rss_bytes)} resident; matrix product of this machine: ${figure(gemm_gflops)} GFLOP/s.`,
   ].join('\n')
 }
 
@@ -38,18 +36,9 @@ const rowOf = (sae: DemoSae): string[] => [
   figure(sae.ce_score),
 ]
 
-/** A heading and one line an example, the peak tokens marked and under each other. */
-export function presentFeature({ hook_point, feature, density, peak_tokens, examples }: DemoFeature): string {
-  const peaks = peak_tokens.map(token => `"${visible(token)}"`).join(', ')
-  return [
-    `${hook_point} feature ${feature}: fires on ${percent(density)} of the tokens, peaks at ${peaks}`,
-    ...examples.map(exampleLine),
-  ].join('\n')
-}
-
-/** `  12.3  …before «peak» after…  (scripture)` */
-export function exampleLine({ tokens, peak, peak_activation, store }: DemoExample): string {
-  const before = [...visible(tokens.slice(0, peak).join(''))].slice(-charactersBefore).join('')
-  const after = [...visible(tokens.slice(peak + 1).join(''))].slice(0, charactersAfter).join('')
-  return `  ${figure(peak_activation).padStart(6)}  ${before.padStart(charactersBefore)}«${visible(tokens[peak])}»${after.padEnd(charactersAfter)}  (${store})`
+/** A heading and one line an example. */
+async function presentFeature({ hook_point, feature, examples }: DemoFeature): Promise<string> {
+  const peaks = feature.peak_tokens.map(token => `"${visible(token)}"`).join(' ')
+  const heading = `${hook_point}, feature ${feature.feature}: fires on ${percent(feature.density)} of the tokens, peaks at ${peaks}`
+  return `${heading}\n${await presentExamples(examples)}`
 }

@@ -1,4 +1,5 @@
 // What the demo takes and gives. `saes`, `extractions`, `seconds` and `peak_rss_bytes` are its --json output.
+import type { Example, Feature } from '@mistudio/feature'
 
 export type DemoSpec = {
   /** Absolute; everything the demo makes lies in it. */
@@ -27,24 +28,8 @@ export type DemoSae = {
 
 export type DemoExtraction = { path: string; hook_point: string; features: number }
 
-/** One of the most readable features, with its top examples. */
-export type DemoFeature = {
-  hook_point: string
-  feature: number
-  density: number | null
-  /** Commonest first. */
-  peak_tokens: string[]
-  examples: DemoExample[]
-}
-
-export type DemoExample = {
-  /** Texts of the window's tokens, and which of them is the peak. */
-  tokens: string[]
-  peak: number
-  peak_activation: number
-  /** The dataset it comes from. */
-  store: string
-}
+/** One of the most readable features, with the examples to show. */
+export type DemoFeature = { hook_point: string; feature: Feature; examples: Example[] }
 
 export type DemoResult = {
   saes: DemoSae[]

@@ -1,0 +1,23 @@
+// What the demo does, in one place: the choices behind every figure that it prints.
+
+export const recipe = {
+  datasets: ['scripture', 'dictionary', 'programming', 'databases'],
+  hooks: [
+    'blocks.2.hook_resid_post',
+    'blocks.2.hook_mlp_out',
+    'blocks.4.hook_resid_post',
+    'blocks.4.hook_mlp_out',
+  ],
+  contextSize: 128,
+  dSae: 4096,
+  k: 32,
+  settings: {
+    trainTokens: 1_048_576,
+    batchSize: 1024,
+    learningRate: 1e-3,
+    normalisation: 'expected_average',
+  },
+  /** Every `stride`-th held-out context is evaluated; tokens for the cross-entropies. */
+  evaluation: { stride: 3, ceTokens: 32_768 },
+  extractionTokens: 262_144,
+} as const
