@@ -54,10 +54,16 @@ export async function openExtraction(options: { dir: string }): Promise<Extracti
         throw new InputError({ message: 'the extraction lacks a file', file: path, found: 'no such file' })
       }
       const names = columns.map(({ name }) => `"${name}"`).join(', ')
-      await connection.run(
-        `CREATE VIEW ${view} AS SELECT ${names}
-         FROM read_parquet(${quoteText(literalPattern(path))}, hive_partitioning = false)`,
-      )
+      const sql = `CREATE VIEW ${view} AS SELECT ${names}
+        FROM read_parquet(${quoteText(literalPattern(path))}, hive_partitioning = false)`
+      await connection.run(sql).catch(error => {
+        throw new InputError({
+          message: 'this file cannot be read as part of an extraction',
+          file: path,
+          found: error instanceof Error ? error.message : String(error),
+          expected: `Parquet with the columns ${columns.map(({ name }) => name).join(', ')}`,
+        })
+      })
     }
   } catch (error) {
     duck.close()
