@@ -20,7 +20,12 @@ const names = [
   'gpt2_unscaled',
 ]
 const cases = [
-  ...names.map(name => ({ name, dir: fixture(name), golden: fixture(`${name}/golden.safetensors`), prompt: 9 })),
+  ...names.map(name => ({
+    name,
+    dir: fixture(name),
+    golden: fixture(`${name}/golden.safetensors`),
+    prompt: 9,
+  })),
   { name: 'demo', dir: demoModel, golden: fixture('demo-golden.safetensors'), prompt: 12 },
 ]
 
