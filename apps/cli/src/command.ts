@@ -81,7 +81,7 @@ export function defineCommand<T extends OptionTable, Spec, Result>(command: {
 /** The options that every command has. */
 export const commonOptions = {
   json: { kind: 'flag', help: 'print one JSON object instead of text' },
-  events: { kind: 'flag', help: 'print progress as JSON lines on stdout, the result as the last line' },
+  events: { kind: 'flag', help: 'print progress as JSON lines on stdout' },
   help: { kind: 'flag', help: 'print this help' },
 } as const satisfies OptionTable
 

@@ -53,7 +53,7 @@ export const saeEvaluate = defineCommand({
   ) {
     const { openTokenStore } = await import('@mistudio/corpus')
     const { compileForward, openModel } = await import('@mistudio/model')
-    const { contextsInOrder, evaluateSaes, loadSaeLens } = await import('@mistudio/sae')
+    const { evaluateSaes, loadSaeLens, shuffledContexts } = await import('@mistudio/sae')
     const model = await openModel({ dir: modelDir })
     const sae = loadSaeLens({ dir })
     const hook = sae.metadata.hookPoint
@@ -73,7 +73,7 @@ export const saeEvaluate = defineCommand({
       checkStore({ store, model })
       const { contextSize } = store
       const perCall = contextsPerCall(contextSize)
-      const source = contextsInOrder({ splits: [store.split(splitName)], contextSize })
+      const source = shuffledContexts({ splits: [store.split(splitName)], contextSize, seed: 0 })
       const evaluation = await withLanes({ threads }, async lanes => {
         const graph = { model, lanes, contextsPerCall: perCall, contextSize }
         const suffix = await compileForward({ ...graph, from: hook, tokenLoss: true })

@@ -44,14 +44,6 @@ function mainStore({ top }: FeatureWithExamples): string {
   return [...counts].sort((a, b) => b[1] - a[1])[0]?.[0] ?? ''
 }
 
-function shape({ feature, density, peak_tokens, top }: FeatureWithExamples, hookPoint: string): DemoFeature {
-  const examples = top
-    .slice(0, examplesShown)
-    .map(({ token_texts, position, window_start, peak_activation, store }) => ({
-      tokens: token_texts,
-      peak: position - window_start,
-      peak_activation,
-      store,
-    }))
-  return { hook_point: hookPoint, feature, density, peak_tokens, examples }
+function shape({ top, quantile: _, ...feature }: FeatureWithExamples, hookPoint: string): DemoFeature {
+  return { hook_point: hookPoint, feature, examples: top.slice(0, examplesShown) }
 }

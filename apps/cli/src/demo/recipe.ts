@@ -17,7 +17,7 @@ export const recipe = {
     learningRate: 1e-3,
     normalisation: 'expected_average',
   },
-  /** Every `stride`-th held-out context is evaluated; tokens for the cross-entropies. */
-  evaluation: { stride: 3, ceTokens: 32_768 },
+  /** Held-out tokens for reconstruction and for the cross-entropies, from contexts in random order. */
+  evaluation: { maxTokens: 131_072, maxCeTokens: 32_768 },
   extractionTokens: 262_144,
 } as const

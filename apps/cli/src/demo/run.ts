@@ -239,10 +239,9 @@ async function evaluate({ dir, lanes, model, stores, context }: Stage): Promise<
       suffix: suffixes.get(hook)!,
     })),
     prefix,
-    source: contextsInOrder({ splits: stores.map(store => store.split('held_out')), contextSize }),
+    source: shuffledContexts({ splits: stores.map(store => store.split('held_out')), contextSize, seed: 0 }),
     split: 'held_out',
-    stride: recipe.evaluation.stride,
-    maxCeTokens: recipe.evaluation.ceTokens,
+    ...recipe.evaluation,
     stopped: context.signal.stopped,
     onProgress: (done, total) =>
       context.progress({ stage: 'evaluating on held-out documents', done, total, unit: 'contexts' }),
