@@ -63,6 +63,7 @@ export type EvaluateOptions = {
   prefix: Forward
   /** Contexts of one call of all passes. */
   contextsPerCall: number
+  /** Contexts are read from position 0 on: give them in random order where not all are read. */
   source: ContextSource
   split: string
   /** Tokens (masked ones included) for reconstruction; default all there are, at most 1 M. */

@@ -26,7 +26,8 @@ export async function pickFeatures(extractions: readonly DemoExtraction[]): Prom
         if (next === undefined) break
         peaks.add(plain(next.peak_tokens[0] ?? ''))
         shown.set(mainStore(next), least + 1)
-        picked.push(shape(next, hook_point))
+        const { top, quantile: _, ...feature } = next
+        picked.push({ hook_point, feature, examples: top.slice(0, examplesShown) })
       }
     } finally {
       extraction.close()
@@ -42,8 +43,4 @@ function mainStore({ top }: FeatureWithExamples): string {
   const counts = new Map<string, number>()
   for (const { store } of top) counts.set(store, (counts.get(store) ?? 0) + 1)
   return [...counts].sort((a, b) => b[1] - a[1])[0]?.[0] ?? ''
-}
-
-function shape({ top, quantile: _, ...feature }: FeatureWithExamples, hookPoint: string): DemoFeature {
-  return { hook_point: hookPoint, feature, examples: top.slice(0, examplesShown) }
 }

@@ -13,14 +13,7 @@ import {
 } from '@mistudio/corpus'
 import { createProgressBoard, extractFeatures, readExtractionInfo } from '@mistudio/feature'
 import { compileForward, type LanguageModel, openModel, openTokenizer } from '@mistudio/model'
-import {
-  contextsInOrder,
-  type Evaluation,
-  evaluateSaes,
-  loadSaeLens,
-  shuffledContexts,
-  trainSaes,
-} from '@mistudio/sae'
+import { type Evaluation, evaluateSaes, loadSaeLens, shuffledContexts, trainSaes } from '@mistudio/sae'
 import { InputError, type Lanes, writeFileAtomic } from '@mistudio/tensor'
 import type { JobContext } from '../command.ts'
 import { showTraining } from '../commands/sae_train.ts'
