@@ -1,39 +1,6 @@
-// The sparse backward half of a training step: hits listed by latent, and the gradients of both matrices.
+// The sparse backward half of a training step: the gradients of both matrices from the hits listed by latent.
 // A latent's rows are written by one call, its hits summed in ascending order.
 import { high64, laneSum, laneSum64, low64, madd, rowOf, square, word } from './vector'
-
-/** Counting sort of flat positions by latent, stable. `starts` has m + 1 entries. */
-export function buildLists(idx: usize, val: usize, n: i32, m: i32, skipZero: i32, starts: usize, entries: usize): void {
-  memory.fill(starts, 0, word(m + 1))
-  for (let p = 0; p < n; p++) {
-    const o = word(p)
-    if (skipZero && load<f32>(val + o) == 0) continue
-    const s = starts + word(load<i32>(idx + o))
-    store<i32>(s, load<i32>(s) + 1)
-  }
-  let sum = 0
-  for (let i = 0; i <= m; i++) {
-    const s = starts + word(i)
-    sum += load<i32>(s)
-    store<i32>(s, sum)
-  }
-  // Filling from the back turns ends into starts and keeps equal latents in ascending order.
-  for (let p = n - 1; p >= 0; p--) {
-    const o = word(p)
-    if (skipZero && load<f32>(val + o) == 0) continue
-    const s = starts + word(load<i32>(idx + o))
-    const at = load<i32>(s) - 1
-    store<i32>(s, at)
-    store<i32>(entries + word(at), p)
-  }
-}
-
-/** fired[idx] = 1 where the value is positive. */
-export function markFired(idx: usize, val: usize, n: i32, fired: usize): void {
-  for (let p = 0; p < n; p++) {
-    if (load<f32>(val + word(p)) > 0) store<u8>(fired + <usize>load<i32>(idx + word(p)), 1)
-  }
-}
 
 // out (+)= Σ_t v_t · row_t for count = 1, 2, 4 or 8 rows. `count` and `fresh` are literals at every call, so
 // inlining leaves only the loop that is needed. Each column's terms are added in order of t.
@@ -191,45 +158,124 @@ function finishRows(a: usize, c: f32, b: usize, w: usize, d: i32): f64 {
   return sum
 }
 
+// Hits from which a list's rows of e and xc would not stay in the cache: such latents are set aside.
+const longList: i32 = 128
+// `touched` of a latent set aside, while its rows hold no sum yet, and after that.
+const waiting: u8 = 2, started: u8 = 3
+
+@inline
+function listOf(slots: usize, i: i32): i32 {
+  return slots ? load<i32>(slots + word(i)) : i
+}
+
+@inline
+function lengthOf(starts: usize, list: i32): i32 {
+  return list < 0 ? 0 : load<i32>(starts + word(list), 4) - load<i32>(starts + word(list))
+}
+
+// Adds one selection's hits to the latents of [lo, hi) that are set aside. Their lists are worked through together,
+// a block of rows at a time, while those rows are in the cache; each list's order stays, so the sums are those of
+// one pass. `cursors` is room for one int32 a latent, 8 bytes apart.
+function addLongLists(
+  lo: i32, hi: i32, slots: usize, starts: usize, entries: usize, k: i32, val: usize, g: usize, e: usize, scale: f32,
+  xc: usize, d: i32, gDec: usize, gEnc: usize, touched: usize, cursors: usize,
+): void {
+  let open = 0
+  for (let i = lo; i < hi; i++) {
+    if (load<u8>(touched + <usize>i) < waiting) continue
+    const list = listOf(slots, i)
+    const some = lengthOf(starts, list) > 0
+    store<i32>(cursors + (<usize>i << 3), some ? load<i32>(starts + word(list)) : -1)
+    open += i32(some)
+  }
+  // Half a MiB for the rows of each of e and xc.
+  const rows = max(8, 131072 / d)
+  for (let row = rows; open > 0; row += rows) {
+    const limit = row * k
+    for (let i = lo; i < hi; i++) {
+      const state = load<u8>(touched + <usize>i)
+      if (state < waiting) continue
+      const cursor = cursors + (<usize>i << 3)
+      const from = load<i32>(cursor)
+      if (from < 0) continue
+      const end = load<i32>(starts + word(listOf(slots, i)), 4)
+      let to = from
+      while (to < end && load<i32>(entries + word(to)) < limit) to++
+      if (to > from) {
+        addHits(entries, from, to, k, val, scale, e, d, gDec + rowOf(i, d), state == waiting)
+        addHits(entries, from, to, k, g, 1, xc, d, gEnc + rowOf(i, d), state == waiting)
+        store<u8>(touched + <usize>i, started)
+      }
+      store<i32>(cursor, to == end ? -1 : to)
+      open -= i32(to == end)
+    }
+  }
+}
+
+// Removes the component along the decoder row (unit norm makes it useless, not harmful, and Adam's moments must
+// not see it), and writes what is left to say of the latent.
+@inline
+function finishLatent(
+  i: i32, sum: f64, dec: usize, enc: usize, wDec: usize, d: i32, gBEnc: usize, touched: usize, sq: usize,
+): void {
+  const row = wDec ? wDec + rowOf(i, d) : dec
+  const c: f32 = wDec ? alongRow(dec, row, d) : 0
+  const bias = <f32>sum
+  store<f32>(gBEnc + word(i), bias)
+  store<u8>(touched + <usize>i, 1)
+  store<f64>(sq + (<usize>i << 3), finishRows(dec, c, row, enc, d) + <f64>bias * <f64>bias)
+}
+
 export function weightGrads(
   lo: i32, hi: i32, starts: usize, entries: usize, k: i32, val: usize, g: usize, e: usize, xc: usize, d: i32, eScale: f32,
   auxSlot: usize, auxStarts: usize, auxEntries: usize, kAux: i32, auxVal: usize, auxG: usize, auxE: usize, auxScale: f32,
   wDec: usize, gDec: usize, gEnc: usize, gBEnc: usize, touched: usize, sq: usize,
 ): void {
+  let aside = 0
   for (let i = lo; i < hi; i++) {
     const from = load<i32>(starts + word(i)), to = load<i32>(starts + word(i), 4)
-    let auxFrom = 0, auxTo = 0
-    if (auxSlot) {
-      const slot = load<i32>(auxSlot + word(i))
-      if (slot >= 0) {
-        auxFrom = load<i32>(auxStarts + word(slot))
-        auxTo = load<i32>(auxStarts + word(slot), 4)
-      }
-    }
-    const some = from < to, someAux = auxFrom < auxTo
-    store<u8>(touched + <usize>i, u8(some || someAux))
-    if (!some && !someAux) {
+    const list = auxSlot ? load<i32>(auxSlot + word(i)) : -1
+    const n = to - from, nAux = lengthOf(auxStarts, list)
+    if (n == 0 && nAux == 0) {
+      store<u8>(touched + <usize>i, 0)
       store<f32>(gBEnc + word(i), 0)
       store<f64>(sq + (<usize>i << 3), 0)
       continue
     }
+    if (n >= longList || nAux >= longList) {
+      store<u8>(touched + <usize>i, waiting)
+      aside++
+      continue
+    }
     const dec = gDec + rowOf(i, d), enc = gEnc + rowOf(i, d)
     let sum: f64 = 0
-    if (some) {
+    if (n > 0) {
       addHits(entries, from, to, k, val, eScale, e, d, dec, true)
       addHits(entries, from, to, k, g, 1, xc, d, enc, true)
       sum = sumHits(entries, from, to, g)
     }
-    if (someAux) {
-      addHits(auxEntries, auxFrom, auxTo, kAux, auxVal, auxScale, auxE, d, dec, !some)
-      addHits(auxEntries, auxFrom, auxTo, kAux, auxG, 1, xc, d, enc, !some)
+    if (nAux > 0) {
+      const auxFrom = load<i32>(auxStarts + word(list)), auxTo = auxFrom + nAux
+      addHits(auxEntries, auxFrom, auxTo, kAux, auxVal, auxScale, auxE, d, dec, n == 0)
+      addHits(auxEntries, auxFrom, auxTo, kAux, auxG, 1, xc, d, enc, n == 0)
       sum += sumHits(auxEntries, auxFrom, auxTo, auxG)
     }
-    // Unit norm makes a gradient along the row useless, not harmful, and Adam's moments must not see it.
-    const row = wDec ? wDec + rowOf(i, d) : dec
-    const c: f32 = wDec ? alongRow(dec, row, d) : 0
-    const bias = <f32>sum
-    store<f32>(gBEnc + word(i), bias)
-    store<f64>(sq + (<usize>i << 3), finishRows(dec, c, row, enc, d) + <f64>bias * <f64>bias)
+    finishLatent(i, sum, dec, enc, wDec, d, gBEnc, touched, sq)
+  }
+  if (aside == 0) return
+  addLongLists(lo, hi, 0, starts, entries, k, val, g, e, eScale, xc, d, gDec, gEnc, touched, sq)
+  if (auxSlot) {
+    addLongLists(
+      lo, hi, auxSlot, auxStarts, auxEntries, kAux, auxVal, auxG, auxE, auxScale, xc, d, gDec, gEnc, touched, sq,
+    )
+  }
+  for (let i = lo; i < hi; i++) {
+    if (load<u8>(touched + <usize>i) < waiting) continue
+    let sum = sumHits(entries, load<i32>(starts + word(i)), load<i32>(starts + word(i), 4), g)
+    const list = auxSlot ? load<i32>(auxSlot + word(i)) : -1
+    if (list >= 0) {
+      sum += sumHits(auxEntries, load<i32>(auxStarts + word(list)), load<i32>(auxStarts + word(list), 4), auxG)
+    }
+    finishLatent(i, sum, gDec + rowOf(i, d), gEnc + rowOf(i, d), wDec, d, gBEnc, touched, sq)
   }
 }

@@ -2,7 +2,8 @@
 // No kernel keeps state, allocates, or reads outside the ranges it is given; nothing is bounds-checked.
 export { topkRows, gatherColumns } from './topk'
 export { decodeRows, residualRows, valueGrads, decodeStep, rescoreRows } from './decode'
-export { buildLists, weightGrads, markFired } from './gradients'
+export { buildLists, markFired } from './lists'
+export { weightGrads } from './gradients'
 export { adamRows, normaliseRows, centreRows, rowNorms, maxAbsRows, scaleRange, addRange } from './dense'
 export { columnSums, weightedRowSum, runningMoments, weiszfeldStep } from './statistics'
 export { quantiseRowsU8, quantiseTransposeI8 } from './quantise'

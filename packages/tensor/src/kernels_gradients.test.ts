@@ -169,6 +169,27 @@ describe('weightGrads', () => {
     }
   })
 
+  test('lists too long for the cache are summed a block of rows at a time', () => {
+    // 131,072 / d rows a block; few latents share many rows, so lists pass 128 hits.
+    for (const [d, k, m, withAux] of [
+      [1_030, 1, 3, true],
+      [1_031, 2, 2, false],
+      [16_385, 1, 1, false],
+      [5, 1, 4, true],
+    ] as const) {
+      const rows = d > 10_000 ? 130 : 400
+      const input = inputOf({ d, rows, k, kAux: 1, m, withAux, parallel: true, seed: d })
+      const whole = weightGrads(input)
+      const expected = oracle.weightGrads({ ...input, lo: 0, hi: m })
+      expect(whole.touched).toEqual(expected.touched)
+      expectClose(whole.gDec, expected.gDec)
+      expectClose(whole.gEnc, expected.gEnc)
+      expectClose(whole.gBEnc, expected.gBEnc, { scale: 1 })
+      expectClose(whole.sq, expected.sq)
+      expect(weightGrads(input, [1])).toEqual(whole)
+    }
+  })
+
   test('latents come out the same however they are shared out', () => {
     fc.assert(
       fc.property(shape, fc.array(fc.nat(), { maxLength: 4 }), (options, cuts) => {
