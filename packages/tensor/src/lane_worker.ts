@@ -47,7 +47,8 @@ async function perform(request: LaneRequest): Promise<void> {
         interOpNumThreads: 1,
         executionMode: 'sequential',
         graphOptimizationLevel: 'all',
-        logSeverityLevel: 3,
+        // Only what ends the process: an error is told by the rejected promise.
+        logSeverityLevel: 4,
         extra: {
           session: {
             // A spinning pool steals the core from the other lanes.
@@ -116,6 +117,7 @@ function copyRows({ copy: { from, to, rows, count, width } }: CopyStep): void {
   const source = new Float32Array(buffer, resolve(from.offset))
   for (let i = 0; i < count; i++) {
     const start = index[i] * width
+    if (start < 0 || start + width > source.length) throw new Error(`there is no row ${index[i]} to copy`)
     target.set(source.subarray(start, start + width), i * width)
   }
 }

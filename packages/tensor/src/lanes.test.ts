@@ -134,6 +134,20 @@ describe('copies', () => {
   })
 })
 
+describe('copies that leave their source', () => {
+  test('name the row', async () => {
+    const lanes = await open(1)
+    const memory = await lanes.memory({ bytes: 8192 })
+    const [from, to, rows] = [memory.alloc(64), memory.alloc(64), memory.alloc(8)]
+    for (const row of [1_000_000, -20_000]) {
+      memory.i32(rows, 2).set([0, row])
+      const place = (offset: number) => ({ memory: memory.id, offset })
+      const copy = { from: place(from), to: place(to), rows: place(rows), count: 2, width: 4 }
+      await expect(lanes.run([[{ copy }]])).rejects.toThrow(`no row ${row} to copy`)
+    }
+  })
+})
+
 describe('sessions', () => {
   const [rows, chunk, d, m] = [96, 16, 24, 40]
   const a = floats(rows * d, uniform(5))
@@ -296,6 +310,22 @@ describe('shared memory', () => {
 })
 
 describe('close', () => {
+  test('lets the tasks that run come to their end', async () => {
+    const lanes = await openLanes({ count: 2 })
+    const memory = await lanes.memory({ bytes: 4096 })
+    const values = memory.alloc(64 * 4)
+    memory.f32(values, 64).fill(2)
+    const running = lanes.run(
+      Array.from(
+        { length: 64 },
+        (_, i): Task => [{ kernel: 'scaleRange', memory: memory.id, args: [values + i * 4, 1, 3] }],
+      ),
+    )
+    await Promise.all([lanes.close(), lanes.close()])
+    await running
+    expect(memory.f32(values, 64).every(value => value === 6)).toBe(true)
+  })
+
   test('ends the workers, twice is once, and nothing runs after it', async () => {
     const lanes = await openLanes({ count: 2 })
     await lanes.session({ graph: gemmGraph() })

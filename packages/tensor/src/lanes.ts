@@ -105,8 +105,11 @@ export async function openLanes(options: { count?: number } = {}): Promise<Lanes
   )
   let jobs = 0
   let ids = 0
-  let closed = false
+  let closing: Promise<void> | undefined
   let running = false
+  /** Why a lane's thread is gone; set at its end. */
+  const lost: (Error | undefined)[] = workers.map(() => undefined)
+  const exits = workers.map(worker => new Promise<void>(resolve => worker.once('exit', () => resolve())))
   const waiting = new Map<string, { resolve: () => void; reject: (error: Error) => void }>()
   workers.forEach((worker, lane) => {
     worker.on('message', (answer: LaneAnswer) => {
@@ -117,6 +120,7 @@ export async function openLanes(options: { count?: number } = {}): Promise<Lanes
       else promise?.reject(new Error(answer.error))
     })
     const fail = (error: Error) => {
+      lost[lane] ??= error
       for (const [key, promise] of waiting) {
         if (!key.endsWith(`/${lane}`)) continue
         waiting.delete(key)
@@ -130,12 +134,14 @@ export async function openLanes(options: { count?: number } = {}): Promise<Lanes
   type Body = LaneRequest extends infer R ? (R extends LaneRequest ? Omit<R, 'job'> : never) : never
   /** Sends to the lanes named and waits for all of them, also when one fails: none may still be computing. */
   async function ask(body: Body, only?: number): Promise<void> {
-    if (closed) throw new Error('the compute lanes are closed')
+    if (closing !== undefined) throw new Error('the compute lanes are closed')
     const job = jobs++
     const answers = workers.map((worker, lane) =>
       only !== undefined && only !== lane
         ? undefined
         : new Promise<void>((resolve, reject) => {
+            const gone = lost[lane]
+            if (gone !== undefined) return reject(gone)
             waiting.set(`${job}/${lane}`, { resolve, reject })
             worker.postMessage({ ...body, job })
           }),
@@ -169,13 +175,11 @@ export async function openLanes(options: { count?: number } = {}): Promise<Lanes
         running = false
       }
     },
-    async close() {
-      if (closed) return
-      const ended = workers.map(worker => new Promise<void>(resolve => worker.once('exit', () => resolve())))
-      // A worker that is terminated inside ONNX Runtime aborts the process: each ends by itself.
-      await ask({ kind: 'close' })
-      closed = true
-      await Promise.all(ended)
+    close() {
+      // A worker that is terminated inside ONNX Runtime aborts the process: each ends by itself, after what it
+      // was asked to do before. A lane that is lost already has nothing left to close.
+      closing ??= Promise.allSettled([ask({ kind: 'close' }), ...exits]).then(() => undefined)
+      return closing
     },
   }
 }
