@@ -22,6 +22,9 @@ export type StepLoss = { loss: number; mse: number; aux: number; l0: number; dea
 /** Sums over one batch from which FVU is made with the global mean: never an average of ratios. */
 export type BatchSums = { rows: number; squaredError: number; firing: number }
 
+/** Tensors of a learner by name, as a checkpoint stores them. */
+export type LearnerState = Map<string, Float32Array | Float64Array>
+
 /** One SAE in training. The loop calls load, encode, decode, gradients, update, afterStep in this order. */
 export interface Learner {
   readonly shape: SaeShape
@@ -40,8 +43,8 @@ export interface Learner {
   sums(): BatchSums
   weights(): SaeWeights
   /** Everything a resume needs, by name; `restore` takes the same names. */
-  state(): Map<string, Float32Array | Float64Array>
-  restore(state: Map<string, Float32Array | Float64Array>): void
+  state(): LearnerState
+  restore(state: LearnerState): void
   close(): Promise<void>
 }
 

@@ -3,8 +3,9 @@ import { type Lanes, openLanes, type SharedMemory } from '@mistudio/tensor'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { BatchSource, Learner } from '../families.ts'
 import { gaussianStream } from '../random.ts'
-import { initialWeights, topk } from './topk.ts'
+import { topk } from './topk.ts'
 import { removeParallel, topkGradients } from './topk_oracle.ts'
+import { initialWeights } from './topk_weights.ts'
 
 let lanes: Lanes
 beforeAll(async () => {

@@ -8,28 +8,27 @@ import type {
   Family,
   Learner,
   LearnerOptions,
+  LearnerState,
   SaeShape,
   SaeWeights,
   StepLoss,
 } from '../families.ts'
-import { gaussianStream } from '../random.ts'
+import { geometricMedian } from './geometric_median.ts'
 import {
-  adamTasks,
   auxLayout,
   type Block,
   blockBytes,
   chunkRows,
   createBlock,
-  encodeTasks,
-  gradientTasks,
-  listTasks,
-  loadTasks,
   pieces,
   rangeLatents,
 } from './topk_block.ts'
 import { type TopKConfig, topkConfig } from './topk_config.ts'
 import { decodeSelection, keepLargest, type Selection } from './topk_join.ts'
 import { auxScale, topkForward } from './topk_oracle.ts'
+import { joinedWeights, restoreTopk, topkState } from './topk_state.ts'
+import { adamTasks, encodeTasks, gradientTasks, listTasks, loadTasks } from './topk_tasks.ts'
+import { initialWeights } from './topk_weights.ts'
 
 const beta1 = 0.9
 const beta2 = 0.999
@@ -49,24 +48,6 @@ export const topk: Family<TopKConfig> = {
     const { featureActs, reconstruction } = topkForward({ weights: wide, shape, config, x })
     return { featureActs, reconstruction }
   },
-}
-
-/** Tied initialisation: decoder rows uniform on the sphere, W_enc = W_dec (feature-major), biases 0. */
-export function initialWeights(options: { shape: SaeShape; seed: number }): SaeWeights {
-  const { dIn, dSae } = options.shape
-  const draw = gaussianStream({ seed: options.seed, purpose: 'topk weights' })
-  const wDec = new Float32Array(dSae * dIn)
-  for (let i = 0; i < dSae; i++) {
-    let square = 0
-    for (let j = 0; j < dIn; j++) {
-      const value = draw()
-      wDec[i * dIn + j] = value
-      square += value * value
-    }
-    const norm = Math.sqrt(square)
-    for (let j = 0; j < dIn; j++) wDec[i * dIn + j] /= norm
-  }
-  return { wEnc: wDec.slice(), bEnc: new Float32Array(dSae), wDec, bDec: new Float32Array(dIn) }
 }
 
 /** The most latents of a block whose memory stays under 4 GiB. */
@@ -370,112 +351,16 @@ export async function createTopKLearner(options: LearnerOptions<TopKConfig>): Pr
 
   async function initialise(batch: BatchSource): Promise<void> {
     await load(batch)
-    bDec.set(await geometricMedian())
+    bDec.set(await geometricMedian({ lanes, block: first, dIn, batchSize }))
     spreadBDec()
   }
 
-  /** Weiszfeld's iteration from the mean, at most 100 steps or until it moves less than 1e-5 of its norm. */
-  async function geometricMedian(): Promise<Float32Array> {
-    const { memory, at } = first
-    const chunks = pieces(batchSize, chunkRows)
-    const bytes = (dIn + 1) * 8
-    const centre = memory.f32(at.bDec, dIn).fill(0)
-    // The scratch of the encode phase is idle now; each chunk has its own partial sums there.
-    const partials = at.xc
-    for (let iteration = 0; iteration <= 100; iteration++) {
-      const mean = iteration === 0
-      await lanes.run(
-        chunks.map(({ start, length }, c): Task => {
-          const x = at.x + start * dIn * 4
-          const out = partials + c * bytes
-          return mean
-            ? [{ kernel: 'columnSums', memory: memory.id, args: [x, length, dIn, 1, out] }]
-            : [
-                {
-                  kernel: 'weiszfeldStep',
-                  memory: memory.id,
-                  args: [x, length, dIn, at.bDec, out, out + dIn * 8],
-                },
-              ]
-        }),
-      )
-      const numerator = new Float64Array(dIn)
-      let denominator = mean ? batchSize : 0
-      chunks.forEach((_, c) => {
-        const partial = memory.f64(partials + c * bytes, dIn + 1)
-        for (let j = 0; j < dIn; j++) numerator[j] += partial[j]
-        if (!mean) denominator += partial[dIn]
-      })
-      let moved = 0
-      let norm = 0
-      for (let j = 0; j < dIn; j++) {
-        const value = numerator[j] / denominator
-        moved += (value - centre[j]) ** 2
-        norm += value ** 2
-        centre[j] = value
-      }
-      if (!mean && moved <= 1e-10 * norm) break
-    }
-    return Float32Array.from(centre)
-  }
-
-  /** Joins the blocks' pieces of one tensor; a single block gives its memory itself, without a copy. */
-  function joined(width: number, pointerOf: (at: Block['at']) => number): Float32Array {
-    if (blocks.length === 1) return first.memory.f32(pointerOf(first.at), dSae * width)
-    const result = new Float32Array(dSae * width)
-    for (const { memory, at, lo, latents } of blocks) {
-      result.set(memory.f32(pointerOf(at), latents * width), lo * width)
-    }
-    return result
-  }
-
-  function state(): Map<string, Float32Array | Float64Array> {
-    return new Map<string, Float32Array | Float64Array>([
-      ['W_enc', joined(dIn, at => at.wEnc)],
-      ['W_dec', joined(dIn, at => at.wDec)],
-      ['b_enc', joined(1, at => at.bEnc)],
-      ['b_dec', bDec],
-      ...([0, 1] as const).flatMap((i): [string, Float32Array][] => [
-        [`W_enc.moment${i + 1}`, joined(dIn, at => at.moments.wEnc[i])],
-        [`W_dec.moment${i + 1}`, joined(dIn, at => at.moments.wDec[i])],
-        [`b_enc.moment${i + 1}`, joined(1, at => at.moments.bEnc[i])],
-        [`b_dec.moment${i + 1}`, bDecMoments[i]],
-      ]),
-      ['tokens_since_fired', tokensSinceFired],
-      ['counters', Float64Array.of(steps, tokensSeen)],
-    ])
-  }
-
-  function restore(saved: Map<string, Float32Array | Float64Array>): void {
-    for (const [name, target] of state()) {
-      const source = saved.get(name)
-      if (source === undefined || source.length !== target.length) {
-        throw new Error(`the checkpoint has no ${name} of ${target.length} elements`)
-      }
-      if (name === 'counters') [steps, tokensSeen] = source
-      else target.set(source)
-    }
-    if (blocks.length > 1) restoreBlocks(saved)
+  /** Blocks cover ascending latents: joined they are the whole tensors. */
+  const stored = { blocks, dIn, dSae, bDec, bDecMoments, tokensSinceFired }
+  const state = () => topkState({ ...stored, steps, tokensSeen })
+  function restore(saved: LearnerState): void {
+    ;[steps, tokensSeen] = restoreTopk({ ...stored, saved })
     spreadBDec()
-  }
-
-  function restoreBlocks(saved: Map<string, Float32Array | Float64Array>): void {
-    const places: [string, number, (at: Block['at']) => number][] = [
-      ['W_enc', dIn, at => at.wEnc],
-      ['W_dec', dIn, at => at.wDec],
-      ['b_enc', 1, at => at.bEnc],
-    ]
-    for (const i of [0, 1] as const) {
-      places.push([`W_enc.moment${i + 1}`, dIn, at => at.moments.wEnc[i]])
-      places.push([`W_dec.moment${i + 1}`, dIn, at => at.moments.wDec[i]])
-      places.push([`b_enc.moment${i + 1}`, 1, at => at.moments.bEnc[i]])
-    }
-    for (const [name, width, pointerOf] of places) {
-      for (const { memory, at, lo, latents } of blocks) {
-        const part = saved.get(name)!.subarray(lo * width, (lo + latents) * width)
-        memory.f32(pointerOf(at), latents * width).set(part)
-      }
-    }
   }
 
   return {
@@ -491,12 +376,7 @@ export async function createTopKLearner(options: LearnerOptions<TopKConfig>): Pr
     restore,
     loss: () => current,
     sums: () => ({ rows: batchSize, squaredError: current.squaredError, firing: current.firing }),
-    weights: () => ({
-      wEnc: joined(dIn, at => at.wEnc),
-      bEnc: joined(1, at => at.bEnc),
-      wDec: joined(dIn, at => at.wDec),
-      bDec,
-    }),
+    weights: () => joinedWeights(stored),
     async close() {
       for (const block of blocks) await lanes.release(block.memory)
       await lanes.closeSession(gemm)
