@@ -7,6 +7,7 @@ import { decode } from './architectures.ts'
 import { blockHooks, type HookPoint, resolveHook } from './hooks.ts'
 import type { LanguageModel } from './load.ts'
 import { onnxOps } from './runtimes/onnx.ts'
+import { causalBlocks } from './runtimes/onnx_attention.ts'
 import { createTape, type Output, type Tape, type Value } from './runtimes/tape.ts'
 import { openGraph } from './session.ts'
 
@@ -159,17 +160,23 @@ function contextTokens(tape: Tape, { contextsPerCall, contextSize }: ForwardOpti
   const positions = BigInt64Array.from({ length: contextsPerCall * contextSize }, (_, i) =>
     BigInt(i % contextSize),
   )
-  const mask = new Float32Array(contextSize * contextSize)
-  for (let row = 0; row < contextSize; row++) {
-    mask.fill(Number.NEGATIVE_INFINITY, row * contextSize + row + 1, (row + 1) * contextSize)
-  }
   return {
     inputIds: tape.input('input_ids', 'int32', [contextsPerCall, contextSize]),
     positions: tape.constant(positions, [positions.length]),
     contexts: contextsPerCall,
     length: contextSize,
-    mask: tape.constant(mask, [contextSize, contextSize]),
+    blocks: remember((group: number) => causalBlocks({ tape, length: contextSize, group })),
     rotaryPositions: tape.constant(BigInt64Array.of(0n), [1]),
+  }
+}
+
+/** One mask serves all layers. */
+function remember<R>(make: (group: number) => R): (group: number) => R {
+  const made = new Map<number, R>()
+  return group => {
+    const result = made.get(group) ?? make(group)
+    made.set(group, result)
+    return result
   }
 }
 
