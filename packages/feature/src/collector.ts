@@ -60,6 +60,8 @@ export interface Collector {
    * example whose content a top example or an earlier quantile example shows already is left out.
    */
   examples(feature: number): CollectedExample[]
+  /** Tokens of every window that `examples` may show, of all features. */
+  windows(): Iterable<Int32Array>
 }
 
 /**
@@ -196,6 +198,7 @@ export function createCollector(options: {
       for (let feature = 0; feature < features; feature++) addFeature(batch, feature)
     },
     getStats: () => heap.getStats(),
+    windows: pool.tokens,
     examples(feature) {
       const shown = new Set<string>()
       const found: CollectedExample[] = []

@@ -11,6 +11,7 @@ import { InputError } from '@mistudio/tensor'
 
 /** Rows of a row group: DuckDB's smallest, so that one feature is one or two groups of a file. */
 const rowGroupRows = 2048
+const rowsPerTurn = 256
 /** Beyond this DuckDB spills to the temporary folder. */
 const memoryLimit = '1GB'
 
@@ -109,8 +110,8 @@ async function append(
   let count = 0
   for (const row of rows) {
     writer.appendRow(row)
-    // A chunk takes tens of milliseconds: timers get their turn between chunks.
-    if (++count % rowGroupRows === 0) await turn()
+    // Rows of text take time to make, and a chunk to hand over: timers get their turn in between.
+    if (++count % rowsPerTurn === 0) await turn()
   }
   writer.flush()
   appender.closeSync()

@@ -47,8 +47,8 @@ export const exampleColumns: readonly ParquetColumn[] = [
   { name: 'activations', type: 'FLOAT[]' },
 ]
 
-/** Timers get their turn after so many features. */
-const featuresPerTurn = 128
+/** Timers get their turn after so many windows. */
+const windowsPerTurn = 4096
 
 /** Where a context lies. */
 export type ExampleOrigin = {
@@ -59,36 +59,47 @@ export type ExampleOrigin = {
   sourceRow: number
 }
 
-/** Texts of a window's tokens, one per token. */
-export type TokenTexts = (tokens: Int32Array) => string[]
+/** An example with all that is stored of it. */
+export type PlacedExample = { example: CollectedExample; origin: ExampleOrigin; texts: string[] }
 
 /**
  * Writes the examples of all features.
- * @param options.examplesOf called twice for each feature, in order
+ * @param options.examplesOf called once for each feature, in order
+ * @param options.windows tokens of every window that an example may have, for the dictionary of texts
  * @param options.originOf the place of an example's peak
+ * @param options.onFeature told what was written of a feature
  * @returns examples of each kind
  */
 export async function writeExamples(options: {
   path: string
   features: number
   examplesOf: (feature: number) => readonly CollectedExample[]
+  windows: Iterable<Int32Array>
   originOf: (example: CollectedExample) => ExampleOrigin
-  textsOf: TokenTexts
+  texts: TokenTexts
+  onFeature?: (feature: number, examples: readonly PlacedExample[]) => void
   spillFolder?: string
 }): Promise<{ top: number; quantile: number }> {
-  const { path, features, examplesOf, originOf, textsOf, spillFolder } = options
+  const { path, features, examplesOf, windows, originOf, texts, onFeature, spillFolder } = options
   const counts = { top: 0, quantile: 0 }
   const known = new Set<string>()
-  for (let feature = 0; feature < features; feature++) {
-    if (feature % featuresPerTurn === 0) await turn()
-    for (const { kind, window } of examplesOf(feature)) {
-      counts[kind]++
-      for (const text of textsOf(window.tokens)) known.add(text)
-    }
+  let windowCount = 0
+  for (const tokens of windows) {
+    if (++windowCount % windowsPerTurn === 0) await turn()
+    texts.collect(tokens, known)
   }
   function* rows(): Generator<DuckDBValue[]> {
     for (let feature = 0; feature < features; feature++) {
-      for (const example of examplesOf(feature)) yield rowOf(example, originOf(example), textsOf)
+      const placed = examplesOf(feature).map(example => ({
+        example,
+        origin: originOf(example),
+        texts: texts.of(example.window.tokens),
+      }))
+      onFeature?.(feature, placed)
+      for (const one of placed) {
+        counts[one.example.kind]++
+        yield rowOf(one)
+      }
     }
   }
   await writeParquet({
@@ -104,7 +115,7 @@ export async function writeExamples(options: {
 }
 
 /** In the order of `exampleColumns`. */
-function rowOf(example: CollectedExample, origin: ExampleOrigin, textsOf: TokenTexts): DuckDBValue[] {
+function rowOf({ example, origin, texts }: PlacedExample): DuckDBValue[] {
   const { feature, kind, rank, bin, activation, position, window } = example
   return [
     feature,
@@ -120,7 +131,7 @@ function rowOf(example: CollectedExample, origin: ExampleOrigin, textsOf: TokenT
     position,
     window.start,
     listValue(Array.from(window.tokens)),
-    listValue(textsOf(window.tokens)),
+    listValue(texts),
     listValue(Array.from(window.activations)),
   ]
 }
@@ -131,28 +142,42 @@ export type PieceTokenizer = {
   pieces(ids: ArrayLike<number>): { text: string; from: number; to: number }[]
 }
 
+/** Texts of tokens as examples store them. */
+export type TokenTexts = {
+  /**
+   * One text per token: each token's own where it is whole; where tokens split a character, the joined piece's
+   * text at its first token and '' at the others.
+   */
+  of(tokens: Int32Array): string[]
+  /** Adds every text that `of` gives for these tokens. */
+  collect(tokens: Int32Array, into: Set<string>): void
+}
+
 const replacement = '\ufffd'
 
-/**
- * Texts of tokens, each token's own where it is whole; where tokens split a character, the joined piece's text
- * at its first token. Whole tokens are looked up once each.
- */
+/** Looks each token up once; only windows with split characters go to the tokenizer again. */
 export function tokenTexts(options: { tokenizer: PieceTokenizer }): TokenTexts {
   const { tokenizer } = options
-  const known = new Map<number, string>()
-  const textOf = (id: number) => {
-    let text = known.get(id)
-    if (text === undefined) {
-      text = storedText(tokenizer.tokenText(id))
-      known.set(id, text)
+  const known: (string | undefined)[] = []
+  const split: boolean[] = []
+  const textOf = (id: number): string => (known[id] ??= storedText(tokenizer.tokenText(id)))
+  const isSplit = (id: number): boolean => (split[id] ??= textOf(id).includes(replacement))
+
+  function of(tokens: Int32Array): string[] {
+    if (tokens.some(isSplit)) {
+      const joined = new Array<string>(tokens.length).fill('')
+      for (const { text, from } of tokenizer.pieces(Array.from(tokens))) joined[from] = storedText(text)
+      return joined
     }
-    return text
+    return Array.from(tokens, textOf)
   }
-  return tokens => {
-    const texts = Array.from(tokens, textOf)
-    if (!texts.some(text => text.includes(replacement))) return texts
-    const joined = new Array<string>(tokens.length).fill('')
-    for (const { text, from } of tokenizer.pieces(Array.from(tokens))) joined[from] = storedText(text)
-    return joined
+
+  return {
+    of,
+    collect(tokens, into) {
+      if (tokens.some(isSplit)) {
+        for (const text of of(tokens)) into.add(text)
+      } else for (const id of tokens) into.add(textOf(id))
+    },
   }
 }

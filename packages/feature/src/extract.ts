@@ -118,7 +118,7 @@ async function writeAll(
   },
 ): Promise<ExtractionSummary[]> {
   const { lanes, tokenizer, stores, saes, source, members, result, model } = options
-  const textsOf = tokenTexts({ tokenizer })
+  const texts = tokenTexts({ tokenizer })
   const textOf = (token: number) => storedText(tokenizer.tokenText(token))
   const head = saes.some(({ sae }) => inResidualStream(sae.metadata.hookPoint)) ? options.head?.() : undefined
   const summaries: ExtractionSummary[] = []
@@ -146,7 +146,7 @@ async function writeAll(
         quantilesPerBin: collector.reservoirs.perBin,
       },
       originOf: source.originOf,
-      textsOf,
+      texts,
       textOf,
       logits,
     })

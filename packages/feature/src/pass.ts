@@ -1,6 +1,7 @@
 // One pass of the model for all SAEs: text in, sparse hits out, collectors fed. While the lanes compute a batch,
 // this thread collects the batch before; model and encoders of one call are one task, so that a lane never waits
 // for another and activations are read while they are warm.
+import { setImmediate as turn } from 'node:timers/promises'
 import type { Encoder, Forward } from '@mistudio/sae'
 import type { Lanes, Place, SharedMemory, Task } from '@mistudio/tensor'
 import type { Collector } from './collector.ts'
@@ -59,9 +60,9 @@ export async function runPass(options: {
   let collected = 0
   let batches = 0
 
-  function collect({ first, count, slot }: Filled): void {
+  async function collect({ first, count, slot }: Filled): Promise<void> {
     const { ids, mask, hits } = room.slots[slot]
-    members.forEach(({ collector }, i) => {
+    for (const [i, { collector }] of members.entries()) {
       collector.add({
         contexts: count,
         firstContext: first,
@@ -70,7 +71,9 @@ export async function runPass(options: {
         ...hits[i],
         documentsOf: source.documentsOf,
       })
-    })
+      // Timers of this thread get their turn between SAEs.
+      await turn()
+    }
     collected += count
     batches++
     board?.write({ current_batch: batches, samples_processed: collected, ...heapStats(members) })
@@ -87,14 +90,14 @@ export async function runPass(options: {
         tasksOf({ forward, members, room, places, contextSize, contextsPerCall, contexts: filled.count }),
       )
       try {
-        if (waiting !== undefined) collect(waiting)
+        if (waiting !== undefined) await collect(waiting)
       } finally {
         await running
       }
       waiting = filled
       read += filled.count
     }
-    if (waiting !== undefined) collect(waiting)
+    if (waiting !== undefined) await collect(waiting)
   } finally {
     await room.close()
   }

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { createCollector } from './collector.ts'
+import { tokenTexts } from './examples.ts'
 import { readExtractionInfo } from './extraction_file.ts'
 import { openExtraction } from './show.ts'
 import { byteTokenizer, useFolder } from './test_support.ts'
@@ -57,7 +58,7 @@ async function written(name = 'extraction') {
       sourceFile: 'f',
       sourceRow: 1,
     }),
-    textsOf: tokens => Array.from(tokens, byteTokenizer.tokenText),
+    texts: tokenTexts({ tokenizer: byteTokenizer }),
     textOf: byteTokenizer.tokenText,
   })
   return out

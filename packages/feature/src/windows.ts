@@ -78,6 +78,8 @@ export interface WindowPool {
     hitTo: number
   }): void
   read(window: number): ExampleWindow
+  /** Tokens of every window taken. */
+  tokens(): Iterable<Int32Array>
   readonly count: number
 }
 
@@ -89,6 +91,17 @@ export function createWindowPool(options: { shape?: WindowShape } = {}): WindowP
   const blocks: { tokens: Int32Array; activations: Float32Array; starts: Int32Array; lengths: Int32Array }[] =
     []
   let count = 0
+  function read(window: number): ExampleWindow {
+    const block = blocks[Math.floor(window / windowsPerBlock)]
+    const place = window % windowsPerBlock
+    const from = place * width
+    const to = from + block.lengths[place]
+    return {
+      start: block.starts[place],
+      tokens: block.tokens.subarray(from, to),
+      activations: block.activations.subarray(from, to),
+    }
+  }
   return {
     shape,
     take() {
@@ -115,16 +128,9 @@ export function createWindowPool(options: { shape?: WindowShape } = {}): WindowP
         if (row >= from && row < to) block.activations[base + row - from] = values[hit]
       }
     },
-    read(window) {
-      const block = blocks[Math.floor(window / windowsPerBlock)]
-      const place = window % windowsPerBlock
-      const from = place * width
-      const to = from + block.lengths[place]
-      return {
-        start: block.starts[place],
-        tokens: block.tokens.subarray(from, to),
-        activations: block.activations.subarray(from, to),
-      }
+    read,
+    *tokens() {
+      for (let window = 0; window < count; window++) yield read(window).tokens
     },
     get count() {
       return count

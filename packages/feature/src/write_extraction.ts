@@ -3,7 +3,7 @@ import { rmSync, writeFileSync } from 'node:fs'
 import { join, relative, resolve, sep } from 'node:path'
 import { writeDirectoryAtomic } from '@mistudio/tensor'
 import type { CollectedExample, Collector } from './collector.ts'
-import { type ExampleOrigin, type TokenTexts, writeExamples } from './examples.ts'
+import { type ExampleOrigin, type PlacedExample, type TokenTexts, writeExamples } from './examples.ts'
 import { type FeatureSummary, writeFeatures } from './features.ts'
 import type { FeatureLogits } from './logits.ts'
 import { readability, readabilityDefinition } from './readability.ts'
@@ -52,11 +52,11 @@ export async function writeExtraction(options: {
   origin: ExtractionOrigin
   collector: Collector
   originOf: (example: CollectedExample) => ExampleOrigin
-  textsOf: TokenTexts
+  texts: TokenTexts
   textOf: (token: number) => string
   logits?: FeatureLogits
 }): Promise<ExtractionSummary> {
-  const { origin, collector, originOf, textsOf, textOf, logits } = options
+  const { origin, collector, originOf, texts, textOf, logits } = options
   const out = resolve(options.out)
   const { features } = collector
   let summary: ExtractionSummary | undefined
@@ -64,18 +64,28 @@ export async function writeExtraction(options: {
     path: out,
     async write(folder) {
       const spillFolder = join(folder, '.spill')
+      const summaries: ExampleSummary[] = []
       const counts = await writeExamples({
         path: join(folder, 'examples.parquet'),
         features,
         examplesOf: collector.examples,
+        windows: collector.windows(),
         originOf,
-        textsOf,
+        texts,
+        onFeature(feature, examples) {
+          const { density } = collector.statistics.of(feature)
+          summaries.push(summarise({ examples, capacity: collector.heap.capacity, density }))
+        },
         spillFolder,
       })
       await writeFeatures({
         path: join(folder, 'features.parquet'),
         features,
-        summaryOf: feature => summaryOf({ collector, feature, originOf, textsOf }),
+        summaryOf: feature => ({
+          statistics: collector.statistics.of(feature),
+          peakHistogram: collector.reservoirs.counts(feature),
+          ...summaries[feature],
+        }),
         logits,
         textOf,
         spillFolder,
@@ -99,34 +109,22 @@ export async function writeExtraction(options: {
   return summary!
 }
 
-function summaryOf(options: {
-  collector: Collector
-  feature: number
-  originOf: (example: CollectedExample) => ExampleOrigin
-  textsOf: TokenTexts
-}): FeatureSummary {
-  const { collector, feature, originOf, textsOf } = options
-  const examples = collector.examples(feature)
-  const top = examples.filter(({ kind }) => kind === 'top')
-  const statistics = collector.statistics.of(feature)
-  const peakTokens = top.map(({ window, position }) =>
-    peakText(textsOf(window.tokens), position - window.start),
-  )
-  const documents = top.map(example => {
-    const { store, document } = originOf(example)
-    return `${store}/${document}`
-  })
+/** What a feature's row says of its examples. */
+type ExampleSummary = Omit<FeatureSummary, 'statistics' | 'peakHistogram'>
+
+function summarise(options: {
+  examples: readonly PlacedExample[]
+  capacity: number
+  density: number | null
+}): ExampleSummary {
+  const { examples, capacity, density } = options
+  const top = examples.filter(({ example }) => example.kind === 'top')
+  const peakTokens = top.map(({ example, texts }) => peakText(texts, example.position - example.window.start))
+  const documents = top.map(({ origin }) => `${origin.store}/${origin.document}`)
   return {
-    statistics,
-    peakHistogram: collector.reservoirs.counts(feature),
     topExamples: top.length,
     quantileExamples: examples.length - top.length,
-    readability: readability({
-      peakTokens,
-      documents,
-      capacity: collector.heap.capacity,
-      density: statistics.density,
-    }),
+    readability: readability({ peakTokens, documents, capacity, density }),
     peakTokens: commonest(peakTokens, 5),
   }
 }

@@ -1,0 +1,28 @@
+import fc from 'fast-check'
+import { expect, test } from 'vitest'
+import { tokenTexts } from './examples.ts'
+import { byteTokenizer } from './test_support.ts'
+
+const ids = (text: string) => Int32Array.from(Buffer.from(text, 'utf8'))
+
+test('whole tokens have their own text, split characters stand at their first token', () => {
+  const texts = tokenTexts({ tokenizer: byteTokenizer })
+  expect(texts.of(ids('ab'))).toEqual(['a', 'b'])
+  expect(texts.of(ids('é日x'))).toEqual(['é', '', '日', '', '', 'x'])
+  expect(texts.of(Int32Array.of(256, 0))).toEqual(['<doc>', '␀'])
+})
+
+test('one text per token, together the text; collect knows every text that is given', () => {
+  fc.assert(
+    fc.property(fc.string({ unit: 'grapheme', maxLength: 20 }), text => {
+      const texts = tokenTexts({ tokenizer: byteTokenizer })
+      const tokens = ids(text)
+      const found = texts.of(tokens)
+      expect(found.length).toBe(tokens.length)
+      expect(found.join('')).toBe(text.replaceAll('\0', '␀'))
+      const known = new Set<string>()
+      texts.collect(tokens, known)
+      for (const one of found) expect(known.has(one)).toBe(true)
+    }),
+  )
+})
