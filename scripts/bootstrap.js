@@ -169,7 +169,11 @@ export async function launch({ script, args }) {
  */
 export function runChild({ node, args, watched = false }) {
   return new Promise((resolve, reject) => {
-    const child = spawn(node, args, { stdio: watched ? ['inherit', 'inherit', 'inherit', 'ipc'] : 'inherit' })
+    const child = spawn(node, args, {
+      stdio: watched ? ['inherit', 'inherit', 'inherit', 'ipc'] : 'inherit',
+      // We may be killed before the child listens to its channel: this tells it that there was one.
+      env: watched ? { ...process.env, MISTUDIO_WATCHED: '1' } : process.env,
+    })
     const forwarded = ['SIGINT', 'SIGTERM', 'SIGHUP']
     const forward = signal => child.kill(signal)
     for (const signal of forwarded) process.on(signal, forward)

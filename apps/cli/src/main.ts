@@ -161,11 +161,19 @@ function report(error: unknown): number {
   return 1
 }
 
-// The bootstrap watches over us through this channel: when it is killed, nobody may go on writing the data folder.
-if (process.connected) {
-  process.on('disconnect', () => process.kill(process.pid, 'SIGKILL'))
+/**
+ * When the bootstrap that started us is killed nobody may go on writing the data folder: its end closes our IPC
+ * channel, perhaps before we get here.
+ */
+function endWithTheBootstrap(): void {
+  const end = () => process.kill(process.pid, 'SIGKILL')
+  if (process.env.MISTUDIO_WATCHED === '1' && !process.connected) end()
+  if (!process.connected) return
+  process.on('disconnect', end)
   process.channel?.unref()
 }
+
+endWithTheBootstrap()
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code === 'EPIPE') process.exit(0)
   throw error

@@ -51,7 +51,6 @@ export const saeEncode = defineCommand({
         reconstruction: place(batch * dIn),
       }
       for (let first = 0; first < rows; first += batch) {
-        context.progress({ stage: 'encoding', done: first, total: rows, unit: 'rows' })
         const n = Math.min(batch, rows - first)
         memory.f32(places.activations.offset, n * dIn).set(data.subarray(first * dIn, (first + n) * dIn))
         await lanes.run(encoder.tasks({ rows: n, ...places }))
@@ -63,6 +62,7 @@ export const saeEncode = defineCommand({
           acts[(first + Math.floor(i / k)) * dSae + index[i]] = value[i]
           firing++
         }
+        context.progress({ stage: 'encoding', done: first + n, total: rows, unit: 'rows' })
       }
       await encoder.close()
     })
