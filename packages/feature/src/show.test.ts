@@ -106,6 +106,15 @@ test('one feature has its top examples and its quantile examples, each by rank',
   extraction.close()
 })
 
+test('features asked for at once do not mix', async () => {
+  const extraction = await openExtraction({ dir: await written() })
+  const numbers = [5, 1, 3, 2, 4, 1, 5, 3]
+  const found = await Promise.all(numbers.map(extraction.feature))
+  expect(found.map(({ feature }) => feature)).toEqual(numbers)
+  expect(found.map(({ top }) => top[0].feature)).toEqual(numbers)
+  extraction.close()
+})
+
 test('an extraction moves with its folder, into one with a hostile name as well', async () => {
   const out = await written()
   mkdirSync(folder.path("kind=top'*"))
