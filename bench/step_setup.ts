@@ -1,7 +1,6 @@
 // A TopK learner with random data, as the step benchmarks need it: activations as SAELens and we both read them.
-import { families, initialWeights, type Learner } from '@mistudio/sae'
+import { families, gaussianStream, initialWeights, type Learner } from '@mistudio/sae'
 import type { Lanes } from '@mistudio/tensor'
-import { gaussianStream } from '@mistudio/sae'
 
 export type StepShape = { dIn: number; dSae: number; k: number; batchSize: number; deadFraction?: number }
 
@@ -12,7 +11,10 @@ export type PhaseTimes = Record<(typeof phases)[number], number>
 export async function stepSetup(options: { lanes: Lanes; shape: StepShape }) {
   const { lanes, shape } = options
   const { dIn, dSae, k, batchSize, deadFraction = 0 } = shape
-  const x = Float32Array.from({ length: batchSize * dIn }, gaussianStream({ seed: 7, purpose: 'bench batch' }))
+  const x = Float32Array.from(
+    { length: batchSize * dIn },
+    gaussianStream({ seed: 7, purpose: 'bench batch' }),
+  )
   const weights = initialWeights({ shape: { dIn, dSae }, seed: 1 })
   const memory = await lanes.memory({ bytes: x.byteLength + batchSize * 4 + 4096 })
   const activations = memory.alloc(x.byteLength)
@@ -24,8 +26,18 @@ export async function stepSetup(options: { lanes: Lanes; shape: StepShape }) {
     activations: { memory: memory.id, offset: activations },
     scale: 1,
   }
-  const config = families.topk.config({ k, deadAfterTokens: 1e9 }, { shape: { dIn, dSae }, trainTokens: 1e10 })
-  const learner = await families.topk.learner({ lanes, shape: { dIn, dSae }, config, batchSize, seed: 1, weights })
+  const config = families.topk.config(
+    { k, deadAfterTokens: 1e9 },
+    { shape: { dIn, dSae }, trainTokens: 1e10 },
+  )
+  const learner = await families.topk.learner({
+    lanes,
+    shape: { dIn, dSae },
+    config,
+    batchSize,
+    seed: 1,
+    weights,
+  })
   const dead = Math.round(deadFraction * dSae)
 
   /** The first `dead` latents stay dead whatever they do, as the peer's mask says too. */
