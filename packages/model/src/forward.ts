@@ -165,18 +165,8 @@ function contextTokens(tape: Tape, { contextsPerCall, contextSize }: ForwardOpti
     positions: tape.constant(positions, [positions.length]),
     contexts: contextsPerCall,
     length: contextSize,
-    blocks: remember((group: number) => causalBlocks({ tape, length: contextSize, group })),
+    blocks: causalBlocks({ tape, length: contextSize }),
     rotaryPositions: tape.constant(BigInt64Array.of(0n), [1]),
-  }
-}
-
-/** One mask serves all layers. */
-function remember<R>(make: (group: number) => R): (group: number) => R {
-  const made = new Map<number, R>()
-  return group => {
-    const result = made.get(group) ?? make(group)
-    made.set(group, result)
-    return result
   }
 }
 

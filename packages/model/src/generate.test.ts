@@ -181,3 +181,14 @@ test.each([
   expect(error).toBeInstanceOf(InputError)
   expect(String(error)).toMatch(message)
 })
+
+test.each([
+  [{ maxNewTokens: -1 }, /number of new tokens; found: -1/],
+  [{ maxNewTokens: 1.5 }, /number of new tokens; found: 1\.5/],
+  [{ temperature: -0.1 }, /temperature; found: -0\.1; expected: a number, 0 or more/],
+  [{ temperature: Number.NaN }, /temperature; found: NaN/],
+  [{ seed: 0.5 }, /seed; found: 0\.5/],
+])('settings that make no sense: %j', async (change, message) => {
+  const options = { model: modelOf('llama'), lanes, inputIds: prompt, maxNewTokens: 1, ...change }
+  await expect(generate(options)).rejects.toThrow(message)
+})

@@ -1,6 +1,6 @@
 // Text generation: the next token from the logits of the last one, greedily or sampled. A stepper runs the model
 // behind a cache of keys and values; generate.ts does not know which runtime it is.
-import type { Lanes } from '@mistudio/tensor'
+import { InputError, type Lanes } from '@mistudio/tensor'
 import type { LanguageModel } from './load.ts'
 import { openStepper } from './runtimes/onnx_stepper.ts'
 import { emptyOracleCache, runOracle } from './runtimes/oracle.ts'
@@ -40,7 +40,10 @@ export type Generated = {
   stopped: 'eos' | 'length' | 'context' | 'aborted'
 }
 
-/** @throws InputError for an empty prompt, one longer than the context, or ids beyond the vocabulary */
+/**
+ * @throws InputError for an empty prompt, one longer than the context, ids beyond the vocabulary, or a number of
+ * tokens, temperature or seed that makes no sense
+ */
 export async function generate(options: GenerateOptions): Promise<Generated> {
   const {
     model,
@@ -53,6 +56,7 @@ export async function generate(options: GenerateOptions): Promise<Generated> {
     signal,
   } = options
   const { nCtx, eosTokenIds } = model.config
+  checkSettings(options)
   checkTokenIds({ ids: inputIds, config: model.config, field: 'prompt' })
   const capacity = Math.min(nCtx, inputIds.length + maxNewTokens)
   const stepper = await stepperOf(options, capacity)
@@ -74,6 +78,17 @@ export async function generate(options: GenerateOptions): Promise<Generated> {
   } finally {
     await stepper.close()
   }
+}
+
+function checkSettings({ maxNewTokens, temperature = 0, seed = 0 }: GenerateOptions): void {
+  const isWhole = (n: number) => Number.isSafeInteger(n) && n >= 0
+  const check = (fine: boolean, field: string, found: number, expected: string) => {
+    if (fine) return
+    throw new InputError({ message: 'text cannot be generated so', field, found: String(found), expected })
+  }
+  check(isWhole(maxNewTokens), 'number of new tokens', maxNewTokens, 'an integer, 0 or more')
+  check(Number.isFinite(temperature) && temperature >= 0, 'temperature', temperature, 'a number, 0 or more')
+  check(isWhole(seed), 'seed', seed, 'an integer, 0 or more')
 }
 
 async function stepperOf(

@@ -15,8 +15,7 @@ export type OnnxTokens = {
   /** [contexts, length] of the tokens; -1 for a length known only when the graph runs. */
   contexts: number
   length: number
-  /** The blocks of queries, for groups of so many query heads a key head. */
-  blocks: (group: number) => readonly CausalBlock[]
+  blocks: readonly CausalBlock[]
   /** int64, the position of the first token [1], or of every token [contexts, length]. */
   rotaryPositions: Value
   /** Keys and values of earlier tokens; returns them with the new ones appended, [keys, kvHeads · dHead]. */
@@ -77,8 +76,7 @@ export function onnxOps(options: { tape: Tape; config: ModelConfig; tokens: Onnx
     },
     attention(q, k, v, settings) {
       const { keys, values } = tokens.cached?.(settings.layer, k, v) ?? { keys: k, values: v }
-      const blocks = tokens.blocks(settings.heads / settings.kvHeads)
-      return attention({ tape, contexts, q, k: keys, v: values, blocks, settings })
+      return attention({ tape, contexts, q, k: keys, v: values, blocks: tokens.blocks, settings })
     },
     split: (x, widths) =>
       tape.nodes('Split', [x, shapeOf(...widths)], { axis: 1 }, { outputs: widths.length }),

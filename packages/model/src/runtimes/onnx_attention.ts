@@ -4,10 +4,11 @@
 import type { AttentionOptions } from '../ops.ts'
 import type { Tape, Value } from './tape.ts'
 
-/** Queries `start` to `end` of every context; all of them where both are left out. */
+/** Some queries of every context and the keys before the block's end. */
 export type CausalBlock = {
+  /** Left out: all queries and keys, as many as there are when the graph runs. */
   range?: { start: number; end: number }
-  /** float32 [group · queries, keys], added to the scores: 0 where a key may be seen, −∞ elsewhere. */
+  /** float32 [queries, keys], added to the scores: 0 where a key may be seen, −∞ elsewhere. */
   mask: Value
 }
 
@@ -21,19 +22,19 @@ const mostBlocks = 16
  */
 const deepest = 60
 
-/** The blocks of contexts of `length` tokens; `group` query heads share a key head. */
-export function causalBlocks(options: { tape: Tape; length: number; group: number }): CausalBlock[] {
-  const { tape, length, group } = options
+/** The blocks of contexts of `length` tokens. */
+export function causalBlocks(options: { tape: Tape; length: number }): CausalBlock[] {
+  const { tape, length } = options
   const size = Math.max(smallestBlock, Math.ceil(length / mostBlocks))
   return Array.from({ length: Math.ceil(length / size) }, (_, i) => {
     const range = { start: i * size, end: Math.min((i + 1) * size, length) }
     const rows = range.end - range.start
-    const mask = new Float32Array(group * rows * range.end)
-    for (let row = 0; row < group * rows; row++) {
+    const mask = new Float32Array(rows * range.end)
+    for (let row = 0; row < rows; row++) {
       const at = row * range.end
-      mask.fill(Number.NEGATIVE_INFINITY, at + range.start + (row % rows) + 1, at + range.end)
+      mask.fill(Number.NEGATIVE_INFINITY, at + range.start + row + 1, at + range.end)
     }
-    return { range, mask: tape.constant(mask, [group * rows, range.end]) }
+    return { range, mask: tape.constant(mask, [rows, range.end]) }
   })
 }
 
@@ -75,11 +76,19 @@ export function attention(options: {
       { transB: 1, alpha: { float: scale } },
       { domain: 'com.microsoft' },
     )
-    const masked = tape.node('Add', [scores, mask])
+    // Sizes known only when the graph runs cannot be split off again: there the mask is repeated instead.
+    const masked =
+      range === undefined
+        ? tape.node('Add', [scores, group === 1 ? mask : tape.node('Tile', [mask, list(group, 1)])])
+        : tape.node('Add', [
+            reshape(scores, contexts, kvHeads, group, range.end - range.start, range.end),
+            mask,
+          ])
     const largest = tape.node('ReduceMax', [masked, list(-1)], { keepdims: 1 })
     const lowest = tape.node('Sub', [largest, tape.constant(Float32Array.of(deepest), [1])])
     const shares = tape.node('Softmax', [tape.node('Max', [masked, lowest])], { axis: -1 })
-    return reshape(tape.node('MatMul', [shares, seen(values)]), contexts, kvHeads, group, -1, dHead)
+    const flat = range === undefined ? shares : reshape(shares, contexts, kvHeads, -1, range.end)
+    return reshape(tape.node('MatMul', [flat, seen(values)]), contexts, kvHeads, group, -1, dHead)
   })
   const z = parts.length === 1 ? parts[0] : tape.node('Concat', parts, { axis: 3 })
   return reshape(transpose(z, 0, 3, 1, 2, 4), -1, heads * dHead)

@@ -85,7 +85,6 @@ function recordStep({ config, weights }: LanguageModel): Uint8Array {
     return tape.node('Concat', [past(name, layer), value], { axis: 0 })
   }
   const list = (...numbers: number[]) => tape.constant(BigInt64Array.from(numbers, BigInt), [numbers.length])
-  const mask = causalMask(tape, positions, config.nHeads / config.nKvHeads)
   const ops = onnxOps({
     tape,
     config,
@@ -94,7 +93,7 @@ function recordStep({ config, weights }: LanguageModel): Uint8Array {
       positions,
       contexts: 1,
       length: -1,
-      blocks: () => [{ mask }],
+      blocks: [{ mask: causalMask(tape, positions) }],
       rotaryPositions: tape.node('Reshape', [positions, list(1, -1)]),
       cached: (layer, k, v) => ({ keys: appendTo('keys', layer, k), values: appendTo('values', layer, v) }),
     },
@@ -108,17 +107,16 @@ function recordStep({ config, weights }: LanguageModel): Uint8Array {
   return tape.emit({ outputs, weights }).bytes
 }
 
-/** [group · length, past + length]: the new tokens are the last keys, so the last position counts all keys. */
-function causalMask(tape: Tape, positions: Value, group: number): Value {
+/** [length, past + length]: the new tokens are the last keys, so the last position counts all keys. */
+function causalMask(tape: Tape, positions: Value): Value {
   const scalar = (n: number) => tape.constant(BigInt64Array.of(BigInt(n)), [])
   const list = (...numbers: number[]) => tape.constant(BigInt64Array.from(numbers, BigInt), [numbers.length])
   const last = tape.node('ReduceMax', [positions, list(0)], { keepdims: 0 })
   const keys = tape.node('Range', [scalar(0), tape.node('Add', [last, scalar(1)]), scalar(1)])
   const seen = tape.node('LessOrEqual', [keys, tape.node('Reshape', [positions, list(-1, 1)])])
-  const mask = tape.node('Where', [
+  return tape.node('Where', [
     seen,
     tape.constant(Float32Array.of(0), []),
     tape.constant(Float32Array.of(Number.NEGATIVE_INFINITY), []),
   ])
-  return tape.node('Tile', [mask, list(group, 1)])
 }
