@@ -45,6 +45,7 @@ export async function openExtraction(options: { dir: string }): Promise<Extracti
   const duck = await openDuck({ threads: 1 })
   const { connection } = duck
   try {
+    await connection.run('SET parquet_metadata_cache = true')
     // Views bind a file once; partitions by folder names like kind=top are no columns of ours.
     for (const [view, columns] of [
       ['features', featureColumns],

@@ -49,13 +49,14 @@ export async function storeOf(options: {
   dir: string
   texts: string[]
   contextSize: number
+  tokenizer?: TextTokenizer
 }): Promise<TokenStore> {
-  const { dir, texts, contextSize } = options
+  const { dir, texts, contextSize, tokenizer = byteTokenizer } = options
   const file = `${dir}.jsonl`
   writeFileSync(file, texts.map(text => `${JSON.stringify({ text })}\n`).join(''))
   await tokenizeFiles({
     files: [file],
-    tokenizer: byteTokenizer,
+    tokenizer,
     contextSize,
     out: dir,
     heldOutFraction: 0,
