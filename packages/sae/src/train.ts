@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import type { Lanes } from '@mistudio/tensor'
 import { checkSettings, readCheckpoint, writeCheckpoint } from './checkpoint.ts'
 import type { TopKConfig } from './families/topk_config.ts'
-import { families, type Learner } from './families.ts'
+import { families, type Learner, type SaeWeights } from './families.ts'
 import { saveSaeLens } from './formats/saelens.ts'
 import { learningRateAt } from './schedule.ts'
 import { type ContextSource, type Forward, widthOf } from './sources.ts'
@@ -60,6 +60,8 @@ export type TrainOptions = {
   source: ContextSource
   members: TrainMember[]
   settings: Partial<TrainSettings> & { trainTokens: number }
+  /** Initial weights by member's name, default drawn from the seed. b_dec is set from the first batch in any case. */
+  initialWeights?: ReadonlyMap<string, SaeWeights>
   modelName: string
   datasets: string[]
   /** SAEs are saved to `<out>/<name>`, checkpoints to `<out>/checkpoint`. */
@@ -116,7 +118,8 @@ export async function trainSaes(options: TrainOptions): Promise<TrainResult> {
 
   try {
     for (const [m, member] of options.members.entries()) {
-      const learner = await families.topk.learner({ lanes, ...configs[m], batchSize, seed })
+      const weights = options.initialWeights?.get(member.name)
+      const learner = await families.topk.learner({ lanes, ...configs[m], batchSize, seed, weights })
       members.push({
         ...member,
         learner,
