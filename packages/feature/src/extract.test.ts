@@ -135,7 +135,8 @@ test('statistics, examples and counters equal a plain recount; both SAEs come fr
         expect(example.activations[peak]).toBe(example.peak_activation)
         expect(Math.max(...example.activations)).toBe(example.peak_activation)
         expect(example.token_texts.length).toBe(example.tokens.length)
-        const value = naiveEncode(sae, row(embeddings[hooks[i]], example.tokens[peak])).get(number)
+        const from = example.tokens[peak] * dIn
+        const value = naiveEncode(sae, embeddings[hooks[i]].subarray(from, from + dIn)).get(number)
         expect(Math.abs(value! - example.peak_activation)).toBeLessThan(1e-5)
       }
     }
@@ -150,8 +151,6 @@ test('statistics, examples and counters equal a plain recount; both SAEs come fr
   })
   for (const store of stores) store.close()
 })
-
-const row = (matrix: Float32Array, i: number) => matrix.subarray(i * dIn, (i + 1) * dIn)
 
 test('the counters are a recount of the top rows of the Parquet file, and of those alone', async () => {
   const { summaries, saes } = await extractTwo()
@@ -290,6 +289,10 @@ test('an SAE of another width is refused before anything is written', async () =
   await expect(extractWith({ ...common, stores: [] })).rejects.toThrow(/field: stores; found: none/)
   await expect(extractWith({ ...common, stores: [store], maxTokens: 0 })).rejects.toThrow(
     /max_tokens; found: 0/,
+  )
+  const twice = [common.saes[0], { sae, out: folder.path('x/../no') }]
+  await expect(extractWith({ ...common, stores: [store], saes: twice })).rejects.toThrow(
+    /one folder; field: out/,
   )
   expect(existsSync(folder.path('no'))).toBe(false)
   await forward.close()

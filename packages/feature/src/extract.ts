@@ -1,4 +1,5 @@
 // The main job of this room: features of one or many SAEs of a model, from text to folders that a person can open.
+import { resolve } from 'node:path'
 import type { SplitName, TokenStore } from '@mistudio/corpus'
 import { compileForward, type LanguageModel } from '@mistudio/model'
 import { createEncoder, type Encoder, type Forward, type SaeFile, widthOf } from '@mistudio/sae'
@@ -79,6 +80,7 @@ export async function extractWith(
 ): Promise<ExtractionSummary[]> {
   const { lanes, forward, contextsPerCall, board, signal } = options
   board?.write({ phase: 'loading' })
+  checkFolders(options.saes.map(({ out }) => resolve(out)))
   const source = sourceOf(options)
   const members: PassMember[] = []
   const encoders: Encoder[] = []
@@ -179,6 +181,17 @@ export function logitHead({ config, weights }: Pick<LanguageModel, 'config' | 'w
     gamma: weights.readF32(names.norm),
     centre: names.centre,
   }
+}
+
+function checkFolders(folders: string[]): void {
+  const twice = folders.find((folder, i) => folders.indexOf(folder) < i)
+  if (twice === undefined) return
+  throw new InputError({
+    message: 'two SAEs would write to one folder',
+    field: 'out',
+    found: twice,
+    expected: 'a folder for each SAE',
+  })
 }
 
 function checkWidth(sae: SaeFile, forward: Forward): void {
