@@ -163,11 +163,8 @@ test('the counters are a recount of the top rows of the Parquet file, and of tho
       [join(out, 'examples.parquet')],
     )
     const [top, quantile] = result.getRowObjectsJS()
-    expect(top).toEqual({
-      kind: 'top',
-      features: summaries[i].features_in_heap,
-      examples: summaries[i].heap_examples_count,
-    })
+    const { features_in_heap: features, heap_examples_count: examples } = summaries[i]
+    expect(top).toEqual({ kind: 'top', features, examples })
     expect(quantile).toMatchObject({ kind: 'quantile', examples: summaries[i].quantile_examples_count })
     expect(Number(quantile.examples)).toBeGreaterThan(0)
   }

@@ -14,6 +14,7 @@ test('one token in twenty documents scores 1, and each part lowers it', () => {
   expect(readability(best)).toBe(1)
   expect(readability({ ...best, peakTokens: twenty(String) })).toBeCloseTo(0.1)
   expect(readability({ ...best, documents: twenty(() => 'same') })).toBeCloseTo(0.05)
+  expect(readability({ ...best, peakTokens: twenty(() => ' ,') })).toBeCloseTo(0.5)
   expect(readability({ ...best, capacity: 40 })).toBeCloseTo(0.5)
   expect(readability({ ...best, density: 10 ** -1.5 })).toBeCloseTo(0.5)
   expect(readability({ ...best, density: 10 ** -4.5 })).toBeCloseTo(0.5)

@@ -17,10 +17,11 @@ export type ReadabilityInput = {
 export const readableDensity = { low: 1e-4, high: 1e-2 }
 
 export const readabilityDefinition =
-  'fullness × density gate × agreement × spread, each 0 to 1. fullness: top examples / examples per feature. ' +
+  'fullness × density gate × agreement × spread × legibility, each 0 to 1. fullness: top examples / examples per feature. ' +
   'density gate: 1 from 1e-4 to 1e-2, falling to 0 over one decade on either side. agreement: share of top ' +
   'examples whose peak token, without case and outer spaces, is one of the two commonest. spread: distinct ' +
-  'documents / top examples. An order for display, not a measurement of interpretability.'
+  'documents / top examples. legibility: half, plus half the share of top examples whose peak token has a letter ' +
+  'or digit. An order for display, not a measurement of interpretability.'
 
 /** @returns 0 to 1 as `readabilityDefinition` says; 0 without examples */
 export function readability({ peakTokens, documents, capacity, density }: ReadabilityInput): number {
@@ -34,7 +35,9 @@ export function readability({ peakTokens, documents, capacity, density }: Readab
   const [first = 0, second = 0] = [...times.values()].sort((a, b) => b - a)
   const agreement = (first + second) / count
   const spread = new Set(documents).size / count
-  return (count / capacity) * densityGate(density) * agreement * spread
+  const legible = peakTokens.filter(token => /[\p{L}\p{N}]/u.test(token)).length
+  const legibility = 0.5 + (0.5 * legible) / count
+  return (count / capacity) * densityGate(density) * agreement * spread * legibility
 }
 
 function densityGate(density: number): number {
