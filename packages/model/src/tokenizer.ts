@@ -7,7 +7,14 @@ import { existsSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { InputError } from '@mistudio/tensor'
 import { createSplitter, readAddedTokens } from './tokenizer/added_tokens.ts'
-import { type Aligned, characterRange, originalEnd, originalStart, slice, unchanged } from './tokenizer/aligned.ts'
+import {
+  type Aligned,
+  characterRange,
+  originalEnd,
+  originalStart,
+  slice,
+  unchanged,
+} from './tokenizer/aligned.ts'
 import { byteSpans, toByteCharacters } from './tokenizer/byte_level.ts'
 import { createDecoder, utf8 } from './tokenizer/decoders.ts'
 import { readDocumentTokens } from './tokenizer/document_token.ts'
@@ -59,14 +66,21 @@ export function openTokenizer({ dir }: { dir: string }): Tokenizer {
   const tokens: string[] = []
   for (const [token, id] of model.vocabulary) tokens[id] = token
   for (const { id, content } of added) tokens[id] = content
-  const idOf = (content: string) => added.find(token => token.content === content)?.id ?? model.vocabulary.get(content)
+  const idOf = (content: string) =>
+    added.find(token => token.content === content)?.id ?? model.vocabulary.get(content)
   const vocabSize = tokens.length
   if (vocabSize === 0) throw new InputError({ message: 'an empty vocabulary', file, field: 'model.vocab' })
 
   const { walk, byteLevel } = createWalk({ tokenizer, file, added, model })
   const trims = createTrims({ config: tokenizer.post_processor, file, field: 'post_processor' })
   const decoder = createDecoder({ config: tokenizer.decoder, file, field: 'decoder' })
-  const bytesOf = createTokenBytes({ tokens, added, tokenizer, byteLevel, byteFallback: hasByteTokens(model) })
+  const bytesOf = createTokenBytes({
+    tokens,
+    added,
+    tokenizer,
+    byteLevel,
+    byteFallback: hasByteTokens(model),
+  })
   const check = (id: number): number => {
     if (Number.isInteger(id) && id >= 0 && id < vocabSize) return id
     const expected = `a whole number from 0 to ${vocabSize - 1}`
@@ -79,19 +93,22 @@ export function openTokenizer({ dir }: { dir: string }): Tokenizer {
     encode(text) {
       const ids: number[] = []
       const offsets: Range[] = []
+      const surfaces: string[] = []
       walk(text, {
-        token(id, start, end) {
+        token(id, range, surface) {
           ids.push(id)
-          offsets.push([start, end])
+          offsets.push(range)
+          surfaces.push(surface)
         },
         word(found, place) {
           for (let i = 0; i < found.ids.length; i++) {
             ids.push(found.ids[i])
             offsets.push(rangeOf(place, found.spans[2 * i], found.spans[2 * i + 1]))
+            surfaces.push(tokens[found.ids[i]])
           }
         },
       })
-      for (const trim of trims) trim({ text, tokens: ids.map(id => tokens[id]), offsets })
+      for (const trim of trims) trim({ text, tokens: surfaces, offsets })
       return { ids, offsets }
     },
     encodeIds(text) {
@@ -120,11 +137,12 @@ function readTokenizerFile(dir: string, file: string): JsonObject {
   return tokenizer
 }
 
-const hasByteTokens = ({ vocabulary }: WordModel): boolean => vocabulary.has('<0x00>') && vocabulary.has('<0xFF>')
+const hasByteTokens = ({ vocabulary }: WordModel): boolean =>
+  vocabulary.has('<0x00>') && vocabulary.has('<0xFF>')
 
 type Visitor = {
-  /** An added token and its place in the text. */
-  token(id: number, start: number, end: number): void
+  /** An added token, its place in the text and how it stands there, with the spaces it took in. */
+  token(id: number, range: Range, surface: string): void
   /** The tokens of a word; `place` is the word. */
   word(found: WordTokens, place: Aligned): void
 }
@@ -139,12 +157,19 @@ type WalkOptions = {
 /** Goes through a text from its beginning to its end, word by word. */
 function createWalk({ tokenizer, file, added, model }: WalkOptions) {
   const normalize = createNormalizer({ config: tokenizer.normalizer, file, field: 'normalizer' })
-  const { words, byteLevel } = createPreTokenizer({ config: tokenizer.pre_tokenizer, file, field: 'pre_tokenizer' })
+  const { words, byteLevel } = createPreTokenizer({
+    config: tokenizer.pre_tokenizer,
+    file,
+    field: 'pre_tokenizer',
+  })
   const asItIs = added.filter(({ normalized }) => !normalized)
   const splitRaw = createSplitter(asItIs.map(token => ({ token, spelling: token.content })))
   const asNormalized = added.filter(({ normalized }) => normalized)
   const splitNormalized = createSplitter(
-    asNormalized.map(token => ({ token, spelling: normalize(unchanged({ text: token.content, base: 0 })).text })),
+    asNormalized.map(token => ({
+      token,
+      spelling: normalize(unchanged({ text: token.content, base: 0 })).text,
+    })),
   )
   const cache = new Map<string, WordTokens>()
 
@@ -164,14 +189,14 @@ function createWalk({ tokenizer, file, added, model }: WalkOptions) {
     const text = input.toWellFormed()
     for (const section of splitRaw(text)) {
       if (section.token !== null) {
-        visitor.token(section.token.id, section.start, section.end)
+        visitor.token(section.token.id, [section.start, section.end], text.slice(section.start, section.end))
         continue
       }
       const part = unchanged({ text: text.slice(section.start, section.end), base: section.start })
       const normalized = normalize(part)
       for (const { start, end, token } of splitNormalized(normalized.text)) {
         const piece = slice(normalized, start, end)
-        if (token !== null) visitor.token(token.id, ...rangeOf(piece, 0, end - start))
+        if (token !== null) visitor.token(token.id, rangeOf(piece, 0, end - start), piece.text)
         else for (const word of words(piece)) visitor.word(tokensOf(word.text), word)
       }
     }

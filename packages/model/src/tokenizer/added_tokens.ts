@@ -38,7 +38,9 @@ export function readAddedTokens({ tokenizer, file }: { tokenizer: JsonObject; fi
 }
 
 /** @param tokens each with how it is spelled in the text searched (normalised, where the text is) */
-export function createSplitter(tokens: { token: AddedToken; spelling: string }[]): (text: string) => Section[] {
+export function createSplitter(
+  tokens: { token: AddedToken; spelling: string }[],
+): (text: string) => Section[] {
   const bySpelling = new Map(tokens.filter(t => t.spelling !== '').map(t => [t.spelling, t.token]))
   if (bySpelling.size === 0) return text => (text === '' ? [] : [{ start: 0, end: text.length, token: null }])
   // Alternatives are tried in order: the longest first.
@@ -64,7 +66,8 @@ export function createSplitter(tokens: { token: AddedToken; spelling: string }[]
 }
 
 const isSpace = (character: string): boolean => /\p{White_Space}/u.test(character)
-const isWord = (character: string): boolean => /[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\p{Join_Control}]/u.test(character)
+const isWord = (character: string): boolean =>
+  /[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\p{Join_Control}]/u.test(character)
 const wordAfter = (text: string, end: number): boolean =>
   end < text.length && isWord(text.slice(end, end + characterLength(text, end)))
 const wordBefore = (text: string, start: number): boolean =>

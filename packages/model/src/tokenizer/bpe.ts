@@ -115,27 +115,17 @@ function readMerges({ config, vocabulary, prefix, file }: MergesOptions) {
   const merges = asArray(config.merges, { file, field: 'model.merges' })
   const merged = new Int32Array(merges.length)
   merges.forEach((merge, rank) => {
-    const pair = typeof merge === 'string' ? merge.split(' ') : merge
-    const ids = [pair?.[0], pair?.[1], pair?.[0] + String(pair?.[1]).slice(prefix.length)].map(token =>
-      vocabulary.get(token),
-    )
-    const [left, right, result] = ids
-    if (
-      !Array.isArray(pair) ||
-      pair.length !== 2 ||
-      left === undefined ||
-      right === undefined ||
-      result === undefined
-    ) {
-      const expected = 'two tokens whose join is a token'
+    const pair: unknown[] = typeof merge === 'string' ? merge.split(' ') : Array.isArray(merge) ? merge : []
+    const [first, second] = pair
+    const usable = pair.length === 2 && typeof first === 'string' && typeof second === 'string'
+    const left = usable ? vocabulary.get(first) : undefined
+    const right = usable ? vocabulary.get(second) : undefined
+    const result = usable ? vocabulary.get(first + second.slice(prefix.length)) : undefined
+    if (left === undefined || right === undefined || result === undefined) {
+      const field = `model.merges[${rank}]`
       const found = JSON.stringify(merge)
-      throw new InputError({
-        message: 'a merge that cannot be used',
-        file,
-        field: `model.merges[${rank}]`,
-        found,
-        expected,
-      })
+      const expected = 'two tokens whose join is a token'
+      throw new InputError({ message: 'a merge that cannot be used', file, field, found, expected })
     }
     ranks.set(left * pairBase + right, rank)
     merged[rank] = result

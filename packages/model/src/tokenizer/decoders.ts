@@ -1,6 +1,7 @@
 // From tokens back to text: the decoders of a tokenizer.json, as in the Rust crate `tokenizers`.
-import { asArray, asFlag, asObject, asString, optionalString, unknownType } from './json.ts'
+
 import { fromByteCharacters } from './byte_level.ts'
+import { asArray, asFlag, asObject, asString, optionalString, unknownType } from './json.ts'
 import { compilePattern } from './patterns.ts'
 
 /** From token strings to token strings; their join is the text. */
@@ -12,7 +13,15 @@ const known = ['Sequence', 'ByteLevel', 'Metaspace', 'Replace', 'ByteFallback', 
 export const utf8 = new TextDecoder('utf-8', { ignoreBOM: true })
 
 /** @param config the `decoder` of a tokenizer.json, null for none (tokens are then joined by spaces) */
-export function createDecoder({ config, file, field }: { config: unknown; file: string; field: string }): Decoder {
+export function createDecoder({
+  config,
+  file,
+  field,
+}: {
+  config: unknown
+  file: string
+  field: string
+}): Decoder {
   if (config === null || config === undefined) return tokens => [tokens.join(' ')]
   const settings = asObject(config, { file, field })
   const at = (name: string) => ({ file, field: `${field}.${name}` })
@@ -27,7 +36,11 @@ export function createDecoder({ config, file, field }: { config: unknown; file: 
     case 'Metaspace': {
       const mark = optionalString(settings.replacement, '▁', at('replacement'))
       const spaces = asFlag(settings.add_prefix_space, true, at('add_prefix_space'))
-      const scheme = optionalString(settings.prepend_scheme, spaces ? 'always' : 'never', at('prepend_scheme'))
+      const scheme = optionalString(
+        settings.prepend_scheme,
+        spaces ? 'always' : 'never',
+        at('prepend_scheme'),
+      )
       return tokens =>
         tokens.map((token, i) =>
           Array.from(token, character => {
@@ -47,7 +60,9 @@ export function createDecoder({ config, file, field }: { config: unknown; file: 
       return tokens => [tokens.join('')]
     case 'Strip': {
       const content = asString(settings.content, at('content'))
-      const [start, stop] = [settings.start, settings.stop].map(count => (typeof count === 'number' ? count : 0))
+      const [start, stop] = [settings.start, settings.stop].map(count =>
+        typeof count === 'number' ? count : 0,
+      )
       return tokens => tokens.map(token => stripOf(token, content, start, stop))
     }
     default:

@@ -6,7 +6,12 @@ import type { AddedToken } from './added_tokens.ts'
 import { asTokenId, type JsonObject, readJson } from './json.ts'
 
 export type DocumentTokens = { documentToken: number; specialTokens: Set<number> }
-type Options = { dir: string; added: AddedToken[]; idOf: (content: string) => number | undefined; vocabSize: number }
+type Options = {
+  dir: string
+  added: AddedToken[]
+  idOf: (content: string) => number | undefined
+  vocabSize: number
+}
 
 /**
  * The document token: eos, else bos, looked for in config.json, generation_config.json (where eos may be a list: its
@@ -16,7 +21,10 @@ type Options = { dir: string; added: AddedToken[]; idOf: (content: string) => nu
  */
 export function readDocumentTokens({ dir, added, idOf, vocabSize }: Options): DocumentTokens {
   const numbered = ['config.json', 'generation_config.json'].map(name => join(dir, name))
-  const files: { file: string; value: JsonObject | null }[] = numbered.map(file => ({ file, value: readJson(file) }))
+  const files: { file: string; value: JsonObject | null }[] = numbered.map(file => ({
+    file,
+    value: readJson(file),
+  }))
   const named = join(dir, 'tokenizer_config.json')
   const names = readJson(named)
   const idsOf = (kind: 'eos' | 'bos'): number[] => {
@@ -47,7 +55,13 @@ export function readDocumentTokens({ dir, added, idOf, vocabSize }: Options): Do
   if (documentToken === undefined) {
     const message = 'no token that separates documents'
     const expected = 'eos_token_id or bos_token_id in config.json, or eos_token in tokenizer_config.json'
-    throw new InputError({ message, file: join(dir, 'config.json'), field: 'eos_token_id', found: 'nothing', expected })
+    throw new InputError({
+      message,
+      file: join(dir, 'config.json'),
+      field: 'eos_token_id',
+      found: 'nothing',
+      expected,
+    })
   }
   const special = added.filter(token => token.special).map(({ id }) => id)
   return { documentToken, specialTokens: new Set([...special, ...eos, ...bos]) }

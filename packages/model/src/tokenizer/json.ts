@@ -1,17 +1,26 @@
 // Reading the JSON files of a model's folder with errors that say which file and which field is wrong.
-import { readFileSync } from 'node:fs'
+import { readFileSync, statSync } from 'node:fs'
 import { InputError } from '@mistudio/tensor'
 
 export type JsonObject = { [key: string]: unknown }
 type Where = { file: string; field: string }
 
+/** The largest vocabularies there are take some 40 MB. */
+const largestFile = 2 ** 28
+
 /** @returns null when the file is not there @throws InputError when it is no JSON object */
 export function readJson(file: string): JsonObject | null {
   let text: string
   try {
+    const { size } = statSync(file)
+    if (size > largestFile) {
+      const expected = `at most ${largestFile} bytes`
+      throw new InputError({ message: 'a file too large to read', file, found: `${size} bytes`, expected })
+    }
     text = readFileSync(file, 'utf8')
   } catch (error) {
-    if (error instanceof Error && 'code' in error && (error.code === 'ENOENT' || error.code === 'ENOTDIR')) return null
+    if (error instanceof Error && 'code' in error && (error.code === 'ENOENT' || error.code === 'ENOTDIR'))
+      return null
     throw error
   }
   let value: unknown

@@ -123,7 +123,7 @@ function bertNormalizer({ clean, chinese, accents, lower }: BertOptions): Normal
   return aligned => {
     let result = aligned
     if (clean) {
-      result = keepOnly(result, character => !/(?![\t\n\r])[\p{C}\ufffd]/u.test(character))
+      result = keepOnly(result, character => !/(?![\t\n\r])[\p{Cc}\p{Cf}\p{Co}\ufffd]/u.test(character))
       result = replace(result, /\p{White_Space}/gu, ' ')
     }
     if (chinese) {

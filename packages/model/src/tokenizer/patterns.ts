@@ -12,12 +12,23 @@ export function compilePattern({ pattern, file, field }: Where & { pattern: unkn
   if (typeof value.String === 'string') return new RegExp(escapeLiteral(value.String), 'gu')
   if (typeof value.Regex === 'string') return compileRegex({ source: value.Regex, file, field })
   const found = JSON.stringify(value)
-  throw new InputError({ message: 'unknown kind of pattern', file, field, found, expected: 'String or Regex' })
+  throw new InputError({
+    message: 'unknown kind of pattern',
+    file,
+    field,
+    found,
+    expected: 'String or Regex',
+  })
 }
 
 export function compileRegex({ source, file, field }: Where & { source: string }): RegExp {
   try {
-    const { pattern } = new SplitPreTokenizer({ type: 'Split', pattern: { Regex: source }, behavior: 'Isolated', invert: false })
+    const { pattern } = new SplitPreTokenizer({
+      type: 'Split',
+      pattern: { Regex: source },
+      behavior: 'Isolated',
+      invert: false,
+    })
     if (pattern !== null) return new RegExp(pattern.source, 'gu')
   } catch (error) {
     const message = `a pattern that cannot be read (${error instanceof Error ? error.message : String(error)})`

@@ -10,10 +10,22 @@ export type Piece = { text: string; from: number; to: number }
 
 const encoder = new TextEncoder()
 
-type BytesOptions = { tokens: string[]; added: AddedToken[]; tokenizer: JsonObject; byteLevel: boolean; byteFallback: boolean }
+type BytesOptions = {
+  tokens: string[]
+  added: AddedToken[]
+  tokenizer: JsonObject
+  byteLevel: boolean
+  byteFallback: boolean
+}
 
 /** Token id → the bytes it stands for, a space shown as a space. */
-export function createTokenBytes({ tokens, added, tokenizer, byteLevel, byteFallback }: BytesOptions): (id: number) => Uint8Array {
+export function createTokenBytes({
+  tokens,
+  added,
+  tokenizer,
+  byteLevel,
+  byteFallback,
+}: BytesOptions): (id: number) => Uint8Array {
   const addedById = new Map(added.map(({ id, content }) => [id, content]))
   const mark = byteLevel ? null : spaceMark(tokenizer)
   const known = new Map<number, Uint8Array>()
@@ -40,7 +52,13 @@ function spaceMark(tokenizer: JsonObject): string | null {
 }
 
 /** @returns pieces in order; together they cover all tokens */
-export function joinPieces({ ids, bytesOf }: { ids: ArrayLike<number>; bytesOf: (id: number) => Uint8Array }): Piece[] {
+export function joinPieces({
+  ids,
+  bytesOf,
+}: {
+  ids: ArrayLike<number>
+  bytesOf: (id: number) => Uint8Array
+}): Piece[] {
   const pieces: Piece[] = []
   for (let from = 0; from < ids.length; ) {
     const parts = [bytesOf(ids[from])]

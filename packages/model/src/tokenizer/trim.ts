@@ -4,11 +4,19 @@ import { asArray, asFlag, asObject, type JsonObject } from './json.ts'
 
 export type Range = [start: number, end: number]
 
-/** @param tokens token strings by position */
+/** Narrows `offsets` in place. `tokens` are the token strings by position, an added token's as it stands in the text. */
 export type Trim = (options: { text: string; tokens: string[]; offsets: Range[] }) => void
 
 /** @param config the `post_processor` of a tokenizer.json, null for none */
-export function createTrims({ config, file, field }: { config: unknown; file: string; field: string }): Trim[] {
+export function createTrims({
+  config,
+  file,
+  field,
+}: {
+  config: unknown
+  file: string
+  field: string
+}): Trim[] {
   if (config === null || config === undefined) return []
   const settings: JsonObject = asObject(config, { file, field })
   const at = (name: string) => ({ file, field: `${field}.${name}` })
@@ -19,15 +27,18 @@ export function createTrims({ config, file, field }: { config: unknown; file: st
   if (settings.type !== 'ByteLevel' && settings.type !== 'RobertaProcessing') return []
   if (!asFlag(settings.trim_offsets, true, at('trim_offsets'))) return []
   const addsPrefix = asFlag(settings.add_prefix_space, true, at('add_prefix_space'))
-  return [({ text, tokens, offsets }) => tokens.forEach((token, i) => trimOne(text, token, offsets[i], i, addsPrefix))]
+  const trim: Trim = ({ text, tokens, offsets }) => {
+    for (const [i, token] of tokens.entries()) trimOne(text, token, offsets[i], i, addsPrefix)
+  }
+  return [trim]
 }
 
 function trimOne(text: string, token: string, range: Range, index: number, addsPrefix: boolean): void {
   let leading = spaces(Array.from(token))
   const trailing = spaces(Array.from(token).reverse())
   if (leading > 0) {
-    // The space that was put before the text is not one of the text.
-    if ((index === 0 || range[0] === 0) && addsPrefix) leading--
+    // A lone space at the start is the one that was put before the text: the text has none to trim.
+    if ((index === 0 || range[0] === 0) && addsPrefix && leading === 1) leading = 0
     range[0] = Math.min(forward(text, range[0], leading), range[1])
   }
   const shorter = trailing > 0 ? backward(text, range[1], trailing) : -1

@@ -33,7 +33,8 @@ function spelledOut(aligned: Aligned, start: number, end: number): Aligned {
 
 /** Runs of characters beyond ASCII, each with the ASCII character before it: ASCII never meets what stands before it. */
 function* segments(text: string): Generator<[number, number]> {
-  for (const match of text.matchAll(/[\0-\x7f]?[^\0-\x7f]+/g)) yield [match.index, match.index + match[0].length]
+  for (const match of text.matchAll(/[\0-\x7f]?[^\0-\x7f]+/g))
+    yield [match.index, match.index + match[0].length]
 }
 
 const canonical = new Map<string, string[]>()
