@@ -28,6 +28,8 @@ it('writes a plain line at a new stage, every ten seconds and at the end', () =>
     clock.now = i
     shown.progress(at(i * 50))
   }
+  clock.now = 40
+  shown.progress(at(1000))
   shown.end()
   expect(written().split('\n')).toEqual([
     'training  0 %  0 of 1,000 tokens',

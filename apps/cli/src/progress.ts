@@ -71,6 +71,7 @@ export function createScreen({
   const paceOf = createPace()
   let shownAt = Number.NEGATIVE_INFINITY
   let shownStage: string | undefined
+  let shownFinished = false
   let onLine = false
   const clear = () => {
     if (onLine) write('\r\u001b[K')
@@ -82,6 +83,7 @@ export function createScreen({
       const pace = paceOf(progress, time)
       const finished = progress.done >= progress.total
       const fresh = progress.stage !== shownStage
+      if (finished && shownFinished && !fresh) return
       if (!fresh && !finished && time - shownAt < (columns === undefined ? plainSeconds : rewriteSeconds))
         return
       if (columns !== undefined && fresh && onLine) {
@@ -90,6 +92,7 @@ export function createScreen({
       }
       shownAt = time
       shownStage = progress.stage
+      shownFinished = finished
       const line = progressLine({ progress, pace })
       if (columns === undefined) {
         write(`${line}\n`)

@@ -38,7 +38,9 @@ const rowOf = (sae: DemoSae): string[] => [
 
 /** A heading and one line an example. */
 async function presentFeature({ hook_point, feature, examples }: DemoFeature): Promise<string> {
-  const peaks = feature.peak_tokens.map(token => `"${visible(token)}"`).join(' ')
+  // " while" and "while" say the same to a person.
+  const words = [...new Set(feature.peak_tokens.map(token => token.trim() || token))]
+  const peaks = words.map(word => `"${visible(word)}"`).join(' ')
   const heading = `${hook_point}, feature ${feature.feature}: fires on ${percent(feature.density)} of the tokens, peaks at ${peaks}`
   return `${heading}\n${await presentExamples(examples)}`
 }
