@@ -19,5 +19,5 @@ export type { Activation, AttentionOptions, Hooks, Ops, WeightLayout } from './o
 export { type NamedTensor, type RunOptions, runModel } from './run.ts'
 export { type Matrix, runOracle } from './runtimes/oracle.ts'
 export { checkTokenIds } from './token_ids.ts'
-export { type Encoding, openTokenizer, openTokenizer, type Tokenizer, type Tokenizer } from './tokenizer.ts'
+export { openTokenizer, type Tokenizer } from './tokenizer.ts'
 export type { WeightInfo, WeightStore } from './weights.ts'
