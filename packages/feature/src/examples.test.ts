@@ -12,6 +12,15 @@ test('whole tokens have their own text, split characters stand at their first to
   expect(texts.of(Int32Array.of(256, 0))).toEqual(['<doc>', '␀'])
 })
 
+test('an id that no token has is named, not asked of the tokenizer', () => {
+  const tokenText = (id: number) => {
+    if (id > 256) throw new Error(`asked for ${id}`)
+    return byteTokenizer.tokenText(id)
+  }
+  const texts = tokenTexts({ tokenizer: { ...byteTokenizer, tokenText } })
+  expect([texts.one(65), texts.one(256), texts.one(257)]).toEqual(['A', '<doc>', '<token 257>'])
+})
+
 test('one text per token, together the text; collect knows every text that is given', () => {
   fc.assert(
     fc.property(fc.string({ unit: 'grapheme', maxLength: 20 }), text => {

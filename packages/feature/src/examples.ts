@@ -138,12 +138,16 @@ function rowOf({ example, origin, texts }: PlacedExample): DuckDBValue[] {
 
 /** What a tokenizer must offer here (packages/model, openTokenizer). */
 export type PieceTokenizer = {
+  /** One more than the highest token id. */
+  vocabSize: number
   tokenText(id: number): string
   pieces(ids: ArrayLike<number>): { text: string; from: number; to: number }[]
 }
 
 /** Texts of tokens as examples store them. */
 export type TokenTexts = {
+  /** One token alone; an id that no token has (models pad their vocabulary) reads `<token 160>`. */
+  one(token: number): string
   /**
    * One text per token: each token's own where it is whole; where tokens split a character, the joined piece's
    * text at its first token and '' at the others.
@@ -160,7 +164,8 @@ export function tokenTexts(options: { tokenizer: PieceTokenizer }): TokenTexts {
   const { tokenizer } = options
   const known: (string | undefined)[] = []
   const split: boolean[] = []
-  const textOf = (id: number): string => (known[id] ??= storedText(tokenizer.tokenText(id)))
+  const textOf = (id: number): string => (known[id] ??= storedText(read(id)))
+  const read = (id: number) => (id < tokenizer.vocabSize ? tokenizer.tokenText(id) : `<token ${id}>`)
   const isSplit = (id: number): boolean => (split[id] ??= textOf(id).includes(replacement))
 
   function of(tokens: Int32Array): string[] {
@@ -173,6 +178,7 @@ export function tokenTexts(options: { tokenizer: PieceTokenizer }): TokenTexts {
   }
 
   return {
+    one: textOf,
     of,
     collect(tokens, into) {
       if (tokens.some(isSplit)) {

@@ -5,7 +5,6 @@ import { compileForward, type LanguageModel } from '@mistudio/model'
 import { createEncoder, type Encoder, type Forward, type SaeFile, widthOf } from '@mistudio/sae'
 import { InputError, type Lanes } from '@mistudio/tensor'
 import { createCollector } from './collector.ts'
-import { storedText } from './duck.ts'
 import { type PieceTokenizer, tokenTexts } from './examples.ts'
 import { computeLogits, type LogitHead } from './logits.ts'
 import { encoderRows, heapStats, type PassMember, type PassResult, runPass } from './pass.ts'
@@ -121,7 +120,6 @@ async function writeAll(
 ): Promise<ExtractionSummary[]> {
   const { lanes, tokenizer, stores, saes, source, members, result, model } = options
   const texts = tokenTexts({ tokenizer })
-  const textOf = (token: number) => storedText(tokenizer.tokenText(token))
   const head = saes.some(({ sae }) => inResidualStream(sae.metadata.hookPoint)) ? options.head?.() : undefined
   const summaries: ExtractionSummary[] = []
   for (const [i, { sae, out }] of saes.entries()) {
@@ -149,7 +147,6 @@ async function writeAll(
       },
       originOf: source.originOf,
       texts,
-      textOf,
       logits,
     })
     summaries.push(summary)

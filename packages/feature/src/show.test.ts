@@ -59,7 +59,6 @@ async function written(name = 'extraction') {
       sourceRow: 1,
     }),
     texts: tokenTexts({ tokenizer: byteTokenizer }),
-    textOf: byteTokenizer.tokenText,
   })
   return out
 }

@@ -53,10 +53,9 @@ export async function writeExtraction(options: {
   collector: Collector
   originOf: (example: CollectedExample) => ExampleOrigin
   texts: TokenTexts
-  textOf: (token: number) => string
   logits?: FeatureLogits
 }): Promise<ExtractionSummary> {
-  const { origin, collector, originOf, texts, textOf, logits } = options
+  const { origin, collector, originOf, texts, logits } = options
   const out = resolve(options.out)
   const { features } = collector
   let summary: ExtractionSummary | undefined
@@ -87,7 +86,7 @@ export async function writeExtraction(options: {
           ...summaries[feature],
         }),
         logits,
-        textOf,
+        textOf: texts.one,
         spillFolder,
       })
       rmSync(spillFolder, { recursive: true, force: true })
