@@ -145,6 +145,52 @@ describe('model', () => {
   })
 })
 
+describe('model generate', () => {
+  const words = ['model', 'generate', '--model', model]
+
+  it("continues the demo golden's prompt as transformers did", () => {
+    const golden = openSafetensors(join(root, 'assets/demo/golden.safetensors'))
+    const greedy = Array.from(golden.read('greedy').data, Number)
+    golden.close()
+    const ids = join(folder, 'prompt.json')
+    writeFileSync(ids, JSON.stringify({ input_ids: [greedy.slice(0, 12)] }))
+    const { status, stdout } = mistudio(...words, '--input-ids', ids, '--max-new-tokens', '24', '--json')
+    expect(status).toBe(0)
+    const result = JSON.parse(stdout)
+    expect(Object.keys(result)).toEqual(['input_ids', 'output_ids', 'text'])
+    expect([...result.input_ids, ...result.output_ids]).toEqual(greedy)
+  })
+
+  it('prints the prompt and its continuation; a seed draws the same text again', () => {
+    const sampled = [
+      ...words,
+      '--prompt',
+      'In the beginning',
+      '--max-new-tokens',
+      '8',
+      '--temperature',
+      '0.9',
+    ]
+    const texts = ['1', '1', '2', '3'].map(seed => mistudio(...sampled, '--seed', seed).stdout)
+    expect(texts[0]).toMatch(/^In the beginning./)
+    expect(texts[1]).toBe(texts[0])
+    expect(new Set(texts).size).toBeGreaterThan(1)
+  })
+
+  it.each([
+    ['[[1], [2]]', 'one prompt at a time', '2 lists'],
+    [JSON.stringify([new Array(600).fill(1)]), 'context', '512'],
+    ['[[-1]]', 'vocabulary', '-1'],
+  ])('refuses token ids that cannot be a prompt, %#', (rows, message, found) => {
+    const ids = join(folder, 'bad_prompt.json')
+    writeFileSync(ids, `{"input_ids": ${rows}}`)
+    const { status, stderr } = mistudio(...words, '--input-ids', ids, '--max-new-tokens', '4')
+    expect(status).toBe(1)
+    expect(stderr).toContain(message)
+    expect(stderr).toContain(found)
+  })
+})
+
 describe('files', () => {
   it('refuses a run whose k exceeds d_sae before it opens anything', () => {
     const words = ['--model', 'none', '--dataset', 'none', '--hook', 'h', '--d-sae', '8', '--k', '9']

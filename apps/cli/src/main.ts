@@ -156,8 +156,11 @@ function report(error: unknown): number {
     process.stderr.write(`mistudio: ${error.message}\n\`mistudio --help\` lists the commands.\n`)
     return 2
   }
-  if (error instanceof InputError) process.stderr.write(`mistudio: ${error.message}\n`)
-  else process.stderr.write(`mistudio: ${error instanceof Error ? error.stack : String(error)}\n`)
+  const { message, stack } = error instanceof Error ? error : new Error(String(error))
+  process.stderr.write(`mistudio: ${message}\n`)
+  if (error instanceof InputError) return 1
+  const debug = process.env.MISTUDIO_DEBUG === '1'
+  process.stderr.write(debug ? `${stack}\n` : 'MISTUDIO_DEBUG=1 shows where in the program this happened.\n')
   return 1
 }
 

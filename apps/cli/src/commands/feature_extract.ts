@@ -59,7 +59,7 @@ export const featureExtract = defineCommand({
     }
   },
   async job({ saes, model: dir, datasets, threads, out, ...options }, context) {
-    const { openTokenStore } = await import('@mistudio/corpus')
+    const { checkTokenizer, openTokenStore } = await import('@mistudio/corpus')
     const { createProgressBoard, extractFeatures } = await import('@mistudio/feature')
     const { openModel, openTokenizer } = await import('@mistudio/model')
     const { loadSaeLens } = await import('@mistudio/sae')
@@ -68,13 +68,17 @@ export const featureExtract = defineCommand({
     const stores: TokenStore[] = []
     try {
       for (const path of datasets) stores.push(openTokenStore({ dir: path }))
-      for (const store of stores) checkStore({ store, model })
+      const tokenizer = openTokenizer({ dir })
+      for (const store of stores) {
+        checkStore({ store, model })
+        checkTokenizer({ store, tokenizer })
+      }
       const extractions = await withLanes({ threads }, lanes =>
         extractFeatures({
           ...options,
           lanes,
           model,
-          tokenizer: openTokenizer({ dir }),
+          tokenizer,
           stores,
           saes: saes.map(sae => ({ sae: loadSaeLens({ dir: sae.dir }), out: sae.out })),
           board,

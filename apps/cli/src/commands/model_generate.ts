@@ -67,6 +67,7 @@ export const modelGenerate = defineCommand({
       prompt: prompt ?? null,
     }
   },
+  json: ({ input_ids, output_ids, text }) => ({ input_ids, output_ids, text }),
   present: ({ prompt, text }) => `${prompt ?? ''}${text}`,
 })
 
