@@ -11,6 +11,7 @@ import {
 } from './aligned.ts'
 import { asArray, asFlag, asObject, asString, unknownType } from './json.ts'
 import { compilePattern } from './patterns.ts'
+import { isOldMark } from './unicode_age.ts'
 import { toForm } from './unicode_forms.ts'
 
 export type Normalizer = (aligned: Aligned) => Aligned
@@ -72,7 +73,7 @@ export function createNormalizer({
       return aligned => strip(aligned, left, right)
     }
     case 'StripAccents':
-      return aligned => keepOnly(aligned, character => !/\p{M}/u.test(character))
+      return aligned => keepOnly(aligned, character => !isOldMark(character))
     case 'BertNormalizer':
       return bertNormalizer({
         clean: asFlag(settings.clean_text, true, at('clean_text')),
@@ -138,7 +139,11 @@ function bertNormalizer({ clean, chinese, accents, lower }: BertOptions): Normal
       )
       result = transform(result, edits)
     }
-    if (accents) result = keepOnly(toForm(result, 'NFD'), character => !/\p{Mn}/u.test(character))
+    if (accents)
+      result = keepOnly(
+        toForm(result, 'NFD'),
+        character => !(/\p{Mn}/u.test(character) && isOldMark(character)),
+      )
     return lower ? lowercase(result) : result
   }
 }

@@ -3,6 +3,7 @@
 // `normalize` of one or two characters. What a character counts for (`change`) follows the crate
 // unicode-normalization-alignments, which Python's `tokenizers` uses: decomposing inserts, composing removes.
 import { type Aligned, alignedWriter, type Edit, transform } from './aligned.ts'
+import { isLater } from './unicode_age.ts'
 
 export type UnicodeForm = 'NFC' | 'NFD' | 'NFKC' | 'NFKD'
 
@@ -45,7 +46,7 @@ function decompositionOf(character: string, form: UnicodeForm): string[] {
   const cache = compatibility ? compatible : canonical
   let parts = cache.get(character)
   if (parts === undefined) {
-    parts = Array.from(character.normalize(compatibility ? 'NFKD' : 'NFD'))
+    parts = isLater(character) ? [character] : Array.from(character.normalize(compatibility ? 'NFKD' : 'NFD'))
     cache.set(character, parts)
   }
   return parts
@@ -104,7 +105,8 @@ function compose(text: string, form: UnicodeForm): Edit[] {
 /** The one character that two make, or null. */
 function composition(first: string, second: string): string | null {
   const whole = (first + second).normalize('NFC')
-  return whole.length === (whole.codePointAt(0)! > 0xffff ? 2 : 1) ? whole : null
+  const single = whole.length === (whole.codePointAt(0)! > 0xffff ? 2 : 1)
+  return single && !isLater(whole) ? whole : null
 }
 
 const marks = new Map<string, boolean>()
@@ -117,7 +119,8 @@ function isMark(character: string): boolean {
   if (character < '\u0300') return false
   let known = marks.get(character)
   if (known === undefined) {
-    known = comesAfter('\u0345', character) || comesAfter(character, '\u0334') || character === '\u0334'
+    const moves = comesAfter('\u0345', character) || comesAfter(character, '\u0334') || character === '\u0334'
+    known = moves && !isLater(character)
     marks.set(character, known)
   }
   return known
