@@ -1,5 +1,5 @@
-// The tokenizer against Python's `tokenizers` (fixtures of oracle/tokenizer_goldens.py): ids, offsets and decoded text of
-// thirty tokenizers and of the demo model's, exactly.
+// The tokenizer against Python's `tokenizers` (fixtures of oracle/tokenizer_goldens.py): ids, offsets and
+// decoded text of thirty tokenizers and of the demo model's, exactly.
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Tokenizer as LibraryTokenizer } from '@huggingface/tokenizers'

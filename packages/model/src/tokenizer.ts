@@ -1,8 +1,8 @@
-// Text to tokens and back, with the place of every token in the text. `@huggingface/tokenizers` gives no offsets and cuts
-// some texts otherwise than Python's `tokenizers`, with which models are trained; so the walk through added tokens,
-// normaliser, pre-tokenizer and model is made here on text that knows its origin (tokenizer/aligned.ts), by the rules of
-// the Rust crate, and the library is asked only how Oniguruma's patterns read in JavaScript. Words come again and again: each
-// is cut once.
+// Text to tokens and back, with the place of every token in the text. `@huggingface/tokenizers` gives no
+// offsets and cuts some texts otherwise than Python's `tokenizers`, with which models are trained; so the
+// walk through added tokens, normaliser, pre-tokenizer and model is made here on text that knows its origin
+// (tokenizer/aligned.ts), by the rules of the Rust crate, and the library is asked only how Oniguruma's
+// patterns read in JavaScript. Words come again and again: each is cut once.
 import { existsSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { InputError } from '@mistudio/tensor'
@@ -33,8 +33,9 @@ export type Tokenizer = {
   /** Added tokens marked special, eos and bos. */
   specialTokens: Set<number>
   /**
-   * Ids and places of a text's tokens; no special token is added. A place is `[start, end)` in UTF-16 code units of
-   * `text`, the same characters as `offsets` of Python's `tokenizers`: tokens that share a character have its whole range.
+   * Ids and places of a text's tokens; no special token is added. A place is `[start, end)` in UTF-16 code
+   * units of `text`, the same characters as `offsets` of Python's `tokenizers`: tokens that share a character
+   * have its whole range.
    */
   encode(text: string): { ids: number[]; offsets: Range[] }
   /** The ids of `encode` alone, faster. */

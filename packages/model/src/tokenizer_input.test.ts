@@ -113,7 +113,9 @@ describe('the document token', () => {
     expect(refusal({ ...files, 'config.json': { eos_token_id: 4 } })).toMatch(
       /beyond the vocabulary.*eos_token_id.*4/,
     )
-    expect(refusal({ ...files, 'tokenizer_config.json': { eos_token: '<end>' } })).toMatch(/<end>/)
+    const named = { 'tokenizer_config.json': { eos_token: '<end>' } }
+    expect(refusal({ ...files, 'config.json': {}, ...named })).toMatch(/<end>, not in the vocabulary/)
+    expect(open({ 'config.json': { eos_token_id: 1 }, ...named }).documentToken).toBe(1)
   })
 })
 

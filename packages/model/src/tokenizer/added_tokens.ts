@@ -1,6 +1,6 @@
-// Added tokens (most of them special): they are found in the text before anything else cuts it. Those with `normalized`
-// false are looked for in the text as it is, the others in the normalised text. The longest match at the leftmost place
-// wins, as in the Rust crate `tokenizers` (AddedVocabulary).
+// Added tokens (most of them special): they are found in the text before anything else cuts it. Those with
+// `normalized` false are looked for in the text as it is, the others in the normalised text. The longest
+// match at the leftmost place wins, as in the Rust crate `tokenizers` (AddedVocabulary).
 import { characterLength } from './aligned.ts'
 import { asArray, asFlag, asObject, asString, asTokenId, type JsonObject } from './json.ts'
 import { escapeLiteral } from './patterns.ts'

@@ -1,11 +1,12 @@
-// A text on its way through a tokenizer that still knows where each of its characters came from. Normalisers and
-// pre-tokenizers change the text; offsets are asked of the original. The rules of who inherits which range are those of
-// the Rust crate `tokenizers` (NormalizedString): a replaced character keeps its range, an inserted one takes the range
-// of the character before it, a removed one leaves no trace.
+// A text on its way through a tokenizer that still knows where each of its characters came from. Normalisers
+// and pre-tokenizers change the text; offsets are asked of the original. The rules of who inherits which
+// range are those of the Rust crate `tokenizers` (NormalizedString): a replaced character keeps its range, an
+// inserted one takes the range of the character before it, a removed one leaves no trace.
 
 /**
- * `text[i]` (UTF-16 code unit) stands for the original's `[from[i], to[i])`. Both units of a surrogate pair carry the
- * range of the character. `from` and `to` null: unchanged text that begins at `base` of the original.
+ * `text[i]` (UTF-16 code unit) stands for the original's `[from[i], to[i])`. Both units of a surrogate pair
+ * carry the range of the character. `from` and `to` null: unchanged text that begins at `base` of the
+ * original.
  */
 export type Aligned = {
   readonly text: string
@@ -14,7 +15,10 @@ export type Aligned = {
   readonly to: Int32Array | null
 }
 
-/** One character of the result of an `edit`: `text`, and how many old characters it is more (1: inserted) or less. */
+/**
+ * One character of the result of an `edit`: `text`, and how many old characters it is more (1: inserted) or
+ * less.
+ */
 export type Edit = { text: string; change: number }
 
 export function unchanged({ text, base }: { text: string; base: number }): Aligned {
@@ -85,8 +89,8 @@ const isLow = (text: string, i: number): boolean => (text.charCodeAt(i) & 0xfc00
 export const characterLength = (text: string, i: number): number => (text.codePointAt(i)! > 0xffff ? 2 : 1)
 
 /**
- * Replaces the whole text by `edits`, characters in order; each says by `change` how the old text is consumed: 0 takes
- * the next old character, 1 takes none, -n takes the next one and drops n after it.
+ * Replaces the whole text by `edits`, characters in order; each says by `change` how the old text is
+ * consumed: 0 takes the next old character, 1 takes none, -n takes the next one and drops n after it.
  */
 export function transform(aligned: Aligned, edits: Iterable<Edit>): Aligned {
   const writer = alignedWriter(aligned.base)

@@ -1,5 +1,6 @@
-// Byte-pair encoding of one word: the pair with the lowest rank is merged first, the leftmost of equals. A binary heap of
-// pairs keeps a word of n characters at O(n log n): where nothing cuts the text (Llama 2), a document is one word.
+// Byte-pair encoding of one word: the pair with the lowest rank is merged first, the leftmost of equals. A
+// binary heap of pairs keeps a word of n characters at O(n log n): where nothing cuts the text (Llama 2), a
+// document is one word.
 import { InputError } from '@mistudio/tensor'
 import { asArray, asFlag, asObject, asTokenId, type JsonObject, optionalString } from './json.ts'
 import { byteTokens, fallback, type WordModel, type WordTokens } from './model.ts'
@@ -9,7 +10,10 @@ const pairBase = 2 ** 26
 // A heap entry is one number, rank * 2^27 + place.
 const placeBase = 2 ** 27
 
-/** @throws InputError for a merge of tokens that are not in the vocabulary, and other fields that cannot be used */
+/**
+ * @throws InputError for a merge of tokens that are not in the vocabulary, and other fields that cannot be
+ * used
+ */
 export function createBpe({ config, file }: { config: JsonObject; file: string }): WordModel {
   const at = (name: string) => ({ file, field: `model.${name}` })
   const entries = Object.entries(asObject(config.vocab, at('vocab')))

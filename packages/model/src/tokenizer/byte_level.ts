@@ -1,5 +1,5 @@
-// GPT-2 spells bytes as printable characters: the printable bytes of Latin-1 as themselves, the others as the characters
-// from U+0100 on, in order (openai/gpt-2, encoder.py).
+// GPT-2 spells bytes as printable characters: the printable bytes of Latin-1 as themselves, the others as the
+// characters from U+0100 on, in order (openai/gpt-2, encoder.py).
 const printable = (byte: number): boolean =>
   (byte >= 0x21 && byte <= 0x7e) || (byte >= 0xa1 && byte <= 0xac) || (byte >= 0xae && byte <= 0xff)
 
@@ -16,7 +16,8 @@ const encoder = new TextEncoder()
 
 /** A text in byte characters. */
 export function toByteCharacters(text: string): string {
-  // Printable ASCII, most words, is spelled as itself; its leading space is the one exception worth a short cut.
+  // Printable ASCII, most words, is spelled as itself; its leading space is the one exception worth a short
+  // cut.
   if (/^ ?[!-~]*$/.test(text)) return text[0] === ' ' ? `Ġ${text.slice(1)}` : text
   let spelled = ''
   for (const byte of encoder.encode(text)) spelled += byteCharacters[byte]

@@ -1,5 +1,5 @@
-// Which token separates documents, and which tokens are no text: a model's folder says it in three files, of which any
-// may be missing.
+// Which token separates documents, and which tokens are no text: a model's folder says it in three files, of
+// which any may be missing.
 import { join } from 'node:path'
 import { InputError } from '@mistudio/tensor'
 import type { AddedToken } from './added_tokens.ts'
@@ -14,8 +14,8 @@ type Options = {
 }
 
 /**
- * The document token: eos, else bos, looked for in config.json, generation_config.json (where eos may be a list: its
- * first) and tokenizer_config.json. Special: added tokens marked so, every eos and every bos.
+ * The document token: eos, else bos, looked for in config.json, generation_config.json (where eos may be a
+ * list: its first) and tokenizer_config.json. Special: added tokens marked so, every eos and every bos.
  *
  * @throws InputError when no file names one, or one is beyond the vocabulary
  */
@@ -25,8 +25,8 @@ export function readDocumentTokens({ dir, added, idOf, vocabSize }: Options): Do
     file,
     value: readJson(file),
   }))
-  const named = join(dir, 'tokenizer_config.json')
-  const names = readJson(named)
+  const names = readJson(join(dir, 'tokenizer_config.json'))
+  const unknown: string[] = []
   const idsOf = (kind: 'eos' | 'bos'): number[] => {
     const ids: number[] = []
     for (const { file, value } of files) {
@@ -43,23 +43,21 @@ export function readDocumentTokens({ dir, added, idOf, vocabSize }: Options): Do
     }
     const content = contentOf(names?.[`${kind}_token`])
     const id = content === null ? undefined : idOf(content)
-    if (content !== null && id === undefined) {
-      const message = 'a special token that the tokenizer does not have'
-      throw new InputError({ message, file: named, field: `${kind}_token`, found: content })
-    }
     if (id !== undefined) ids.push(id)
+    else if (content !== null) unknown.push(content)
     return ids
   }
   const [eos, bos] = [idsOf('eos'), idsOf('bos')]
   const documentToken = [...eos, ...bos][0]
   if (documentToken === undefined) {
     const message = 'no token that separates documents'
+    const found = unknown.length === 0 ? 'nothing' : `${unknown.join(', ')}, not in the vocabulary`
     const expected = 'eos_token_id or bos_token_id in config.json, or eos_token in tokenizer_config.json'
     throw new InputError({
       message,
       file: join(dir, 'config.json'),
       field: 'eos_token_id',
-      found: 'nothing',
+      found,
       expected,
     })
   }

@@ -1,5 +1,5 @@
-// The part of `@huggingface/tokenizers` 0.2.0 used here. The package's own declarations import each other without file
-// endings, which TypeScript's `nodenext` resolution does not follow.
+// The part of `@huggingface/tokenizers` 0.2.0 used here. The package's own declarations import each other
+// without file endings, which TypeScript's `nodenext` resolution does not follow.
 declare module '@huggingface/tokenizers' {
   export class SplitPreTokenizer {
     constructor(config: { type: 'Split'; pattern: { Regex: string }; behavior: 'Isolated'; invert: boolean })

@@ -4,7 +4,10 @@ import { createBpe } from './bpe.ts'
 import { asObject, type JsonObject, unknownType } from './json.ts'
 import { createUnigram } from './unigram.ts'
 
-/** Tokens of a word: `spans[2i]`, `spans[2i + 1]` are where token i begins and ends in the word, UTF-16 code units. */
+/**
+ * Tokens of a word: `spans[2i]`, `spans[2i + 1]` are where token i begins and ends in the word, UTF-16 code
+ * units.
+ */
 export type WordTokens = { ids: number[]; spans: number[] }
 
 export type WordModel = { tokenize(word: string): WordTokens; vocabulary: Map<string, number> }

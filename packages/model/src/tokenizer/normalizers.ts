@@ -1,5 +1,5 @@
-// The normalisers of a tokenizer.json, each as a function from aligned text to aligned text. One that is not known is
-// refused: a text normalised wrongly gives wrong ids without a word.
+// The normalisers of a tokenizer.json, each as a function from aligned text to aligned text. One that is not
+// known is refused: a text normalised wrongly gives wrong ids without a word.
 import {
   type Aligned,
   alignedWriter,
@@ -30,7 +30,9 @@ const known = [
   'BertNormalizer',
 ]
 
-/** @param config the `normalizer` of a tokenizer.json, null for none @throws InputError for a type not known */
+/**
+ * @param config the `normalizer` of a tokenizer.json, null for none @throws InputError for a type not known
+ */
 export function createNormalizer({
   config,
   file,

@@ -1,5 +1,5 @@
-// Patterns of a tokenizer.json: Oniguruma's dialect, which the tokenizer library knows how to say in JavaScript's
-// (`\s` is Unicode White_Space, POSIX classes, inline flags).
+// Patterns of a tokenizer.json: Oniguruma's dialect, which the tokenizer library knows how to say in
+// JavaScript's (`\s` is Unicode White_Space, POSIX classes, inline flags).
 import { SplitPreTokenizer } from '@huggingface/tokenizers'
 import { InputError } from '@mistudio/tensor'
 import { asObject } from './json.ts'

@@ -1,5 +1,5 @@
-// Tokens as a person reads them. A byte-level token may hold part of a character only: such tokens are joined, so that the
-// character shows.
+// Tokens as a person reads them. A byte-level token may hold part of a character only: such tokens are
+// joined, so that the character shows.
 import type { AddedToken } from './added_tokens.ts'
 import { fromByteCharacters } from './byte_level.ts'
 import { concatenate, fallbackByte, utf8 } from './decoders.ts'
@@ -45,7 +45,10 @@ export function createTokenBytes({
   }
 }
 
-/** The character that stands for a space in the vocabulary, if one does: `▁` where anything in the file speaks of it. */
+/**
+ * The character that stands for a space in the vocabulary, if one does: `▁` where anything in the file speaks
+ * of it.
+ */
 function spaceMark(tokenizer: JsonObject): string | null {
   const parts = JSON.stringify([tokenizer.normalizer, tokenizer.pre_tokenizer, tokenizer.decoder])
   return /"Metaspace"|▁/.test(parts) ? '▁' : null

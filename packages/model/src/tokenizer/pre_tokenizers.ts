@@ -1,5 +1,5 @@
-// The pre-tokenizers of a tokenizer.json: they cut aligned text into words. The ways to cut at a pattern are those of the
-// Rust crate `tokenizers` (SplitDelimiterBehavior).
+// The pre-tokenizers of a tokenizer.json: they cut aligned text into words. The ways to cut at a pattern are
+// those of the Rust crate `tokenizers` (SplitDelimiterBehavior).
 import { InputError } from '@mistudio/tensor'
 import { type Aligned, findMatches, originalStart, prepend, replace, slice } from './aligned.ts'
 import { asArray, asFlag, asObject, asString, type JsonObject, optionalString, unknownType } from './json.ts'
@@ -33,7 +33,10 @@ known.push('BertPreTokenizer', 'CharDelimiterSplit')
 const gpt2 = "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+"
 const punctuation = /[!-/:-@[-`{-~\p{P}]/gu
 
-/** @param config the `pre_tokenizer` of a tokenizer.json, null for none @throws InputError for a type not known */
+/**
+ * @param config the `pre_tokenizer` of a tokenizer.json, null for none @throws InputError for a type not
+ * known
+ */
 export function createPreTokenizer({ config, file, field }: { config: unknown } & Where): PreTokenizer {
   if (config === null || config === undefined) return { words: aligned => [aligned], byteLevel: false }
   const flat = flatten(asObject(config, { file, field }), { file, field })

@@ -1,10 +1,14 @@
-// Post-processors play no part in the ids here (no special tokens are added), but the byte-level ones trim spaces off the
-// offsets of tokens when told to (`trim_offsets`), as in the Rust crate `tokenizers` (process_offsets).
+// Post-processors play no part in the ids here (no special tokens are added), but the byte-level ones trim
+// spaces off the offsets of tokens when told to (`trim_offsets`), as in the Rust crate `tokenizers`
+// (process_offsets).
 import { asArray, asFlag, asObject, type JsonObject } from './json.ts'
 
 export type Range = [start: number, end: number]
 
-/** Narrows `offsets` in place. `tokens` are the token strings by position, an added token's as it stands in the text. */
+/**
+ * Narrows `offsets` in place. `tokens` are the token strings by position, an added token's as it stands in
+ * the text.
+ */
 export type Trim = (options: { text: string; tokens: string[]; offsets: Range[] }) => void
 
 /** @param config the `post_processor` of a tokenizer.json, null for none */

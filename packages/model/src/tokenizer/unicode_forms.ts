@@ -1,7 +1,8 @@
-// NFC, NFD, NFKC and NFKD that say how every character came about. JavaScript's `normalize` gives the text alone, so the
-// algorithm of Unicode Standard Annex #15 is walked here with its decompositions, order and compositions taken from
-// `normalize` of one or two characters. What a character counts for (`change`) follows the crate
-// unicode-normalization-alignments, which Python's `tokenizers` uses: decomposing inserts, composing removes.
+// NFC, NFD, NFKC and NFKD that say how every character came about. JavaScript's `normalize` gives the text
+// alone, so the algorithm of Unicode Standard Annex #15 is walked here with its decompositions, order and
+// compositions taken from `normalize` of one or two characters. What a character counts for (`change`)
+// follows the crate unicode-normalization-alignments, which Python's `tokenizers` uses: decomposing inserts,
+// composing removes.
 import { type Aligned, alignedWriter, type Edit, transform } from './aligned.ts'
 import { isLater } from './unicode_age.ts'
 
@@ -32,7 +33,10 @@ function spelledOut(aligned: Aligned, start: number, end: number): Aligned {
   return writer.done()
 }
 
-/** Runs of characters beyond ASCII, each with the ASCII character before it: ASCII never meets what stands before it. */
+/**
+ * Runs of characters beyond ASCII, each with the ASCII character before it: ASCII never meets what stands
+ * before it.
+ */
 function* segments(text: string): Generator<[number, number]> {
   for (const match of text.matchAll(/[\0-\x7f]?[^\0-\x7f]+/g))
     yield [match.index, match.index + match[0].length]
@@ -112,8 +116,8 @@ function composition(first: string, second: string): string | null {
 const marks = new Map<string, boolean>()
 
 /**
- * Whether a character has a combining class other than 0: it then changes places with U+0345 (class 240, the highest)
- * before it or with U+0334 (class 1, the lowest) after it.
+ * Whether a character has a combining class other than 0: it then changes places with U+0345 (class 240, the
+ * highest) before it or with U+0334 (class 1, the lowest) after it.
  */
 function isMark(character: string): boolean {
   if (character < '\u0300') return false

@@ -1,5 +1,6 @@
-// The Unigram model of SentencePiece: the cut of a word with the highest sum of scores (Viterbi over a trie). A character
-// that no token covers costs the lowest score less 10 and becomes the unknown token, or its bytes.
+// The Unigram model of SentencePiece: the cut of a word with the highest sum of scores (Viterbi over a trie).
+// A character that no token covers costs the lowest score less 10 and becomes the unknown token, or its
+// bytes.
 import { InputError } from '@mistudio/tensor'
 import { characterLength } from './aligned.ts'
 import { asArray, asFlag, asTokenId, type JsonObject } from './json.ts'
