@@ -1,0 +1,90 @@
+// kill -9 at random moments of a training, then --resume: the SAEs must end with the bits of a run that was left
+// alone. Used by tests/kills.test.ts (three kills) and bench/kills.ts (twenty).
+import { type ChildProcess, spawn } from 'node:child_process'
+import { createHash } from 'node:crypto'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { randomStream } from '@mistudio/sae'
+
+const program = fileURLToPath(new URL('../apps/cli/src/main.ts', import.meta.url))
+
+export type KillReport = {
+  kill: number
+  atMs: number
+  killed: boolean
+  checkpointStep: number | null
+  equal: boolean
+}
+
+/** Runs `mistudio` with these arguments. `killAfterMs`: SIGKILL unless it ended before. */
+export function mistudio(
+  args: string[],
+  killAfterMs?: number,
+): Promise<{ code: number | null; killed: boolean; output: string; ms: number }> {
+  const began = performance.now()
+  const child: ChildProcess = spawn(process.execPath, [program, ...args], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  let output = ''
+  for (const stream of [child.stdout!, child.stderr!]) stream.on('data', data => (output += data))
+  const timer = killAfterMs === undefined ? undefined : setTimeout(() => child.kill('SIGKILL'), killAfterMs)
+  return new Promise((resolve, reject) => {
+    child.on('error', reject)
+    child.on('close', (code, signal) => {
+      clearTimeout(timer)
+      resolve({ code, killed: signal === 'SIGKILL', output, ms: performance.now() - began })
+    })
+  })
+}
+
+/**
+ * @param options.train arguments of `sae train` without --out and --resume
+ * @param options.folder an empty folder to work in
+ */
+export async function killLoop(options: {
+  train: string[]
+  folder: string
+  kills: number
+  seed: number
+  onKill?: (report: KillReport) => void
+}): Promise<KillReport[]> {
+  const { train, folder, kills, seed, onKill } = options
+  const whole = join(folder, 'whole')
+  const reference = await mistudio(['sae', 'train', ...train, '--out', whole])
+  if (reference.code !== 0) throw new Error(`the uninterrupted run failed: ${reference.output}`)
+  const wanted = weightsOf(whole)
+  const draw = randomStream({ seed, purpose: 'moments of kills' })
+  const reports: KillReport[] = []
+  for (let kill = 0; kill < kills; kill++) {
+    const out = join(folder, `killed-${kill}`)
+    // From the start of the process to its end: start-up, capture, steps, checkpoints and saving are all hit.
+    const atMs = Math.round(draw() * reference.ms)
+    const first = await mistudio(['sae', 'train', ...train, '--out', out], atMs)
+    const state = join(out, 'checkpoint', 'state.json')
+    const checkpointStep = existsSync(state)
+      ? (JSON.parse(readFileSync(state, 'utf8')) as { step: number }).step
+      : null
+    const second = await mistudio(['sae', 'train', ...train, '--out', out, '--resume'])
+    if (second.code !== 0) throw new Error(`the resume after a kill at ${atMs} ms failed: ${second.output}`)
+    const equal = JSON.stringify(weightsOf(out)) === JSON.stringify(wanted)
+    reports.push({ kill, atMs, killed: first.killed, checkpointStep, equal })
+    onKill?.(reports.at(-1)!)
+  }
+  return reports
+}
+
+/** SHA-256 of each SAE's weights, by name. */
+function weightsOf(out: string): Record<string, string> {
+  const names = readdirSync(out)
+    .filter(name => existsSync(join(out, name, 'sae_weights.safetensors')))
+    .sort()
+  return Object.fromEntries(
+    names.map(name => [
+      name,
+      createHash('sha256')
+        .update(readFileSync(join(out, name, 'sae_weights.safetensors')))
+        .digest('hex'),
+    ]),
+  )
+}
