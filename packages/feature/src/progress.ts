@@ -110,7 +110,8 @@ export function createProgressEmitter(options: {
   function check(): void {
     if (state !== 'running') return
     const data = dataOf('extracting')
-    const due = clock.now() - last >= emitEverySeconds
+    // As `arm` reckons it: with a difference, rounding could find a timer too early for ever.
+    const due = clock.now() >= last + emitEverySeconds
     const crossed = Math.floor(boundaries * data.progress) > Math.floor(boundaries * previous)
     if (!due && !crossed) return
     send('extraction:progress', data)
