@@ -41,9 +41,17 @@ try {
   const rows: string[][] = []
   const parts: string[][] = []
   for (const one of cases) {
-    const { ours, peer, phaseTimes, memory } = await compare(one)
+    const { ours, peer, phaseTimes, memory, losses } = await compare(one)
     const ratio = peer === undefined ? '–' : (peer.median / ours.median).toFixed(2)
-    rows.push([one.name, show(ours), peer === undefined ? '–' : show(peer), ratio, `≥ ${one.target}`, memory])
+    rows.push([
+      one.name,
+      show(ours),
+      peer === undefined ? '–' : show(peer),
+      ratio,
+      `≥ ${one.target}`,
+      losses,
+      memory,
+    ])
     parts.push([
       one.name,
       ...phases.map(phase => phaseTimes[phase].toFixed(0)),
@@ -52,7 +60,15 @@ try {
   }
   console.log(
     markdown(
-      ['step', 'ours ms (min / median / max)', 'SAELens ms', 'ratio of medians', 'target', 'peer peak RSS'],
+      [
+        'step',
+        'ours ms (min / median / max)',
+        'SAELens ms',
+        'ratio of medians',
+        'target',
+        'first loss, ours / SAELens',
+        'peer peak RSS',
+      ],
       rows,
     ),
   )
@@ -85,12 +101,14 @@ async function compare({ shape, args }: (typeof cases)[number]) {
   const ours: PhaseTimes[] = []
   const theirs: number[] = []
   let rss = 0
+  let losses = '–'
   for (let round = 0; round <= rounds; round++) {
     const times = await setup.step()
     if (round > 0) ours.push(times)
     if (peer === undefined) continue
     const [answer] = await peer.ask('step 1')
     if (round > 0) theirs.push(Number(answer.ms))
+    else losses = `${setup.loss().loss.toFixed(3)} / ${Number(answer.loss).toFixed(3)}`
     rss = Math.max(rss, Number(answer.peak_rss_bytes))
     await settle()
   }
@@ -99,7 +117,7 @@ async function compare({ shape, args }: (typeof cases)[number]) {
   const totals = ours.map(total)
   const middle = ours[totals.indexOf(spread(totals).median)]
   const memory = peer === undefined ? '–' : `${(rss / 1e9).toFixed(1)} GB`
-  return { ours: spread(totals), peer: peer && spread(theirs), phaseTimes: middle, memory }
+  return { ours: spread(totals), peer: peer && spread(theirs), phaseTimes: middle, memory, losses }
 }
 
 function total(times: PhaseTimes): number {

@@ -8,6 +8,14 @@ export type StepShape = { dIn: number; dSae: number; k: number; batchSize: numbe
 export const phases = ['load', 'encode', 'decode', 'gradients', 'update', 'afterStep'] as const
 export type PhaseTimes = Record<(typeof phases)[number], number>
 
+/** AuxK as SAELens has it, so that both sides compute the same loss. */
+const saelensAux = {
+  auxCoefficient: 1,
+  auxRelu: false,
+  auxNormalisation: 'none',
+  auxScaleByDead: true,
+} as const
+
 export async function stepSetup(options: { lanes: Lanes; shape: StepShape }) {
   const { lanes, shape } = options
   const { dIn, dSae, k, batchSize, deadFraction = 0 } = shape
@@ -27,7 +35,7 @@ export async function stepSetup(options: { lanes: Lanes; shape: StepShape }) {
     scale: 1,
   }
   const config = families.topk.config(
-    { k, deadAfterTokens: 1e9 },
+    { k, deadAfterTokens: 1e9, ...saelensAux },
     { shape: { dIn, dSae }, trainTokens: 1e10 },
   )
   const learner = await families.topk.learner({
