@@ -45,6 +45,14 @@ export function decodeRows(idx: usize, val: usize, rows: i32, k: i32, wDec: usiz
   }
 }
 
+// out += Σ val·wDec[idx]: goes on with a sum that latents of another memory began, as if all were one row of hits.
+export function decodeOnto(idx: usize, val: usize, rows: i32, k: i32, wDec: usize, d: i32, out: usize): void {
+  for (let r = 0; r < rows; r++) {
+    const hits = rowOf(r, k), o = out + rowOf(r, d)
+    decodeRow(idx + hits, val + hits, k, wDec, d, o, o)
+  }
+}
+
 // e = a − x, returns Σ e².
 function residualRow(a: usize, x: usize, d: i32, e: usize): f64 {
   let s = f32x4.splat(0)

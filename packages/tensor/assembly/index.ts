@@ -1,7 +1,7 @@
 // The kernels' module: everything exported here is callable over a shared memory (src/kernels.ts lists them).
 // No kernel keeps state, allocates, or reads outside the ranges it is given; nothing is bounds-checked.
 export { topkRows, gatherColumns } from './topk'
-export { decodeRows, residualRows, valueGrads, decodeStep, rescoreRows } from './decode'
+export { decodeRows, decodeOnto, residualRows, valueGrads, decodeStep, rescoreRows } from './decode'
 export { buildLists, markFired } from './lists'
 export { weightGrads } from './gradients'
 export { adamRows, normaliseRows, centreRows, rowNorms, maxAbsRows, scaleRange, addRange } from './dense'

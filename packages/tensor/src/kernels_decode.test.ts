@@ -111,6 +111,34 @@ describe('decodeRows, residualRows, valueGrads', () => {
     )
   })
 
+  test('a reconstruction goes on where another left it, with the bits of one that never stopped', () => {
+    fc.assert(
+      fc.property(shape, fc.nat(), (options, place) => {
+        const input = inputOf(options)
+        const { rows, k, d } = input
+        const first = place % (k + 1)
+        const hits = (from: number, to: number) => {
+          const cut = (_: number, i: number) => i % k >= from && i % k < to
+          return { rows, k: to - from, index: input.index.filter(cut), value: input.value.filter(cut) }
+        }
+        const [before, after] = [hits(0, first), hits(first, k)]
+        const arena = createArena({ skew: 8 })
+        const [wDec, bDec] = [arena.put(input.wDec), input.bDec === undefined ? 0 : arena.put(input.bDec)]
+        const [index, value] = [arena.put(before.index), arena.put(before.value)]
+        const [indexAfter, valueAfter] = [arena.put(after.index), arena.put(after.value)]
+        const out = arena.room(rows * d * 4)
+        kernels.decodeRows(index, value, rows, first, wDec, d, bDec, out)
+        const begun = Float32Array.from(arena.f32(out, rows * d))
+        kernels.decodeOnto(indexAfter, valueAfter, rows, k - first, wDec, d, out)
+        arena.check()
+        expectClose(arena.f32(out, rows * d), oracle.decodeOnto({ ...input, ...after, out: begun }), {
+          scale: 1,
+        })
+        expect(arena.f32(out, rows * d)).toEqual(threeSteps(input).xhat)
+      }),
+    )
+  })
+
   test("a latent's gradient does not depend on its place among the kept", () => {
     fc.assert(
       fc.property(width, fc.integer({ min: 2, max: 11 }), seed, (d, k, from) => {

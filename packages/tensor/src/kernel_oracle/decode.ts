@@ -19,6 +19,14 @@ export function decodeRows(
   return out
 }
 
+/** out + Σ_i f_i·d_i [rows, d]: goes on with the sum that `out` holds. */
+export function decodeOnto(
+  options: Hits & { wDec: ArrayLike<number>; d: number; out: ArrayLike<number> },
+): Float64Array {
+  const { out, ...hits } = options
+  return decodeRows({ ...hits, bDec: undefined }).map((sum, i) => out[i] + sum)
+}
+
 /** e = x̂ − x [rows, d] and ‖e‖² [rows]. */
 export function residualRows(options: {
   xhat: ArrayLike<number>
