@@ -1,0 +1,101 @@
+// The typed client, derived from the table of routes: `client.getTraining({ params: { id } })`. Used by web, command
+// line and tests; needs nothing but `fetch`.
+import type { Problem } from './base.ts'
+import { apiPrefix, type RequestOf, type ResponseOf, type Route, type RouteName, routes } from './routes.ts'
+
+/** An answer that is not a success. */
+export class ApiError extends Error {
+  readonly problem: Problem
+  constructor(problem: Problem) {
+    const { title, field, found, expected } = problem
+    const details = [
+      field === undefined ? '' : `field ${field}`,
+      found === undefined ? '' : `found ${found}`,
+      expected === undefined ? '' : `expected ${expected}`,
+    ].filter(part => part !== '')
+    super(details.length === 0 ? title : `${title} (${details.join(', ')})`)
+    this.problem = problem
+  }
+}
+
+type Arguments<N extends RouteName> = keyof RequestOf<N> extends never
+  ? [request?: { signal?: AbortSignal }]
+  : RequestOf<N> extends { params: unknown } | { body: unknown }
+    ? [request: RequestOf<N> & { signal?: AbortSignal }]
+    : [request?: Partial<RequestOf<N>> & { signal?: AbortSignal }]
+
+export type Client = {
+  [N in Exclude<RouteName, 'uploadDataset'>]: (...args: Arguments<N>) => Promise<ResponseOf<N>>
+} & {
+  uploadDataset(request: {
+    file: Blob
+    fileName: string
+    fields?: Record<string, string>
+    signal?: AbortSignal
+  }): Promise<ResponseOf<'uploadDataset'>>
+}
+
+type Parts = {
+  params?: Record<string, string>
+  query?: Record<string, unknown>
+  body?: unknown
+  signal?: AbortSignal
+}
+
+/** @param options.baseUrl default: the page's own origin */
+export function createClient(options: { baseUrl?: string; fetch?: typeof fetch } = {}): Client {
+  const { baseUrl = '', fetch: send = (...args) => fetch(...args) } = options
+  const client: Record<string, unknown> = {}
+  for (const [name, route] of Object.entries(routes) as [string, Route][]) {
+    client[name] = async (parts: Parts = {}) => {
+      const { params = {}, query = {}, body, signal } = parts
+      const response = await send(`${baseUrl}${urlOf(route, params, query)}`, {
+        method: route.method,
+        signal,
+        ...(body !== undefined && {
+          headers: { 'content-type': 'application/json' },
+          body: JSON.stringify(body),
+        }),
+      })
+      return answerOf(response)
+    }
+  }
+  client.uploadDataset = async ({
+    file,
+    fileName,
+    fields = {},
+    signal,
+  }: Parameters<Client['uploadDataset']>[0]) => {
+    const form = new FormData()
+    // Fields before the file: the server reads the parts in order and needs them when the file begins.
+    for (const [field, value] of Object.entries(fields)) form.append(field, value)
+    form.append('file', file, fileName)
+    const path = `${baseUrl}${apiPrefix}${routes.uploadDataset.path}`
+    return answerOf(await send(path, { method: 'POST', body: form, signal }))
+  }
+  return client as Client
+}
+
+/** Path and query of a request. */
+export function urlOf(route: Route, params: Record<string, string>, query: Record<string, unknown>): string {
+  const path = route.path.replace(/\{(\w+)\}/g, (_, key: string) => encodeURIComponent(params[key] ?? ''))
+  const search = new URLSearchParams()
+  for (const [key, value] of Object.entries(query)) if (value !== undefined) search.set(key, String(value))
+  return `${apiPrefix}${path}${search.size === 0 ? '' : `?${search}`}`
+}
+
+async function answerOf(response: Response): Promise<unknown> {
+  if (response.status === 204) return undefined
+  const text = await response.text()
+  if (response.ok) return JSON.parse(text)
+  throw new ApiError(problemOf(response, text))
+}
+
+/** A proxy or a crash may answer anything. */
+function problemOf(response: Response, text: string): Problem {
+  try {
+    const value = JSON.parse(text) as Problem
+    if (typeof value.title === 'string' && typeof value.status === 'number') return value
+  } catch {}
+  return { type: 'unreadable', title: `the server answered ${response.status}`, status: response.status }
+}

@@ -1,0 +1,107 @@
+// Features: what an extraction found, a row each; examples are read from its Parquet.
+import { z } from 'zod'
+import { count, featureId, idOf, paging, share } from '../base.ts'
+
+const tokenShare = z.strictObject({ text: z.string(), count, share })
+
+/** What the examples of a feature say in words: counted, not guessed. */
+export const nlpSummary = z
+  .strictObject({
+    examples: count.meta({ description: 'top examples analysed' }),
+    summary: z.string(),
+    peak_words: z
+      .array(tokenShare)
+      .meta({ description: 'words that hold the peak token, the commonest first' }),
+    parts_of_speech: z
+      .array(tokenShare)
+      .meta({ description: 'universal part-of-speech tags of the peak words in their sentences' }),
+    words: z.array(tokenShare).meta({ description: 'words of the windows, stop words left out' }),
+    bigrams: z.array(tokenShare),
+    trigrams: z.array(tokenShare),
+    before: z.array(tokenShare).meta({ description: 'the word before the peak word' }),
+    after: z.array(tokenShare).meta({ description: 'the word after it' }),
+  })
+  .meta({ id: 'NlpSummary' })
+export type NlpSummary = z.infer<typeof nlpSummary>
+
+export const feature = z
+  .strictObject({
+    id: featureId,
+    extraction_id: idOf('extraction'),
+    feature: count.meta({ description: 'its number in the SAE' }),
+    fired: count,
+    density: z.number().nullable().meta({ description: 'firing tokens / unmasked tokens' }),
+    max: z.number().nullable(),
+    mean: z.number().nullable().meta({ description: 'of the activations above 0' }),
+    readability: z.number().meta({ description: 'see the extraction’s definitions' }),
+    top_examples: count,
+    peak_tokens: z.array(z.string()),
+    top_tokens: z.array(z.string()).nullable(),
+    nlp_summary: z.string().nullable(),
+    snippet: z
+      .strictObject({ before: z.string(), peak: z.string(), after: z.string() })
+      .nullable()
+      .meta({ description: 'the strongest example' }),
+  })
+  .meta({ id: 'Feature' })
+export type FeatureItem = z.infer<typeof feature>
+
+export const featureExample = z
+  .strictObject({
+    kind: z.enum(['top', 'quantile']),
+    rank: count,
+    peak_activation: z.number(),
+    dataset: z.string(),
+    document: count,
+    source_row: count,
+    context: count,
+    position: count,
+    peak_index: count.meta({ description: 'which of the tokens is the peak' }),
+    token_texts: z.array(z.string()),
+    activations: z.array(z.number()),
+  })
+  .meta({ id: 'FeatureExample' })
+export type FeatureExample = z.infer<typeof featureExample>
+
+const logit = z.strictObject({ token_id: count, text: z.string(), logit: z.number() })
+
+export const featureDetail = feature
+  .extend({
+    sae_id: idOf('sae'),
+    sae_name: z.string(),
+    model_name: z.string(),
+    hook_point: z.string(),
+    dataset_names: z.array(z.string()),
+    split: z.string(),
+    tokens: count.nullable().meta({ description: 'unmasked tokens behind density' }),
+    histogram: z
+      .array(z.strictObject({ low: z.number(), high: z.number().nullable(), tokens: count }))
+      .meta({ description: 'firing tokens by activation, bins of powers of two' }),
+    top_logits: z
+      .array(logit)
+      .nullable()
+      .meta({ description: 'null where the hook is not in the residual stream' }),
+    bottom_logits: z.array(logit).nullable(),
+    nlp: nlpSummary.nullable(),
+    examples: z.array(featureExample),
+  })
+  .meta({ id: 'FeatureDetail' })
+export type FeatureDetail = z.infer<typeof featureDetail>
+
+export const featureSorts = ['readability', 'density', 'max', 'mean', 'feature'] as const
+
+export const featureQuery = paging.extend({
+  extraction_id: idOf('extraction'),
+  search: z
+    .string()
+    .max(500)
+    .optional()
+    .meta({ description: 'text in peak tokens, logits, words or number' }),
+  sort_by: z.enum(featureSorts).default('readability'),
+  sort_order: z.enum(['asc', 'desc']).default('desc'),
+  min_density: z.coerce.number().min(0).max(1).optional(),
+  max_density: z.coerce.number().min(0).max(1).optional(),
+  min_max: z.coerce.number().optional().meta({ description: 'lower bound of the largest activation' }),
+  max_max: z.coerce.number().optional(),
+})
+export type FeatureQuery = z.infer<typeof featureQuery>

@@ -1,0 +1,26 @@
+// Jobs: the queue's own view of what runs.
+import { z } from 'zod'
+import { count, idOf, share, time } from '../base.ts'
+import { jobMachine, statesOf } from '../states.ts'
+
+export const jobKinds = ['tokenize', 'train', 'extract', 'nlp'] as const
+export type JobKind = (typeof jobKinds)[number]
+
+export const job = z
+  .strictObject({
+    id: idOf('job'),
+    kind: z.enum(jobKinds),
+    entity: z.string().meta({ description: 'what it works for, as in `training/train_…`; an event channel' }),
+    title: z.string().meta({ description: 'for a person: names, never ids' }),
+    status: z.enum(statesOf(jobMachine)),
+    progress: share,
+    attempt: count.meta({ description: 'starts so far' }),
+    needs: z.array(idOf('job')).meta({ description: 'jobs that must have completed' }),
+    after: z.array(idOf('job')).meta({ description: 'jobs that must have ended, however' }),
+    error_message: z.string().nullable(),
+    created_at: time,
+    started_at: time.nullable(),
+    ended_at: time.nullable(),
+  })
+  .meta({ id: 'Job' })
+export type Job = z.infer<typeof job>

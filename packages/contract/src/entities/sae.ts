@@ -1,0 +1,75 @@
+// SAEs that can be used: imported from a training, or from a folder in SAELens layout.
+import { z } from 'zod'
+import { count, hookType, idOf, layer, name, time } from '../base.ts'
+
+export const sae = z
+  .strictObject({
+    id: idOf('sae'),
+    name,
+    source: z.enum(['training', 'folder']),
+    training_id: idOf('training').nullable(),
+    training_name: name.nullable(),
+    model_id: idOf('model'),
+    model_name: name,
+    hook_point: z.string(),
+    layer: layer.nullable(),
+    hook_type: hookType.nullable(),
+    architecture: z.string(),
+    d_in: count,
+    d_sae: count,
+    k: count.nullable(),
+    status: z.enum(['ready', 'error']),
+    error_message: z.string().nullable(),
+    created_at: time,
+  })
+  .meta({ id: 'Sae' })
+export type Sae = z.infer<typeof sae>
+
+/** What a training offers: hook and sizes are read from each cfg.json. */
+export const availableSae = z
+  .strictObject({
+    hook_point: z.string(),
+    layer: layer.nullable(),
+    hook_type: hookType.nullable(),
+    architecture: z.string(),
+    d_in: count,
+    d_sae: count,
+    k: count.nullable(),
+    imported_sae_id: idOf('sae').nullable().meta({ description: 'the SAE it already is, or null' }),
+  })
+  .meta({ id: 'AvailableSae' })
+export type AvailableSae = z.infer<typeof availableSae>
+
+export const saeImport = z
+  .strictObject({
+    training_id: idOf('training').optional(),
+    hook_points: z
+      .array(z.string())
+      .min(1)
+      .optional()
+      .meta({ description: 'which of the training’s SAEs; default all that are not imported yet' }),
+    path: z
+      .string()
+      .min(1)
+      .max(4096)
+      .optional()
+      .meta({ description: 'a folder with cfg.json, in place of a training' }),
+    model_id: idOf('model').optional().meta({ description: 'with path: the model it was trained on' }),
+    name: name.optional().meta({ description: 'with path' }),
+  })
+  .refine(({ training_id, path }) => (training_id === undefined) !== (path === undefined), {
+    path: ['training_id'],
+    message: 'either training_id or path',
+  })
+  .refine(({ path, model_id }) => (path === undefined) === (model_id === undefined), {
+    path: ['model_id'],
+    message: 'model_id together with path',
+  })
+  .meta({ id: 'SaeImport' })
+
+export const saeImportResult = z
+  .strictObject({
+    imported: z.array(sae),
+    skipped: z.array(z.strictObject({ hook_point: z.string(), reason: z.string() })),
+  })
+  .meta({ id: 'SaeImportResult' })

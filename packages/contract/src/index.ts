@@ -1,0 +1,15 @@
+// The public face of @mistudio/contract: the only vocabulary shared by server, web and command line. The OpenAPI
+// document is @mistudio/contract/openapi: the browser does not need it.
+export * from './base.ts'
+export * from './client.ts'
+export * from './entities/dataset.ts'
+export * from './entities/extraction.ts'
+export * from './entities/feature.ts'
+export * from './entities/job.ts'
+export * from './entities/model.ts'
+export * from './entities/sae.ts'
+export * from './entities/template.ts'
+export * from './entities/training.ts'
+export * from './events.ts'
+export * from './routes.ts'
+export * from './states.ts'

@@ -1,0 +1,313 @@
+// The API as a table: the server registers it, the OpenAPI document and the typed client are derived from it.
+import { z } from 'zod'
+import { featureId, idOf, pageOf, paging } from './base.ts'
+import { dataset, datasetUpload, tokenization, tokenizationRequest } from './entities/dataset.ts'
+import { extraction, extractionRequest, extractionsCreated } from './entities/extraction.ts'
+import { feature, featureDetail, featureQuery } from './entities/feature.ts'
+import { job } from './entities/job.ts'
+import { model, modelRequest } from './entities/model.ts'
+import { availableSae, sae, saeImport, saeImportResult } from './entities/sae.ts'
+import { template, templateKinds, templateRequest } from './entities/template.ts'
+import { training, trainingRequest, trainingStop } from './entities/training.ts'
+
+export type Method = 'GET' | 'POST' | 'PATCH' | 'DELETE'
+
+export type Route = {
+  method: Method
+  /** Under /api/v1, with `{name}` for parameters. */
+  path: string
+  summary: string
+  params?: z.ZodObject
+  query?: z.ZodType
+  /** JSON body. */
+  body?: z.ZodType
+  /** Fields of a multipart body whose one file part is `file`. */
+  upload?: z.ZodObject
+  /** Of the answer; undefined: 204. */
+  response?: z.ZodType
+  /** Default 200, or 204 without a response. */
+  status?: number
+}
+
+const define = <const R extends Record<string, Route>>(routes: R) => routes
+
+const byId = (kind: Parameters<typeof idOf>[0]) => z.strictObject({ id: idOf(kind) })
+const kindParam = z.strictObject({ kind: z.enum(templateKinds) })
+
+export const apiPrefix = '/api/v1'
+
+export const routes = define({
+  listDatasets: {
+    method: 'GET',
+    path: '/datasets',
+    summary: 'Datasets, the newest first',
+    query: paging,
+    response: pageOf(dataset),
+  },
+  uploadDataset: {
+    method: 'POST',
+    path: '/datasets',
+    summary: 'Upload a .jsonl or .txt file',
+    upload: datasetUpload,
+    response: dataset,
+    status: 201,
+  },
+  getDataset: {
+    method: 'GET',
+    path: '/datasets/{id}',
+    summary: 'A dataset',
+    params: byId('dataset'),
+    response: dataset,
+  },
+  deleteDataset: {
+    method: 'DELETE',
+    path: '/datasets/{id}',
+    summary: 'Delete a dataset that nothing uses',
+    params: byId('dataset'),
+  },
+
+  listTokenizations: {
+    method: 'GET',
+    path: '/tokenizations',
+    summary: 'Tokenizations, the newest first',
+    query: paging.extend({ dataset_id: idOf('dataset').optional(), model_id: idOf('model').optional() }),
+    response: pageOf(tokenization),
+  },
+  createTokenization: {
+    method: 'POST',
+    path: '/tokenizations',
+    summary: 'Tokenize a dataset for a model; gives the existing one where there is one',
+    body: tokenizationRequest,
+    response: tokenization,
+    status: 201,
+  },
+  getTokenization: {
+    method: 'GET',
+    path: '/tokenizations/{id}',
+    summary: 'A tokenization',
+    params: byId('tokenization'),
+    response: tokenization,
+  },
+  cancelTokenization: {
+    method: 'POST',
+    path: '/tokenizations/{id}/cancel',
+    summary: 'Cancel a tokenization',
+    params: byId('tokenization'),
+    response: tokenization,
+  },
+
+  listModels: { method: 'GET', path: '/models', summary: 'Models', query: paging, response: pageOf(model) },
+  createModel: {
+    method: 'POST',
+    path: '/models',
+    summary: 'Add a model from a local folder',
+    body: modelRequest,
+    response: model,
+    status: 201,
+  },
+  getModel: {
+    method: 'GET',
+    path: '/models/{id}',
+    summary: 'A model',
+    params: byId('model'),
+    response: model,
+  },
+  deleteModel: {
+    method: 'DELETE',
+    path: '/models/{id}',
+    summary: 'Forget a model that nothing uses; its folder stays',
+    params: byId('model'),
+  },
+
+  listTrainings: {
+    method: 'GET',
+    path: '/trainings',
+    summary: 'Trainings, the newest first',
+    query: paging,
+    response: pageOf(training),
+  },
+  createTraining: {
+    method: 'POST',
+    path: '/trainings',
+    summary: 'Start a training: one SAE for each layer and hook type',
+    body: trainingRequest,
+    response: training,
+    status: 201,
+  },
+  getTraining: {
+    method: 'GET',
+    path: '/trainings/{id}',
+    summary: 'A training',
+    params: byId('training'),
+    response: training,
+  },
+  pauseTraining: {
+    method: 'POST',
+    path: '/trainings/{id}/pause',
+    summary: 'Save a checkpoint and wait',
+    params: byId('training'),
+    response: training,
+  },
+  resumeTraining: {
+    method: 'POST',
+    path: '/trainings/{id}/resume',
+    summary: 'Go on from the checkpoint',
+    params: byId('training'),
+    response: training,
+  },
+  stopTraining: {
+    method: 'POST',
+    path: '/trainings/{id}/stop',
+    summary: 'End early, keeping the SAEs as they are or not',
+    params: byId('training'),
+    body: trainingStop,
+    response: training,
+  },
+  deleteTraining: {
+    method: 'DELETE',
+    path: '/trainings/{id}',
+    summary: 'Delete an ended training whose SAEs are not imported',
+    params: byId('training'),
+  },
+  listTrainingSaes: {
+    method: 'GET',
+    path: '/trainings/{id}/saes',
+    summary: 'SAEs of a training, those already imported marked',
+    params: byId('training'),
+    response: z.strictObject({ data: z.array(availableSae) }),
+  },
+
+  listSaes: {
+    method: 'GET',
+    path: '/saes',
+    summary: 'SAEs, the newest first',
+    query: paging.extend({
+      training_id: idOf('training').optional(),
+      search: z.string().max(200).optional(),
+    }),
+    response: pageOf(sae),
+  },
+  importSaes: {
+    method: 'POST',
+    path: '/saes/import',
+    summary: 'Import all or some SAEs of a training, or one from a folder',
+    body: saeImport,
+    response: saeImportResult,
+    status: 201,
+  },
+  getSae: { method: 'GET', path: '/saes/{id}', summary: 'An SAE', params: byId('sae'), response: sae },
+  deleteSae: {
+    method: 'DELETE',
+    path: '/saes/{id}',
+    summary: 'Forget an SAE that no extraction uses',
+    params: byId('sae'),
+  },
+
+  listExtractions: {
+    method: 'GET',
+    path: '/extractions',
+    summary: 'Extractions, the newest first',
+    query: paging.extend({ sae_id: idOf('sae').optional(), batch_id: idOf('batch').optional() }),
+    response: pageOf(extraction),
+  },
+  createExtractions: {
+    method: 'POST',
+    path: '/extractions',
+    summary: 'Start an extraction, or a batch of several SAEs',
+    body: extractionRequest,
+    response: extractionsCreated,
+    status: 201,
+  },
+  getExtraction: {
+    method: 'GET',
+    path: '/extractions/{id}',
+    summary: 'An extraction',
+    params: byId('extraction'),
+    response: extraction,
+  },
+  cancelExtraction: {
+    method: 'POST',
+    path: '/extractions/{id}/cancel',
+    summary: 'Cancel an extraction, or its analysis once it is completed',
+    params: byId('extraction'),
+    response: extraction,
+  },
+  deleteExtraction: {
+    method: 'DELETE',
+    path: '/extractions/{id}',
+    summary: 'Delete an ended extraction with its features',
+    params: byId('extraction'),
+  },
+
+  listFeatures: {
+    method: 'GET',
+    path: '/features',
+    summary: 'Features of an extraction: search, sort, filter',
+    query: featureQuery,
+    response: pageOf(feature),
+  },
+  getFeature: {
+    method: 'GET',
+    path: '/features/{id}',
+    summary: 'A feature with its examples',
+    params: z.strictObject({ id: featureId }),
+    response: featureDetail,
+  },
+
+  listTemplates: {
+    method: 'GET',
+    path: '/templates/{kind}',
+    summary: 'Templates of a kind',
+    params: kindParam,
+    query: paging,
+    response: pageOf(template),
+  },
+  createTemplate: {
+    method: 'POST',
+    path: '/templates/{kind}',
+    summary: 'Save a configuration as a template',
+    params: kindParam,
+    body: templateRequest,
+    response: template,
+    status: 201,
+  },
+  deleteTemplate: {
+    method: 'DELETE',
+    path: '/templates/{kind}/{id}',
+    summary: 'Delete a template',
+    params: kindParam.extend({ id: idOf('template') }),
+  },
+
+  listJobs: {
+    method: 'GET',
+    path: '/jobs',
+    summary: 'Jobs, the newest first',
+    query: paging.extend({
+      active: z.stringbool().optional().meta({ description: 'only those that have not ended' }),
+    }),
+    response: pageOf(job),
+  },
+  getJob: { method: 'GET', path: '/jobs/{id}', summary: 'A job', params: byId('job'), response: job },
+})
+
+export type Routes = typeof routes
+export type RouteName = keyof Routes
+
+type Part<R, K extends string> = R extends Record<K, infer T extends z.ZodType> ? T : undefined
+type Given<T> = T extends z.ZodType ? z.input<T> : undefined
+type Parsed<T> = T extends z.ZodType ? z.output<T> : undefined
+
+/** What a caller gives: only the parts that a route has. */
+export type RequestOf<N extends RouteName> = {
+  [K in 'params' | 'query' | 'body' as Part<Routes[N], K> extends undefined ? never : K]: Given<
+    Part<Routes[N], K>
+  >
+}
+/** What a handler gets: parsed, defaults filled in. */
+export type ParsedRequest<N extends RouteName> = {
+  params: Parsed<Part<Routes[N], 'params'>>
+  query: Parsed<Part<Routes[N], 'query'>>
+  body: Parsed<Part<Routes[N], 'body'>>
+}
+export type ResponseOf<N extends RouteName> =
+  Part<Routes[N], 'response'> extends z.ZodType ? z.output<Part<Routes[N], 'response'>> : undefined
