@@ -1,0 +1,37 @@
+// Errors that a caller can mend: they become application/problem+json with field, found and expected.
+import type { Problem } from '@mistudio/contract'
+
+const statuses = {
+  invalid: 400,
+  forbidden: 403,
+  not_found: 404,
+  illegal_state: 409,
+  conflict: 409,
+  too_large: 413,
+  wrong_type: 415,
+} as const
+
+export type ProblemType = keyof typeof statuses
+
+export class ProblemError extends Error {
+  readonly problem: Problem
+  constructor(
+    type: ProblemType,
+    details: { title: string; detail?: string; field?: string; found?: string; expected?: string },
+  ) {
+    super(details.title)
+    this.problem = { type, status: statuses[type], ...details }
+  }
+}
+
+export const notFound = (entity: string, id: string) =>
+  new ProblemError('not_found', { title: `there is no such ${entity}`, field: 'id', found: id })
+
+/** A move that the state machine does not have. */
+export const illegalMove = (options: { entity: string; state: string; move: string; allowed: string }) =>
+  new ProblemError('illegal_state', {
+    title: `a ${options.entity} that is ${options.state} cannot ${options.move}`,
+    field: 'status',
+    found: options.state,
+    expected: options.allowed,
+  })
