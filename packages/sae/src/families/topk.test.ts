@@ -1,11 +1,10 @@
 // The fast TopK learner against the float64 oracle, for one memory and for latents split over three.
-import { type Lanes, openLanes, type SharedMemory } from '@mistudio/tensor'
+import { type Lanes, openLanes } from '@mistudio/tensor'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import type { BatchSource, Learner } from '../families.ts'
-import { gaussianStream } from '../random.ts'
+import type { Learner } from '../families.ts'
+import { gaussianBatch, restoreSilence, takeStep, untiedWeights } from './test_support.ts'
 import { topk } from './topk.ts'
 import { removeParallel, topkGradients } from './topk_oracle.ts'
-import { initialWeights } from './topk_weights.ts'
 
 let lanes: Lanes
 beforeAll(async () => {
@@ -35,53 +34,14 @@ const cases: Case[] = [
   },
 ]
 
-/** Weights away from the symmetric start: untied, with biases. */
-function someWeights() {
-  const draw = gaussianStream({ seed: 5, purpose: 'test weights' })
-  const weights = initialWeights({ shape, seed: 3 })
-  for (let i = 0; i < weights.wEnc.length; i++) weights.wEnc[i] += 0.1 * draw()
-  for (let i = 0; i < weights.bEnc.length; i++) weights.bEnc[i] = 0.1 * draw()
-  for (let i = 0; i < weights.bDec.length; i++) weights.bDec[i] = 0.2 * draw()
-  return weights
-}
-
-async function someBatch(
-  count = rows,
-): Promise<{ batch: BatchSource; x: Float32Array; memory: SharedMemory }> {
-  const memory = await lanes.memory({ bytes: count * (shape.dIn * 4 + 4) + 4096 })
-  const activations = memory.alloc(count * shape.dIn * 4)
-  const index = memory.alloc(count * 4)
-  const draw = gaussianStream({ seed: 9, purpose: 'test batch' })
-  const x = Float32Array.from({ length: count * shape.dIn }, draw)
-  memory.f32(activations, x.length).set(x)
-  memory.i32(index, count).set(Int32Array.from({ length: count }, (_, i) => i))
-  const place = (offset: number) => ({ memory: memory.id, offset })
-  return { batch: { rows: place(index), activations: place(activations), scale: 1 }, x, memory }
-}
-
-async function step(learner: Learner, batch: BatchSource) {
-  await learner.load(batch)
-  await learner.encode()
-  await learner.decode()
-  const norm = await learner.gradients()
-  const loss = learner.loss()
-  await learner.update({ learningRate: 1e-3, clipScale: 1 })
-  await learner.afterStep()
-  return { norm, loss, state: learner.state() }
-}
+const someBatch = () => gaussianBatch({ lanes, rows, dIn: shape.dIn, seed: 9 })
 
 /** Marks the first `dead` even latents as silent for longer than the window. */
 function withDead(learner: Learner, dead: number, window: number): Uint8Array {
   const mask = new Uint8Array(shape.dSae)
-  const state = new Map(learner.state())
-  const silent = new Float64Array(shape.dSae)
-  for (let n = 0; n < dead; n++) {
-    mask[2 * n] = 1
-    silent[2 * n] = window
-  }
-  state.set('tokens_since_fired', silent)
-  state.set('counters', Float64Array.of(0, dead > 0 ? window : 0))
-  learner.restore(state)
+  for (let n = 0; n < dead; n++) mask[2 * n] = 1
+  const silent = Float64Array.from(mask, flag => flag * window)
+  restoreSilence(learner, silent, dead > 0 ? window : 0)
   return mask
 }
 
@@ -98,7 +58,7 @@ describe.each([50, 17])('a learner of %i latents a memory', latentsPerBlock => {
   test.each(cases)('has the oracle’s loss and gradients $name', async ({ dead, config: given }) => {
     const window = 1000
     const config = topk.config({ ...given, deadAfterTokens: window }, { shape, trainTokens: 10_000 })
-    const weights = someWeights()
+    const weights = untiedWeights({ shape, seed: 3 })
     const learner = await topk.learner({
       lanes,
       shape,
@@ -110,7 +70,7 @@ describe.each([50, 17])('a learner of %i latents a memory', latentsPerBlock => {
     })
     const { batch, x, memory } = await someBatch()
     const mask = withDead(learner, dead, window)
-    const { norm, loss, state } = await step(learner, batch)
+    const { norm, loss, state } = await takeStep(learner, batch)
 
     const wide = {
       wEnc: Float64Array.from(weights.wEnc),
@@ -141,9 +101,9 @@ describe.each([50, 17])('a learner of %i latents a memory', latentsPerBlock => {
     const learner = await topk.learner({ lanes, shape, config, batchSize: rows, seed: 1, latentsPerBlock })
     const { batch, memory } = await someBatch()
     await learner.initialise(batch)
-    const first = (await step(learner, batch)).loss.loss
+    const first = (await takeStep(learner, batch)).loss.loss
     let last = first
-    for (let i = 0; i < 60; i++) last = (await step(learner, batch)).loss.loss
+    for (let i = 0; i < 60; i++) last = (await takeStep(learner, batch)).loss.loss
     expect(last).toBeLessThan(0.9 * first)
     const { wDec } = learner.weights()
     for (let i = 0; i < shape.dSae; i++) {
@@ -183,12 +143,12 @@ test('a run continued from saved state is bit-equal to one that never stopped', 
   const open = () => topk.learner({ lanes, shape, config, batchSize: rows, seed: 1 })
   const one = await open()
   await one.initialise(batch)
-  for (let i = 0; i < 4; i++) await step(one, batch)
+  for (let i = 0; i < 4; i++) await takeStep(one, batch)
   const saved = new Map(Array.from(one.state(), ([name, data]) => [name, data.slice()]))
-  for (let i = 0; i < 5; i++) await step(one, batch)
+  for (let i = 0; i < 5; i++) await takeStep(one, batch)
   const two = await open()
   two.restore(saved)
-  for (let i = 0; i < 5; i++) await step(two, batch)
+  for (let i = 0; i < 5; i++) await takeStep(two, batch)
   for (const [name, data] of one.state()) expect(two.state().get(name), name).toEqual(data)
   await one.close()
   await two.close()

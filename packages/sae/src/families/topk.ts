@@ -14,18 +14,11 @@ import type {
   StepLoss,
 } from '../families.ts'
 import { geometricMedian } from './geometric_median.ts'
-import {
-  auxLayout,
-  type Block,
-  blockBytes,
-  chunkRows,
-  createBlock,
-  pieces,
-  rangeLatents,
-} from './topk_block.ts'
+import { type Aux, beginAux, decodeAux, joinAux } from './topk_aux.ts'
+import { type Block, blockBytes, chunkRows, createBlock, pieces, rangeLatents } from './topk_block.ts'
 import { type TopKConfig, topkConfig } from './topk_config.ts'
 import { decodeSelection, keepLargest, type Selection } from './topk_join.ts'
-import { auxScale, topkForward } from './topk_oracle.ts'
+import { topkForward } from './topk_oracle.ts'
 import { joinedWeights, restoreTopk, topkState } from './topk_state.ts'
 import { adamTasks, encodeTasks, gradientTasks, listTasks, loadTasks } from './topk_tasks.ts'
 import { initialWeights } from './topk_weights.ts'
@@ -50,7 +43,10 @@ export const topk: Family<TopKConfig> = {
   },
 }
 
-/** The most latents of a block whose memory stays under 4 GiB. */
+/**
+ * The most latents of a block whose memory stays under 4 GiB, in whole ranges of latents: then every partial sum
+ * is the same in one block and in many, and the bits do not depend on how many blocks the lanes' scratch leaves.
+ */
 function latentsThatFit(
   lanes: Lanes,
   { dIn, dSae }: SaeShape,
@@ -58,9 +54,11 @@ function latentsThatFit(
   batchSize: number,
 ): number {
   const sizes = { dIn, k: config.k, kAux: config.kAux, batchSize, lanes: lanes.count }
-  let blocks = 1
-  while (blockBytes({ ...sizes, latents: Math.ceil(dSae / blocks) }) > memoryLimitBytes) blocks++
-  return Math.ceil(dSae / blocks)
+  for (let blocks = 1; ; blocks++) {
+    const latents = Math.ceil(dSae / blocks / rangeLatents) * rangeLatents
+    if (blockBytes({ ...sizes, latents }) <= memoryLimitBytes) return latents
+    if (latents === rangeLatents) throw new Error(`${lanes.count} lanes leave no room for a block of latents`)
+  }
 }
 
 export async function createTopKLearner(options: LearnerOptions<TopKConfig>): Promise<Learner> {
@@ -98,8 +96,8 @@ export async function createTopKLearner(options: LearnerOptions<TopKConfig>): Pr
     squaredError: 0,
     firing: 0,
   }
-  /** AuxK of the running step: dead latents a block (kAux ≤ dead) and the weight of its error. */
-  let aux: { perBlock: { dead: number; kAux: number; relu: boolean }[]; scale: number } | undefined
+  /** AuxK of the running step, where there are dead latents. */
+  let aux: Aux | undefined
 
   const all = (tasksOf: (block: Block) => Task[]) => lanes.run(blocks.flatMap(tasksOf))
   const spreadBDec = () => {
@@ -124,45 +122,16 @@ export async function createTopKLearner(options: LearnerOptions<TopKConfig>): Pr
     return tokensSinceFired.reduce((sum, tokens) => sum + (tokens >= config.deadAfterTokens ? 1 : 0), 0)
   }
 
-  /** Writes each block's dead columns and their slots. @returns the dead latents of each block. */
-  function listDead(): number[] {
-    return blocks.map(({ memory, at, lo, latents }) => {
-      const columns = memory.i32(at.deadColumns, latents)
-      const slots = memory.i32(at.auxSlot, latents).fill(-1)
-      let n = 0
-      for (let i = 0; i < latents; i++) {
-        if (tokensSinceFired[lo + i] < config.deadAfterTokens) continue
-        columns[n] = i
-        slots[i] = n++
-      }
-      return n
-    })
-  }
-
   async function encode(): Promise<void> {
-    aux = undefined
-    const deadTotal = config.auxCoefficient > 0 ? (countDead() ?? 0) : 0
-    if (deadTotal > 0) {
-      const most = Math.min(config.kAux, deadTotal)
-      const perBlockDead = listDead().map(dead => ({
-        dead,
-        kAux: Math.min(most, dead),
-        relu: config.auxRelu,
-      }))
-      for (const block of blocks) auxLayout(block, { dIn, kAux: config.kAux, batchSize })
-      aux = { perBlock: perBlockDead, scale: 0 }
-    }
+    aux = countDead() ? beginAux({ blocks, config, dIn, batchSize, tokensSinceFired }) : undefined
     await lanes.run(
       blocks.flatMap((block, b) =>
-        encodeTasks(block, { gemm, dIn, k: kOf(block), batchSize, aux: aux?.perBlock[b] }),
+        encodeTasks(block, { gemm, dIn, k: kOf(block), batchSize, aux: aux?.parts[b] }),
       ),
     )
     if (blocks.length === 1) return
-    keepLargest({ rows: batchSize, keep: k, parts: blocks.map(b => mainSelection(b)) })
-    if (aux !== undefined) {
-      const parts = blocks.map((block, b) => auxSelection(block, b)).filter(part => part.k > 0)
-      keepLargest({ rows: batchSize, keep: Math.min(config.kAux, deadTotal), parts })
-    }
+    keepLargest({ rows: batchSize, keep: k, parts: blocks.map(mainSelection) })
+    if (aux !== undefined) joinAux({ blocks, config, dIn, batchSize, aux })
   }
 
   function mainSelection(block: Block): Selection {
@@ -174,31 +143,12 @@ export async function createTopKLearner(options: LearnerOptions<TopKConfig>): Pr
       value: at.value,
       grad: at.grad,
       wDec: at.wDec,
-      bias: block === first ? at.bDec : at.zeros,
+      bias: at.bDec,
       target: at.x,
       error: at.error,
       squaredError: at.squaredError,
       scale: 2 / batchSize,
       relu: true,
-    }
-  }
-
-  function auxSelection(block: Block, b: number): Selection {
-    const place = block.at.aux!
-    return {
-      block,
-      k: aux!.perBlock[b].kAux,
-      index: place.index,
-      value: place.value,
-      grad: place.grad,
-      // The compact matrix of dead rows lies in the gradient's room, which is written only later.
-      wDec: block.at.gDec,
-      bias: block.at.zeros,
-      target: place.residual,
-      error: place.error,
-      squaredError: place.squaredError,
-      scale: aux!.scale,
-      relu: config.auxRelu,
     }
   }
 
@@ -217,7 +167,9 @@ export async function createTopKLearner(options: LearnerOptions<TopKConfig>): Pr
       for (const value of block.memory.f32(block.at.value, batchSize * kOf(block))) if (value > 0) firing++
     }
     const mse = squaredError / batchSize
-    const auxLoss = aux === undefined ? 0 : await decodeAux(squaredError)
+    const given = { lanes, blocks, config, dIn, batchSize }
+    const auxLoss =
+      aux === undefined ? 0 : await decodeAux({ ...given, aux, squaredError, errorSums: columnSums() })
     current = {
       mse,
       aux: auxLoss,
@@ -227,59 +179,6 @@ export async function createTopKLearner(options: LearnerOptions<TopKConfig>): Pr
       squaredError,
       firing,
     }
-  }
-
-  /** AuxK: the dead latents' best reconstruction of the residual r = x − x̂. @returns its normalised loss. */
-  async function decodeAux(squaredError: number): Promise<number> {
-    const dead = aux!.perBlock.reduce((sum, part) => sum + part.dead, 0)
-    let denominator = 1
-    if (config.auxNormalisation === 'variance') {
-      const sums = columnSums()
-      let meanSquare = 0
-      for (const sum of sums) meanSquare += (sum / batchSize) ** 2
-      denominator = squaredError / batchSize - meanSquare
-    }
-    // nan_to_num of dictionary_learning: a residual without variance gives no auxiliary signal.
-    if (!(denominator > 0)) denominator = Number.POSITIVE_INFINITY
-    const shared = auxScale(config, dead) / denominator
-    aux!.scale = (config.auxCoefficient * shared * 2) / batchSize
-    await all(({ memory, at, latents }) => {
-      const place = at.aux!
-      const n = aux!.perBlock[blocks.findIndex(block => block.memory === memory)].dead
-      const id = memory.id
-      const compact = pieces(n, rangeLatents).map(
-        ({ start, length }): Task => [
-          {
-            copy: {
-              from: { memory: id, offset: at.wDec },
-              to: { memory: id, offset: at.gDec + start * dIn * 4 },
-              rows: { memory: id, offset: at.deadColumns + start * 4 },
-              count: Math.min(length, latents),
-              width: dIn,
-            },
-          },
-        ],
-      )
-      const residuals = pieces(batchSize, chunkRows).map(({ start, length }): Task => {
-        const offset = start * dIn * 4
-        return [
-          {
-            copy: {
-              from: { memory: id, offset: at.error + offset },
-              to: { memory: id, offset: place.residual + offset },
-              count: length,
-              width: dIn,
-            },
-          },
-          { kernel: 'scaleRange', memory: id, args: [place.residual + offset, length * dIn, -1] },
-        ]
-      })
-      return [...compact, ...residuals]
-    })
-    await decodeSelection({ lanes, dIn, batchSize, parts: blocks.map((block, b) => auxSelection(block, b)) })
-    let squared = 0
-    for (const value of first.memory.f64(first.at.aux!.squaredError, batchSize)) squared += value
-    return (squared / batchSize) * shared
   }
 
   function columnSums(): Float64Array {
@@ -292,11 +191,11 @@ export async function createTopKLearner(options: LearnerOptions<TopKConfig>): Pr
 
   async function gradients(): Promise<number> {
     await lanes.run(
-      blocks.flatMap((block, b) => listTasks(block, { k: kOf(block), batchSize, aux: aux?.perBlock[b] })),
+      blocks.flatMap((block, b) => listTasks(block, { k: kOf(block), batchSize, aux: aux?.parts[b] })),
     )
     await lanes.run(
       blocks.flatMap((block, b) => {
-        const part = aux && { ...aux.perBlock[b], scale: aux.scale }
+        const part = aux && { ...aux.parts[b], scale: aux.scale }
         return gradientTasks(block, { dIn, k: kOf(block), scale: 2 / batchSize, aux: part })
       }),
     )
