@@ -75,7 +75,8 @@ test('a failure leaves the earlier store as it was, and nothing beside it', asyn
   const onProgress = () => {
     throw full
   }
-  await expect(makeStore(folder, someTexts(40), { onProgress })).rejects.toBe(full)
+  const cut = await inputError(() => makeStore(folder, someTexts(40), { onProgress }))
+  expect(cut.details).toMatchObject({ message: 'the disk is full', file: folder.path('store') })
   expect(readFileSync(join(first.dir, 'train.tokens.bin'))).toEqual(before)
   expect(readdirSync(folder.path('.')).sort()).toEqual(['a.jsonl', 'b.jsonl', 'store'])
 })

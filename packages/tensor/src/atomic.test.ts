@@ -56,22 +56,46 @@ test.each([
   ['throws after writing some', (folder: string) => make(folder, { 'a.txt': 'half', 'c.txt': 'half' })],
 ])('a full disk leaves the earlier directory whole, and nothing beside it: write %s', async (_, begin) => {
   await save({ 'a.txt': 'old', 'b.txt': 'old' })
-  const error = diskFull()
   const write = async (folder: string) => {
     begin(folder)
     await Promise.resolve()
+    throw diskFull()
+  }
+  const { details } = await inputError(() => writeDirectoryAtomic({ path: path('run'), write }))
+  expect(details).toMatchObject({ message: 'the disk is full', file: path('run') })
+  expect(contents(path('.'))).toEqual({ 'run/a.txt': 'old', 'run/b.txt': 'old' })
+  expect(readdirSync(path('.'))).toEqual(['run'])
+})
+
+test('a full disk names the file that had no room, by its place in the directory that was to be', async () => {
+  await save({ 'a.txt': 'old' })
+  const write = (folder: string) =>
+    replaceFile({
+      path: join(folder, 'a.txt'),
+      write: temporary => {
+        writeFileSync(temporary, 'half')
+        throw diskFull()
+      },
+    })
+  const { message } = await inputError(() => writeDirectoryAtomic({ path: path('run'), write }))
+  expect(message).toMatch(/^the disk is full; file: .*\/run\/a\.txt; found: ENOSPC/)
+  expect(contents(path('.'))).toEqual({ 'run/a.txt': 'old' })
+})
+
+test('another failure passes through as it is, after clearing up', async () => {
+  const error = new Error('no such tensor')
+  const write = () => {
     throw error
   }
   await expect(writeDirectoryAtomic({ path: path('run'), write })).rejects.toBe(error)
-  expect(contents(path('.'))).toEqual({ 'run/a.txt': 'old', 'run/b.txt': 'old' })
-  expect(readdirSync(path('.'))).toEqual(['run'])
+  expect(readdirSync(path('.'))).toEqual([])
 })
 
 test('a full disk on the first save leaves nothing', async () => {
   const write = () => {
     throw diskFull()
   }
-  await expect(writeDirectoryAtomic({ path: path('run'), write })).rejects.toThrow('ENOSPC')
+  await expect(writeDirectoryAtomic({ path: path('run'), write })).rejects.toThrow('the disk is full')
   expect(readdirSync(path('.'))).toEqual([])
 })
 
@@ -101,7 +125,7 @@ test('a crash between the renames is mended by the next save as well, even one t
   const write = () => {
     throw diskFull()
   }
-  await expect(writeDirectoryAtomic({ path: path('run'), write })).rejects.toThrow('ENOSPC')
+  await expect(writeDirectoryAtomic({ path: path('run'), write })).rejects.toThrow('the disk is full')
   expect(contents(path('.'))).toEqual({ 'run/a.txt': 'old' })
 })
 
@@ -149,12 +173,12 @@ test('a file is replaced whole, or stays as it was', () => {
   writeFileAtomic(path('a.txt'), 'old')
   writeFileAtomic(path('a.txt'), new TextEncoder().encode('new'))
   expect(contents(path('.'))).toEqual({ 'a.txt': 'new' })
-  const error = diskFull()
   const write = (temporary: string) => {
     writeFileSync(temporary, 'half')
     expect(readFileSync(path('a.txt'), 'utf8')).toBe('new')
-    throw error
+    throw diskFull()
   }
-  expect(() => replaceFile({ path: path('a.txt'), write })).toThrow(error)
+  const full = /^the disk is full; file: .*a\.txt; found: ENOSPC/
+  expect(() => replaceFile({ path: path('a.txt'), write })).toThrow(full)
   expect(contents(path('.'))).toEqual({ 'a.txt': 'new' })
 })

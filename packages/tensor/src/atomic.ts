@@ -43,7 +43,7 @@ const oldOf = (path: string) => join(dirname(path), `.${basename(path)}.old`)
 /**
  * Builds a directory beside `path` and puts it in place. An existing one stays whole until the new one is
  * complete on disk; a crash between the two renames is mended by `recoverDirectory`.
- * @throws InputError when the place cannot be written; else what `write` throws, after clearing up.
+ * @throws InputError when the place cannot be written or has no room; else what `write` throws, after clearing up.
  */
 export async function writeDirectoryAtomic(options: {
   path: string
@@ -69,7 +69,7 @@ export async function writeDirectoryAtomic(options: {
   } catch (error) {
     clear(next)
     recoverDirectory(path)
-    throw error
+    throw inPlace(cutShort(error, path), next, path)
   }
   flushFolder(dirname(path))
   rmSync(old, { recursive: true, force: true })
@@ -134,11 +134,36 @@ const codeOf = (error: unknown): string =>
 /** Places a person can mend by choosing another one become an InputError; other errors pass through. */
 function unwritable(error: unknown, path: string): unknown {
   const code = codeOf(error)
-  if (!['EACCES', 'EPERM', 'EROFS', 'ENOTDIR', 'EEXIST', 'EISDIR', 'ENOENT'].includes(code)) return error
+  if (!['EACCES', 'EPERM', 'EROFS', 'ENOTDIR', 'EEXIST', 'EISDIR', 'ENOENT'].includes(code))
+    return cutShort(error, path)
   return new InputError({
     message: 'cannot write here',
     file: path,
     found: code,
     expected: 'a writable place',
   })
+}
+
+/** Writes that ended in the middle. The system's own message names no file. */
+const noRoom: Record<string, string> = {
+  ENOSPC: 'the disk is full',
+  EDQUOT: 'the disk quota is used up',
+  EFBIG: 'the file is larger than the system allows',
+}
+
+function cutShort(error: unknown, path: string): unknown {
+  const message = noRoom[codeOf(error)]
+  if (message === undefined) return error
+  return new InputError({
+    message,
+    file: path,
+    found: (error as Error).message,
+    expected: 'room for the file; what was there before is as it was',
+  })
+}
+
+/** A file of the folder that was being built is named by the place it was meant for. */
+function inPlace(error: unknown, next: string, path: string): unknown {
+  if (!(error instanceof InputError) || !error.details.file?.startsWith(next)) return error
+  return new InputError({ ...error.details, file: path + error.details.file.slice(next.length) })
 }
