@@ -56,7 +56,11 @@ export const eventData = {
   'training:progress': trainingMeasured,
   'training:checkpoint': z.strictObject({ ...trainingState, step: count }),
   'training:status': z.strictObject({ ...trainingState, error_message: z.string().nullable() }),
-  'training:completed': trainingMeasured,
+  'training:completed': trainingMeasured.omit({
+    tokens_per_second: true,
+    eta_seconds: true,
+    learning_rate: true,
+  }),
   'training:failed': z.strictObject({ ...trainingState, ...failure }),
 
   'extraction:progress': extractionMeasured,

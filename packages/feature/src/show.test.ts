@@ -172,3 +172,15 @@ test('a broken extraction.json is refused or read, never worse', async () => {
     }),
   )
 })
+
+test('the strongest example of each feature is the first of its own list', async () => {
+  const extraction = await openExtraction({ dir: await written('strongest') })
+  try {
+    const strongest = await extraction.strongest()
+    expect(strongest.map(({ feature }) => feature)).toEqual([1, 2, 3, 4, 5])
+    for (const example of strongest)
+      expect(example).toEqual((await extraction.feature(example.feature)).top[0])
+  } finally {
+    extraction.close()
+  }
+})

@@ -26,6 +26,8 @@ export type Extraction = {
   features(options?: { sortBy?: FeatureOrder; limit?: number; offset?: number }): Promise<Feature[]>
   /** @throws InputError for a number that is no feature of this SAE */
   feature(feature: number): Promise<FeatureWithExamples>
+  /** The strongest example of every feature that has one, in order of features. */
+  strongest(): Promise<Example[]>
   close(): void
 }
 
@@ -103,6 +105,10 @@ export async function openExtraction(options: { dir: string }): Promise<Extracti
         top: examples.filter(({ kind }) => kind === 'top'),
         quantile: examples.filter(({ kind }) => kind === 'quantile'),
       }
+    },
+    async strongest() {
+      const sql = `SELECT * FROM examples WHERE kind = 'top' AND rank = 0 ORDER BY feature`
+      return (await select(sql, [])) as Example[]
     },
     close: duck.close,
   }

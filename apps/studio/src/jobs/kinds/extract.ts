@@ -1,0 +1,134 @@
+// Extract: features of one SAE. Its features become rows when the runner is done, in pieces, before the extraction
+// is said to be completed; a crash in between does it again from the same files.
+import { join } from 'node:path'
+import { openExtraction } from '@mistudio/feature'
+import { and, eq, inArray } from 'drizzle-orm'
+import { insertChunked } from '../../db/chunked.ts'
+import { extractions, features, models, saes, tokenizations } from '../../db/schema.ts'
+import { folders } from '../../storage.ts'
+import { featureRows } from '../feature_rows.ts'
+import { type JobKindHandler, resultOf } from '../kinds.ts'
+import { extractionState, moveExtraction } from '../moves.ts'
+import { entityId } from '../plan.ts'
+
+const extractionOf = (path: string) => `${path}/extraction`
+const rowsPerChunk = 500
+
+export const extractKind: JobKindHandler = {
+  folder: job => folders.extraction(entityId(job)),
+  async prepare({ database: { db }, storage }, job, out) {
+    const extractionId = entityId(job)
+    const [row] = await db
+      .select()
+      .from(extractions)
+      .innerJoin(models, eq(models.id, extractions.model_id))
+      .innerJoin(saes, eq(saes.id, extractions.sae_id))
+      .where(eq(extractions.id, extractionId))
+    if (row === undefined) throw new Error('the extraction is gone')
+    const { dataset_ids, config } = row.extractions
+    const found = await db
+      .select()
+      .from(tokenizations)
+      .where(
+        and(
+          inArray(tokenizations.dataset_id, dataset_ids),
+          eq(tokenizations.model_id, row.models.id),
+          eq(tokenizations.status, 'ready'),
+        ),
+      )
+    return {
+      kind: 'extract',
+      extractionId,
+      modelDir: storage.modelDir(row.models.path),
+      cacheDir: storage.cacheDir,
+      saeDir: storage.resolve(row.saes.path),
+      stores: storesOf(dataset_ids, found).map(path => storage.resolve(path)),
+      config,
+      out,
+    }
+  },
+  async started(tx, job) {
+    const changes = { error_message: null, ...(job.attempt === 1 && { started_at: new Date() }) }
+    return (await moveExtraction(tx, entityId(job), { status: 'extracting' }, changes)).events
+  },
+  async event(tx, job, { event, data }) {
+    if (event !== 'extraction:progress' && event !== 'extraction:completed')
+      throw new Error(`unexpected ${event}`)
+    const { phase: _, extraction_id: id, ...counters } = data
+    const [row] = await tx.update(extractions).set(counters).where(eq(extractions.id, id)).returning()
+    // The runner's last event: the host says `completed` itself once the features are rows.
+    if (event === 'extraction:completed') return { events: [], progress: 1 }
+    const full = { ...data, ...extractionState(row) }
+    return { events: [{ channel: job.entity, event, data: full }], progress: data.progress }
+  },
+  async requeued(tx, job) {
+    return (await moveExtraction(tx, entityId(job), { status: 'queued' }, { progress: 0 })).events
+  },
+  async failed(tx, job, message) {
+    return (await moveExtraction(tx, entityId(job), { status: 'failed' }, { error_message: message })).events
+  },
+  async cancelled(tx, job, reason) {
+    const changes = { error_message: reason ?? null }
+    return (await moveExtraction(tx, entityId(job), { status: 'cancelled' }, changes)).events
+  },
+  async collect({ log }, job, _result, out) {
+    const extraction = await openExtraction({ dir: join(out, 'extraction') })
+    const id = entityId(job)
+    try {
+      const rows = await featureRows({ extraction, extractionId: id })
+      await log.write(async tx => {
+        await tx.delete(features).where(eq(features.extraction_id, id))
+        return []
+      })
+      // A transaction a piece: the server answers in between.
+      for (let i = 0; i < rows.length; i += rowsPerChunk) {
+        const piece = rows.slice(i, i + rowsPerChunk)
+        await log.write(async tx => {
+          await insertChunked({ tx, table: features, rows: piece, chunkRows: rowsPerChunk })
+          return []
+        })
+      }
+    } finally {
+      extraction.close()
+    }
+  },
+  async completed(tx, job, { result, path }) {
+    const { features: total, featuresAlive, tokens, complete } = resultOf('extract', result)
+    const values = {
+      path: extractionOf(path),
+      features: total,
+      features_alive: featuresAlive,
+      tokens,
+      complete,
+      progress: 1,
+    }
+    const { row } = await moveExtraction(tx, entityId(job), { status: 'completed' }, values)
+    const data = {
+      ...extractionState(row),
+      phase: 'writing' as const,
+      progress: 1,
+      current_batch: row.current_batch,
+      total_batches: row.total_batches,
+      samples_processed: row.samples_processed,
+      total_samples: row.total_samples,
+      samples_per_second: row.samples_per_second,
+      mean_samples_per_second: row.mean_samples_per_second,
+      eta_seconds: 0,
+      features_in_heap: row.features_in_heap,
+      heap_examples_count: row.heap_examples_count,
+    }
+    return [{ channel: job.entity, event: 'extraction:completed', data }]
+  },
+}
+
+/** The datasets' token stores in the order asked for, all of one context size: the smallest that every one has. */
+function storesOf(datasetIds: string[], ready: (typeof tokenizations.$inferSelect)[]): string[] {
+  const sizes = [...new Set(ready.map(({ context_size }) => context_size))].sort((a, b) => a - b)
+  for (const size of sizes) {
+    const paths = datasetIds.map(
+      id => ready.find(store => store.dataset_id === id && store.context_size === size)?.path,
+    )
+    if (paths.every(path => typeof path === 'string')) return paths as string[]
+  }
+  throw new Error('the datasets are not tokenized for the model with one context size')
+}
