@@ -115,7 +115,14 @@ it('installs without the downloads of ONNX Runtime, and changes nothing else', (
 })
 
 describe('the lockfile', () => {
-  type Entry = { resolved?: string; link?: boolean; integrity?: string; optional?: boolean; os?: string[] }
+  type Entry = {
+    resolved?: string
+    link?: boolean
+    integrity?: string
+    inBundle?: boolean
+    optional?: boolean
+    os?: string[]
+  }
   const packages: Record<string, Entry> = JSON.parse(read('package-lock.json')).packages
   const external = Object.entries(packages).filter(
     ([path, entry]) => /node_modules/.test(path) && !entry.link,
