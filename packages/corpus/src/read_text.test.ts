@@ -40,6 +40,20 @@ test('a byte order mark is dropped at the start only, CRLF ends a line', async (
   expect((await inputError(() => read(second))).details.line).toBe(2)
 })
 
+test('bytes from elsewhere read as the file they are named for, wherever they are cut', async () => {
+  const bytes = Buffer.from('\ufeff{"text": "é1"}\n\nnot json\n{"text": "two"}')
+  const file = folder.write('a.jsonl', bytes)
+  async function* source() {
+    for (const byte of bytes) yield Uint8Array.of(byte)
+  }
+  const wanted = await read(file, { skipBadLines: true })
+  expect(wanted.map(({ text }) => text)).toEqual(['é1', 'two'])
+  expect(await read(file, { source: source(), skipBadLines: true })).toEqual(wanted)
+  const named = await inputError(() => read('nowhere.jsonl', { source: source() }))
+  expect(named.details).toMatchObject({ file: 'nowhere.jsonl', line: 3 })
+  expect((await inputError(() => read('a.csv', { source: source() }))).details.found).toBe('.csv')
+})
+
 test('another field is read when asked for; inherited names are not fields', async () => {
   const file = folder.write('a.jsonl', jsonl(['one'], 'content'))
   expect(await texts(file, { textField: 'content' })).toEqual(['one'])

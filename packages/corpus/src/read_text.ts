@@ -17,6 +17,8 @@ export type TextDocument = { text: string; sourceFile: string; sourceRow: number
 export type ReadTextOptions = {
   /** A .jsonl or .txt file. */
   file: string
+  /** The file's bytes while they come from elsewhere, such as an upload: `file` is then only their name. */
+  source?: AsyncIterable<Uint8Array>
   /** Where a .jsonl line keeps its text; 'text' by default. */
   textField?: string
   /** Passes over lines that cannot be used, `onBadLine` being told of each; off by default. */
@@ -35,9 +37,11 @@ export type ReadTextOptions = {
 export async function* readText(options: ReadTextOptions): AsyncGenerator<TextDocument> {
   const { file, textField = 'text', skipBadLines = false, onBadLine } = options
   const { maxLineBytes = defaultMaxLineBytes, onBytes } = options
-  const format = checkTextFile(file)
+  const format = options.source === undefined ? checkTextFile(file) : textFormat(file)
+  const source = options.source ?? createReadStream(file, { highWaterMark: readAtOnceBytes })
   // A .txt file is one line that newlines do not end.
-  for await (const { row, bytes } of linesOf({ file, separate: format === 'jsonl', maxLineBytes, onBytes })) {
+  const separate = format === 'jsonl'
+  for await (const { row, bytes } of linesOf({ source, separate, maxLineBytes, onBytes })) {
     try {
       const line = bytes === undefined ? tooLong(file, row, maxLineBytes) : decode(file, row, bytes)
       if (format === 'txt') yield { text: line.replaceAll('\r\n', '\n'), sourceFile: file, sourceRow: 0 }
@@ -50,8 +54,8 @@ export async function* readText(options: ReadTextOptions): AsyncGenerator<TextDo
   }
 }
 
-/** The format by the file's extension. @throws InputError when the file is not there or is of another kind. */
-export function checkTextFile(file: string): 'jsonl' | 'txt' {
+/** The format by the name's extension. @throws InputError for another one */
+export function textFormat(file: string): 'jsonl' | 'txt' {
   const extension = extname(file).toLowerCase()
   if (extension !== '.jsonl' && extension !== '.txt') {
     throw new InputError({
@@ -61,30 +65,35 @@ export function checkTextFile(file: string): 'jsonl' | 'txt' {
       expected: '.jsonl or .txt',
     })
   }
+  return extension === '.jsonl' ? 'jsonl' : 'txt'
+}
+
+/** The format of a file that is there. @throws InputError when it is not, or is of another kind */
+export function checkTextFile(file: string): 'jsonl' | 'txt' {
+  const format = textFormat(file)
   const found = statSync(file, { throwIfNoEntry: false })
   if (!found?.isFile()) {
     const what = found === undefined ? 'nothing' : 'a folder or device'
     throw new InputError({ message: 'no such text file', file, found: what, expected: 'a file' })
   }
-  return extension === '.jsonl' ? 'jsonl' : 'txt'
+  return format
 }
 
 type Line = { row: number; bytes: Uint8Array | undefined }
 
 /** Lines without their newline; `bytes` is undefined, at once, for a line beyond `maxLineBytes`. */
 async function* linesOf(options: {
-  file: string
+  source: AsyncIterable<Uint8Array>
   separate: boolean
   maxLineBytes: number
   onBytes?(bytes: Uint8Array): void
 }): AsyncGenerator<Line> {
-  const { file, separate, maxLineBytes, onBytes } = options
+  const { source, separate, maxLineBytes, onBytes } = options
   let row = 0
   let parts: Uint8Array[] = []
   let held = 0
   let overflowed = false
-  const stream = createReadStream(file, { highWaterMark: readAtOnceBytes })
-  for await (const chunk of stream as AsyncIterable<Uint8Array>) {
+  for await (const chunk of source) {
     onBytes?.(chunk)
     let from = 0
     while (from < chunk.length) {

@@ -14,7 +14,13 @@ export {
   hookPoints,
   resolveHook,
 } from './hooks.ts'
-export { defaultCacheDir, type LanguageModel, openModel } from './load.ts'
+export {
+  defaultCacheDir,
+  describeModel,
+  type LanguageModel,
+  type ModelDescription,
+  openModel,
+} from './load.ts'
 export type { Activation, AttentionOptions, Hooks, Ops, WeightLayout } from './ops.ts'
 export { type NamedTensor, type RunOptions, runModel } from './run.ts'
 export { type Matrix, runOracle } from './runtimes/oracle.ts'

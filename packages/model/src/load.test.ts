@@ -19,7 +19,7 @@ import {
   writeSafetensors,
 } from '@mistudio/tensor'
 import { afterAll, beforeEach, describe, expect, test } from 'vitest'
-import { openModel } from './load.ts'
+import { describeModel, openModel } from './load.ts'
 import { fixture, temporaryFolder } from './testing.ts'
 
 const root = temporaryFolder()
@@ -90,6 +90,18 @@ describe('layouts', () => {
     expect(again.weights.folder).toBe(model.weights.folder)
     expect(statSync(path).ino).toBe(before.ino)
     expect(statSync(path).mtimeMs).toBe(before.mtimeMs)
+  })
+
+  test('a description says the same and touches no cache', async () => {
+    copy('llama_bf16')
+    const description = describeModel({ dir })
+    expect(existsSync(cacheDir)).toBe(false)
+    const { weights, hookPoints, ...opened } = await openModel({ dir, cacheDir })
+    weights.close()
+    expect(description).toEqual(opened)
+    expect(hookPoints).toEqual(description.hooks.map(({ name }) => name))
+    writeFileSync(join(dir, 'model.safetensors'), 'nothing')
+    expect(() => describeModel({ dir })).toThrow(InputError)
   })
 
   test('another modification time is another folder of the cache', async () => {

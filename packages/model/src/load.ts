@@ -36,25 +36,54 @@ export type LanguageModel = {
  * config (names the tensor, the shape expected and the one found)
  */
 export async function openModel(options: { dir: string; cacheDir?: string }): Promise<LanguageModel> {
-  const dir = resolve(options.dir)
+  return withWeights(options.dir, ({ description, files, found }) => {
+    const { dir } = description
+    const weights = prepare({ dir, cacheDir: options.cacheDir ?? defaultCacheDir(), files, found })
+    return { ...description, hookPoints: description.hooks.map(({ name }) => name), weights }
+  })
+}
+
+/** What a model is, without its weights. */
+export type ModelDescription = Pick<
+  LanguageModel,
+  'dir' | 'name' | 'config' | 'hooks' | 'parameters' | 'storedDtypes'
+>
+
+/**
+ * Reads config.json and the heads of the weight files alone: nothing is widened, linked or cached.
+ * @throws InputError as `openModel`
+ */
+export function describeModel(options: { dir: string }): ModelDescription {
+  return withWeights(options.dir, ({ description }) => description)
+}
+
+function withWeights<T>(
+  folder: string,
+  use: (opened: {
+    description: ModelDescription
+    files: readonly SafetensorsFile[]
+    found: Map<string, Found>
+  }) => T,
+): T {
+  const dir = resolve(folder)
   const config = readModelConfig({ dir })
   const { parameters, prefix } = parametersOf(config)
   const files: SafetensorsFile[] = []
   try {
     for (const path of weightFiles(dir)) files.push(openSafetensors(path))
     const found = findParameters({ dir, files, parameters, prefix })
-    const weights = prepare({ dir, cacheDir: options.cacheDir ?? defaultCacheDir(), files, found })
-    const hooks = hookPoints(config)
-    return {
+    const description = {
       dir,
       name: basename(dir),
       config,
-      hookPoints: hooks.map(({ name }) => name),
-      hooks,
-      weights,
-      parameters: weights.bytes / 4,
+      hooks: hookPoints(config),
+      parameters: Array.from(found.values(), ({ shape }) => shape.reduce((n, size) => n * size, 1)).reduce(
+        (sum, n) => sum + n,
+        0,
+      ),
       storedDtypes: [...new Set(Array.from(found.values(), ({ dtype }) => dtype))],
     }
+    return use({ description, files, found })
   } finally {
     for (const file of files) file.close()
   }

@@ -1,5 +1,5 @@
 // SAEs that sae-lens saved, and what comes back of ours. The fixtures are made by oracle/saelens_files.py.
-import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -8,7 +8,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { createEncoder } from '../encoder.ts'
 import { families } from '../families.ts'
 import { gaussianStream } from '../random.ts'
-import { foldScale, loadSaeLens, type SaeFile, saveSaeLens } from './saelens.ts'
+import { describeSaeLens, foldScale, loadSaeLens, type SaeFile, saveSaeLens } from './saelens.ts'
 
 const fixtures = fileURLToPath(new URL('../../fixtures/saelens_topk', import.meta.url))
 let lanes: Lanes
@@ -91,6 +91,8 @@ test('what is saved is loaded again, bit for bit', async () => {
   expect(loaded.weights).toEqual(weights)
   expect(loaded.metadata).toEqual(metadata)
   expect(loaded.k).toBe(3)
+  const { weights: _, ...description } = loaded
+  expect(describeSaeLens({ dir })).toEqual(description)
 })
 
 test('a folded scale computes on x what the unfolded SAE computes on x · scale', () => {
@@ -125,10 +127,16 @@ test.each<[string, (config: Record<string, unknown>) => void, string]>([
   const error = caught(() => loadSaeLens({ dir }))
   expect(error).toBeInstanceOf(InputError)
   expect((error as InputError).details.field).toBe(field)
+  expect(caught(() => describeSaeLens({ dir }))).toEqual(error)
 })
 
-test('refuses a folder without cfg.json', () => {
+test('refuses a folder without cfg.json, or with one that is a folder or too long', () => {
   expect(() => loadSaeLens({ dir: join(folder, 'nowhere') })).toThrow(/no readable cfg.json/)
+  mkdirSync(join(folder, 'inside', 'cfg.json'), { recursive: true })
+  expect(() => loadSaeLens({ dir: join(folder, 'inside') })).toThrow(/no readable cfg.json/)
+  mkdirSync(join(folder, 'long'))
+  writeFileSync(join(folder, 'long', 'cfg.json'), ' '.repeat(5_000_000))
+  expect(() => loadSaeLens({ dir: join(folder, 'long') })).toThrow(/found: 5000000 bytes/)
 })
 
 function caught(work: () => unknown): unknown {

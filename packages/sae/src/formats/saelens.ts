@@ -1,9 +1,15 @@
 // SAELens v6: `cfg.json` beside `sae_weights.safetensors` with W_enc [d_in, d_sae], b_enc, W_dec [d_sae, d_in],
 // b_dec in float32 (sae_lens/saes/sae.py). What SAELens reads back computes the same numbers, so the scalar of
 // `expected_average` normalisation is folded into the weights and the config says "none".
-import { readFileSync, writeFileSync } from 'node:fs'
+import { readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { InputError, openSafetensors, writeDirectoryAtomic, writeSafetensors } from '@mistudio/tensor'
+import {
+  InputError,
+  openSafetensors,
+  type SafetensorsFile,
+  writeDirectoryAtomic,
+  writeSafetensors,
+} from '@mistudio/tensor'
 import type { SaeShape, SaeWeights } from '../families.ts'
 
 /** What an SAE's folder says beside its weights. Unknown numbers are absent, never invented. */
@@ -17,14 +23,24 @@ export type SaeMetadata = {
   dataset?: string[]
 }
 
-export type SaeFile = {
+/** An SAE's folder without its weights. */
+export type SaeDescription = {
   dir: string
   architecture: 'topk'
   shape: SaeShape
   k: number
-  weights: SaeWeights
   metadata: SaeMetadata
 }
+
+export type SaeFile = SaeDescription & { weights: SaeWeights }
+
+const configName = 'cfg.json'
+const weightsName = 'sae_weights.safetensors'
+/** What an SAE's folder consists of. */
+export const saeLensFiles = [configName, weightsName] as const
+
+/** A config larger than this is not one. */
+const largestConfigBytes = 1 << 22
 
 /** x·s is what was trained on: W_enc·s, W_dec/s and b_dec/s read and write unscaled x. b_enc stays. */
 export function foldScale(weights: SaeWeights, scale: number): SaeWeights {
@@ -92,9 +108,9 @@ export async function saveSaeLens(options: {
   await writeDirectoryAtomic({
     path: dir,
     async write(folder) {
-      writeFileSync(join(folder, 'cfg.json'), `${JSON.stringify(config, null, 2)}\n`)
+      writeFileSync(join(folder, configName), `${JSON.stringify(config, null, 2)}\n`)
       await writeSafetensors({
-        path: join(folder, 'sae_weights.safetensors'),
+        path: join(folder, weightsName),
         tensors: [
           { name: 'W_dec', dtype: 'F32', shape: [dSae, dIn], data: weights.wDec },
           { name: 'W_enc', dtype: 'F32', shape: [dIn, dSae], data: transpose(weights.wEnc, dSae, dIn) },
@@ -108,7 +124,33 @@ export async function saveSaeLens(options: {
 
 /** Reads a SAELens v6 TopK folder. @throws InputError naming file, field, found and expected. */
 export function loadSaeLens({ dir }: { dir: string }): SaeFile {
-  const file = join(dir, 'cfg.json')
+  return withTensors(dir, ({ description, config, tensors }) => {
+    const { dIn, dSae } = description.shape
+    const weights: SaeWeights = {
+      wEnc: transpose(tensors.readF32('W_enc'), dIn, dSae),
+      bEnc: tensors.readF32('b_enc'),
+      wDec: tensors.readF32('W_dec'),
+      bDec: tensors.readF32('b_dec'),
+    }
+    if (config.rescale_acts_by_decoder_norm === true) foldDecoderNorms(weights, dIn)
+    return { ...description, weights }
+  })
+}
+
+/** Reads cfg.json and the head of the weights' file alone. @throws InputError as `loadSaeLens` */
+export function describeSaeLens({ dir }: { dir: string }): SaeDescription {
+  return withTensors(dir, ({ description }) => description)
+}
+
+function withTensors<T>(
+  dir: string,
+  use: (opened: {
+    description: SaeDescription
+    config: Record<string, unknown>
+    tensors: SafetensorsFile
+  }) => T,
+): T {
+  const file = join(dir, configName)
   const config = readConfig(file)
   const expect = (field: string, wanted: readonly unknown[]) => {
     const found = config[field]
@@ -137,29 +179,31 @@ export function loadSaeLens({ dir }: { dir: string }): SaeFile {
       expected: `at most ${dSae}`,
     })
   }
-  const tensors = openSafetensors(join(dir, 'sae_weights.safetensors'))
+  const tensors = openSafetensors(join(dir, weightsName))
   try {
-    const read = (name: string, shape: number[]) => {
-      const found = tensors.tensors.get(name)
-      if (found !== undefined && found.shape.join() === shape.join()) return tensors.readF32(name)
-      throw new InputError({
-        message: 'the weights disagree with cfg.json',
-        file: tensors.path,
-        field: name,
-        found: found === undefined ? 'no such tensor' : `[${found.shape}]`,
-        expected: `[${shape}]`,
-      })
-    }
-    const weights: SaeWeights = {
-      wEnc: transpose(read('W_enc', [dIn, dSae]), dIn, dSae),
-      bEnc: read('b_enc', [dSae]),
-      wDec: read('W_dec', [dSae, dIn]),
-      bDec: read('b_dec', [dIn]),
-    }
-    if (config.rescale_acts_by_decoder_norm === true) foldDecoderNorms(weights, dIn)
-    return { dir, architecture: 'topk', shape: { dIn, dSae }, k, weights, metadata: metadataOf(config) }
+    checkShapes(tensors, { W_enc: [dIn, dSae], b_enc: [dSae], W_dec: [dSae, dIn], b_dec: [dIn] })
+    const metadata = metadataOf(config)
+    return use({
+      description: { dir, architecture: 'topk', shape: { dIn, dSae }, k, metadata },
+      config,
+      tensors,
+    })
   } finally {
     tensors.close()
+  }
+}
+
+function checkShapes(tensors: SafetensorsFile, shapes: Record<string, number[]>): void {
+  for (const [name, shape] of Object.entries(shapes)) {
+    const found = tensors.tensors.get(name)
+    if (found?.shape.join() === shape.join()) continue
+    throw new InputError({
+      message: 'the weights disagree with cfg.json',
+      file: tensors.path,
+      field: name,
+      found: found === undefined ? 'no such tensor' : `[${found.shape}]`,
+      expected: `[${shape}]`,
+    })
   }
 }
 
@@ -178,16 +222,25 @@ function foldDecoderNorms(weights: SaeWeights, dIn: number): void {
 }
 
 function readConfig(file: string): Record<string, unknown> {
-  let text: string
-  try {
-    text = readFileSync(file, 'utf8')
-  } catch {
-    throw new InputError({
+  const unreadable = (found?: string) =>
+    new InputError({
       message: 'the SAE folder has no readable cfg.json',
       file,
+      found,
       expected: 'a SAELens v6 folder',
     })
+  let text: string
+  let bytes = 0
+  try {
+    const found = statSync(file)
+    // A device or a pipe might never end.
+    if (!found.isFile()) throw unreadable()
+    bytes = found.size
+    text = bytes > largestConfigBytes ? '' : readFileSync(file, 'utf8')
+  } catch {
+    throw unreadable()
   }
+  if (bytes > largestConfigBytes) throw unreadable(`${bytes} bytes`)
   let parsed: unknown
   try {
     parsed = JSON.parse(text)
