@@ -79,6 +79,8 @@ export const problem = z
     title: z.string(),
     status: z.number().int(),
     detail: z.string().optional(),
+    file: z.string().optional(),
+    line: z.number().int().optional().meta({ description: 'from 1' }),
     field: z.string().optional(),
     found: z.string().optional(),
     expected: z.string().optional(),

@@ -7,8 +7,9 @@ import { apiPrefix, type RequestOf, type ResponseOf, type Route, type RouteName,
 export class ApiError extends Error {
   readonly problem: Problem
   constructor(problem: Problem) {
-    const { title, field, found, expected } = problem
+    const { title, line, field, found, expected } = problem
     const details = [
+      line === undefined ? '' : `line ${line}`,
       field === undefined ? '' : `field ${field}`,
       found === undefined ? '' : `found ${found}`,
       expected === undefined ? '' : `expected ${expected}`,

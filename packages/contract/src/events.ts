@@ -86,7 +86,9 @@ export const eventData = {
   }),
   'tokenization:status': z.strictObject({ ...tokenizationState, error_message: z.string().nullable() }),
 
-  /** Any job moved, or anything was made or removed: lists look again. Channel `jobs/all`. */
+  /** Something was made or removed: lists look again. Channel `jobs/all`; `entity` as in `dataset/ds_…`. */
+  'entity:changed': z.strictObject({ entity: z.string(), status: z.enum(['created', 'deleted']) }),
+  /** A job moved. Channel `jobs/all`. */
   'job:status': z.strictObject({
     job_id: idOf('job'),
     kind: z.enum(jobKinds),
@@ -127,7 +129,8 @@ export const studioEvent = z
 
 /**
  * What a client sends on the socket. `after`: events with a larger sequence number are sent, then everything new.
- * Without it a `snapshot` comes first, the entity as it is now with its sequence number, then everything after that.
+ * Without it a `snapshot` comes first, the entity as its GET route gives it now (for `jobs/all` the list of active
+ * jobs) with its sequence number, then everything after that. `unsubscribe` has no answer.
  */
 export const socketRequest = z.union([
   z.strictObject({ subscribe: channel, after: count.optional() }),

@@ -2,6 +2,7 @@
 import { z } from 'zod'
 import { count, hookType, idOf, layer, name, share, time } from '../base.ts'
 import { extractionMachine, nlpMachine, stages, statesOf } from '../states.ts'
+import { contextSize } from './dataset.ts'
 
 export const extractionConfig = z
   .strictObject({
@@ -12,6 +13,11 @@ export const extractionConfig = z
       .max(1e12)
       .default(250_000)
       .meta({ description: 'tokens to read, at most' }),
+    context_size: contextSize
+      .optional()
+      .meta({
+        description: 'tokens a context; default: as the SAE was trained. An extraction says which it was',
+      }),
     examples_per_feature: z
       .number()
       .int()
