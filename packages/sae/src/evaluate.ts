@@ -9,6 +9,7 @@ import {
   ceScore,
   deadFraction,
   deltaCe,
+  densityHistogram,
   emptySums,
   fvu,
   l0,
@@ -30,6 +31,8 @@ export type Evaluation = {
   relative_reconstruction_bias: number | null
   /** Share of latents that fired at none of `tokens`. */
   dead_fraction: number | null
+  /** Latents by log₁₀ of their density over `tokens`: see metrics.ts. */
+  density_histogram: number[] | null
   /** Predicted tokens behind the cross-entropies, in nats per token. */
   ce_tokens: number
   ce_clean: number | null
@@ -163,6 +166,7 @@ function evaluationOf({ sums, ce }: Running, split: string): Evaluation & { sums
     mse: mse(sums),
     relative_reconstruction_bias: relativeReconstructionBias(sums),
     dead_fraction: deadFraction(sums),
+    density_histogram: densityHistogram(sums),
     ce_tokens: ce.tokens,
     ce_clean: mean(ce.clean),
     ce_spliced: mean(ce.spliced),

@@ -63,6 +63,23 @@ export function deadFraction(sums: ReconstructionSums): number | null {
   return sums.fired.reduce((dead, count) => dead + (count === 0 ? 1 : 0), 0) / sums.fired.length
 }
 
+/** Density of each latent: the share of the tokens counted at which its activation is positive, [d_sae]. */
+export const densities = (sums: ReconstructionSums): Float64Array | null =>
+  sums.tokens === 0 ? null : sums.fired.map(count => count / sums.tokens)
+
+/** Bins of `densityHistogram`; bin i holds −10 + i ≤ log₁₀(density + 1e−10) < −9 + i, the last one density 1 too. */
+export const densityBins = 10
+
+/** Latents by the decade of their density; those that never fired are in bin 0. */
+export function densityHistogram(sums: ReconstructionSums): number[] | null {
+  const histogram = new Array<number>(densityBins).fill(0)
+  for (const density of densities(sums) ?? []) {
+    const bin = Math.floor(Math.log10(density + 1e-10) + densityBins)
+    histogram[Math.max(0, Math.min(densityBins - 1, bin))]++
+  }
+  return sums.tokens === 0 ? null : histogram
+}
+
 /** Mean over tokens of ‖x − x̂‖² summed over d_in. */
 export const mse = (sums: ReconstructionSums): number | null =>
   sums.tokens === 0 ? null : sums.squaredError / sums.tokens

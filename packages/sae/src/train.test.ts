@@ -2,11 +2,11 @@
 import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { InputError, type Lanes, openLanes, type SharedMemory } from '@mistudio/tensor'
+import { InputError, type Lanes, openLanes } from '@mistudio/tensor'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { loadSaeLens } from './formats/saelens.ts'
-import { gaussianStream, randomStream } from './random.ts'
-import type { ContextSource, Forward } from './sources.ts'
+import type { ContextSource } from './sources.ts'
+import { createTable, randomContexts, type Table } from './table_forward.ts'
 import { type TrainOptions, trainSaes } from './train.ts'
 import type { TrainProgress } from './train_progress.ts'
 import { createActivationWindow } from './window.ts'
@@ -16,15 +16,11 @@ const vocabulary = 200
 const contextSize = 10
 const contextsPerCall = 3
 let lanes: Lanes
-let table: SharedMemory
+let table: Table
 let folder: string
 beforeAll(async () => {
   lanes = await openLanes({ count: 2 })
-  const draw = gaussianStream({ seed: 1, purpose: 'table' })
-  table = await lanes.memory({ bytes: 2 * vocabulary * dIn * 4 })
-  table
-    .f32(table.alloc(vocabulary * dIn * 4, 64), vocabulary * dIn)
-    .set(Float32Array.from({ length: vocabulary * dIn }, draw))
+  table = await createTable({ lanes, vocabulary, dIn, hooks: ['a', 'b'], contextSize })
 })
 afterAll(() => lanes.close())
 beforeEach(() => {
@@ -32,48 +28,12 @@ beforeEach(() => {
 })
 afterEach(() => rmSync(folder, { recursive: true }))
 
-const tableAt = 65_536
-
-/** Two hook points, both of which are rows of the table by token id. */
-const forward: Forward = {
-  outputs: [
-    { name: 'a', width: dIn },
-    { name: 'b', width: dIn },
-  ],
-  tasks: ({ contexts, places }) =>
-    ['a', 'b']
-      .filter(hook => hook in places)
-      .map(hook => [
-        {
-          copy: {
-            from: { memory: table.id, offset: tableAt },
-            to: places[hook],
-            rows: places.input_ids,
-            count: contexts * contextSize,
-            width: dIn,
-          },
-        },
-      ]),
-}
-
-const source: ContextSource = {
-  contextSize,
-  contexts: 90,
-  read({ first, count, ids, mask }) {
-    for (let c = 0; c < count; c++) {
-      const draw = randomStream({ seed: 1, purpose: `context ${(first + c) % 90}` })
-      for (let t = 0; t < contextSize; t++) {
-        ids[c * contextSize + t] = Math.floor(draw() * vocabulary)
-        mask[c * contextSize + t] = t === 0 ? 0 : 1
-      }
-    }
-  },
-}
+const source = randomContexts({ vocabulary, contextSize, contexts: 90 })
 
 const run = (options: Partial<TrainOptions> & { out: string }) =>
   trainSaes({
     lanes,
-    forward,
+    forward: table.forward,
     contextsPerCall,
     source,
     modelName: 'table',
@@ -181,8 +141,8 @@ describe('a training', () => {
         if (options.first > 60) options.ids[1] = vocabulary
       },
     }
-    // One row behind the table is NaN; a context of the third window reads it.
-    table.f32(tableAt + vocabulary * dIn * 4, dIn).fill(Number.NaN)
+    // The row behind the vocabulary is NaN; a context of the third window reads it.
+    table.rows.fill(Number.NaN, vocabulary * dIn)
     const out = join(folder, 'run')
     const failure = run({ out, source: poisoned, settings: { trainTokens: 2000, normalisation: 'none' } })
     await expect(failure).rejects.toThrow(
@@ -210,7 +170,15 @@ describe('a training', () => {
 
 test('a window holds each usable token once, in an order that its number alone decides', async () => {
   const open = () =>
-    createActivationWindow({ lanes, forward, contextsPerCall, hooks: ['a'], source, contexts: 7, seed: 3 })
+    createActivationWindow({
+      lanes,
+      forward: table.forward,
+      contextsPerCall,
+      hooks: ['a'],
+      source,
+      contexts: 7,
+      seed: 3,
+    })
   const one = await open()
   const count = await one.fill(4)
   expect(count).toBe(7 * (contextSize - 1))
@@ -218,7 +186,7 @@ test('a window holds each usable token once, in an order that its number alone d
   expect(tokens).toBe(count)
   const ids = new Int32Array(7 * contextSize)
   source.read({ first: 28, count: 7, ids, mask: new Uint8Array(ids.length) })
-  const rows = table.f32(tableAt, vocabulary * dIn)
+  const { rows } = table
   let wantedSquares = 0
   const wantedSum = new Float64Array(dIn)
   ids.forEach((id, i) => {
