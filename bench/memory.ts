@@ -17,6 +17,7 @@ const assets = fileURLToPath(new URL('../assets/demo', import.meta.url))
 const program = fileURLToPath(new URL('../apps/cli/src/main.ts', import.meta.url))
 const folder = mkdtempSync(join(tmpdir(), 'mistudio-memory-'))
 const sampleMs = 250
+const mean = (numbers: number[]) => numbers.reduce((sum, value) => sum + value, 0) / numbers.length
 const megabytes = (bytes: number) => (bytes / 2 ** 20).toFixed(0)
 try {
   const model = join(assets, 'model')
@@ -57,8 +58,6 @@ try {
 } finally {
   rmSync(folder, { recursive: true, force: true })
 }
-
-const mean = (numbers: number[]) => numbers.reduce((sum, value) => sum + value, 0) / numbers.length
 
 async function train({ model, dataset, tokens }: { model: string; dataset: string; tokens: string }) {
   const out = join(folder, `sae-${tokens}`)
