@@ -34,15 +34,21 @@ export const extractKind: JobKindHandler = {
           inArray(tokenizations.dataset_id, dataset_ids),
           eq(tokenizations.model_id, row.models.id),
           eq(tokenizations.status, 'ready'),
+          // The route wrote down which, when it made the extraction.
+          eq(tokenizations.context_size, config.context_size!),
         ),
       )
+    const stores = dataset_ids.map(id => found.find(store => store.dataset_id === id)?.path)
+    if (!stores.every(path => typeof path === 'string')) {
+      throw new Error('a dataset of the extraction is not tokenized for its model')
+    }
     return {
       kind: 'extract',
       extractionId,
       modelDir: storage.modelDir(row.models.path),
       cacheDir: storage.cacheDir,
       saeDir: storage.resolve(row.saes.path),
-      stores: storesOf(dataset_ids, found).map(path => storage.resolve(path)),
+      stores: stores.map(path => storage.resolve(path)),
       config,
       out,
     }
@@ -119,16 +125,4 @@ export const extractKind: JobKindHandler = {
     }
     return [{ channel: job.entity, event: 'extraction:completed', data }]
   },
-}
-
-/** The datasets' token stores in the order asked for, all of one context size: the smallest that every one has. */
-function storesOf(datasetIds: string[], ready: (typeof tokenizations.$inferSelect)[]): string[] {
-  const sizes = [...new Set(ready.map(({ context_size }) => context_size))].sort((a, b) => a - b)
-  for (const size of sizes) {
-    const paths = datasetIds.map(
-      id => ready.find(store => store.dataset_id === id && store.context_size === size)?.path,
-    )
-    if (paths.every(path => typeof path === 'string')) return paths as string[]
-  }
-  throw new Error('the datasets are not tokenized for the model with one context size')
 }
