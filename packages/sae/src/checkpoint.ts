@@ -63,17 +63,13 @@ export function readCheckpoint(options: {
   recoverDirectory(dir)
   if (!existsSync(dir)) return undefined
   const file = join(dir, 'state.json')
-  let state: CheckpointState
+  let state: unknown
   try {
-    state = JSON.parse(readFileSync(file, 'utf8')) as CheckpointState
+    state = JSON.parse(readFileSync(file, 'utf8'))
   } catch (error) {
-    throw new InputError({
-      message: 'the checkpoint cannot be read',
-      file,
-      found: String(error),
-      expected: 'state.json',
-    })
+    throw unreadable(file, String(error))
   }
+  if (!isState(state)) throw unreadable(file, 'other fields')
   const saes = new Map<string, Tensors>()
   for (const name of names) {
     const opened = openSafetensors(join(dir, fileOf(name)))
@@ -84,6 +80,32 @@ export function readCheckpoint(options: {
     }
   }
   return { state, saes }
+}
+
+const unreadable = (file: string, found: string) =>
+  new InputError({
+    message: 'the checkpoint cannot be read',
+    file,
+    found,
+    expected: 'the state of a training',
+  })
+
+const isRecord = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)
+const isNumber = (value: unknown) => typeof value === 'number'
+const isCount = (value: unknown) => Number.isSafeInteger(value) && Number(value) >= 0
+
+function isState(value: unknown): value is CheckpointState {
+  if (!isRecord(value)) return false
+  const { settings, step, window, batch, scales, moments } = value
+  if (![step, window, batch].every(isCount)) return false
+  if (!isRecord(settings) || !isRecord(scales) || !isRecord(moments)) return false
+  const isMoments = (one: unknown) =>
+    isRecord(one) &&
+    [one.tokens, one.sumSquares, one.sumNorms].every(isNumber) &&
+    Array.isArray(one.sum) &&
+    one.sum.every(isNumber)
+  return Object.values(scales).every(isNumber) && Object.values(moments).every(isMoments)
 }
 
 function floats(file: SafetensorsFile, name: string): Float32Array | Float64Array {

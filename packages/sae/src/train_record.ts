@@ -38,14 +38,18 @@ export function earlierTraining(options: {
     })
   }
   if (!existsSync(file)) return undefined
-  let saved: (TrainResult & { settings: Settings }) | undefined
+  let saved: Partial<TrainResult & { settings: Settings }> | null
   try {
     saved = JSON.parse(readFileSync(file, 'utf8'))
   } catch (error) {
     throw new InputError({ message: 'the record of the training cannot be read', file, found: String(error) })
   }
-  if (saved === undefined || saved.status !== 'completed') return undefined
-  checkSettings({ file, saved: saved.settings, asked: JSON.parse(JSON.stringify(settings)) })
+  if (saved?.status !== 'completed') return undefined
   const { status, step, tokens, saes } = saved
+  if (saved.settings === undefined || step === undefined || tokens === undefined || saes === undefined) {
+    const expected = 'settings, step, tokens and saes'
+    throw new InputError({ message: 'the record of the training cannot be read', file, expected })
+  }
+  checkSettings({ file, saved: saved.settings, asked: JSON.parse(JSON.stringify(settings)) })
   return { status, step, tokens, saes }
 }

@@ -1,5 +1,6 @@
 // Everything a TopK learner needs to go on after a restart, by name. One block gives views of its memory; several
 // are joined by a copy.
+import { InputError } from '@mistudio/tensor'
 import type { LearnerState, SaeWeights } from '../families.ts'
 import type { Block } from './topk_block.ts'
 
@@ -56,13 +57,15 @@ export function topkState(stored: Stored & { steps: number; tokensSeen: number }
   ])
 }
 
-/** @returns steps and tokens seen. @throws Error naming a tensor that is missing or has another length */
+/** @returns steps and tokens seen. @throws InputError naming a tensor that is missing or has another length */
 export function restoreTopk(options: Stored & { saved: LearnerState }): [steps: number, tokensSeen: number] {
   const { saved, blocks, dIn, dSae, bDec, bDecMoments, tokensSinceFired } = options
   const take = (name: string, length: number) => {
     const source = saved.get(name)
     if (source?.length === length) return source
-    throw new Error(`the checkpoint has no ${name} of ${length} elements`)
+    const found = source === undefined ? 'nothing' : `${source.length} elements`
+    const expected = `${length} elements`
+    throw new InputError({ message: 'the checkpoint does not fit the SAE', field: name, found, expected })
   }
   for (const { name, width, pointerOf } of spread(dIn)) {
     const source = take(name, dSae * width)
