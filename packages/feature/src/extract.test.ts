@@ -146,6 +146,8 @@ test('statistics, examples and counters equal a plain recount; both SAEs come fr
   expect(board.read()).toMatchObject({
     phase: 'writing',
     heap_examples_count: inHeap,
+    features_written: 80,
+    features_to_write: 80,
     features_in_heap: summaries[0].features_in_heap + summaries[1].features_in_heap,
     samples_processed: stores.reduce((sum, store) => sum + store.split('train').contexts, 0),
   })

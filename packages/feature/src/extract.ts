@@ -102,7 +102,8 @@ export async function extractWith(
     }
     const stopped = () => signal?.stopped() ?? false
     const result = await runPass({ lanes, forward, contextsPerCall, source, members, board, stopped })
-    board?.write({ phase: 'writing', ...heapStats(members) })
+    const features_to_write = members.reduce((sum, { collector }) => sum + collector.features, 0)
+    board?.write({ phase: 'writing', features_written: 0, features_to_write, ...heapStats(members) })
     return await writeAll({ ...options, source, members, result })
   } finally {
     for (const encoder of encoders) await encoder.close()
@@ -118,10 +119,11 @@ async function writeAll(
     result: PassResult
   },
 ): Promise<ExtractionSummary[]> {
-  const { lanes, tokenizer, stores, saes, source, members, result, model } = options
+  const { lanes, tokenizer, stores, saes, source, members, result, model, board } = options
   const texts = tokenTexts({ tokenizer })
   const head = saes.some(({ sae }) => inResidualStream(sae.metadata.hookPoint)) ? options.head?.() : undefined
   const summaries: ExtractionSummary[] = []
+  let written = 0
   for (const [i, { sae, out }] of saes.entries()) {
     const { hookPoint } = sae.metadata
     const logits =
@@ -148,11 +150,19 @@ async function writeAll(
       originOf: source.originOf,
       texts,
       logits,
+      onFeature(feature) {
+        if (feature % featuresPerWrite === 0) board?.write({ features_written: written + feature })
+      },
     })
+    written += collector.features
+    board?.write({ features_written: written })
     summaries.push(summary)
   }
   return summaries
 }
+
+/** Features between two looks at the board: each wakes its watcher. */
+const featuresPerWrite = 64
 
 const defaultSplit: SplitName = 'train'
 const defaultMaxTokens = 250_000

@@ -85,7 +85,7 @@ export function createProgressEmitter(options: {
   let cancel = () => {}
 
   function dataOf(status: ExtractionEventData['status']): ExtractionEventData {
-    const { phase, ...counters } = board.read()
+    const { phase, features_written: _, features_to_write: __, ...counters } = board.read()
     const { samples_processed: done, total_samples: total } = counters
     const { moving, mean } = rate.at(clock.now(), done, phase === 'loading')
     return {

@@ -14,6 +14,9 @@ export type ProgressCounters = {
   total_samples: number
   features_in_heap: number
   heap_examples_count: number
+  /** While writing, over all SAEs: for a person to watch, no part of the event. */
+  features_written: number
+  features_to_write: number
 }
 
 const fields = [
@@ -23,6 +26,8 @@ const fields = [
   'total_samples',
   'features_in_heap',
   'heap_examples_count',
+  'features_written',
+  'features_to_write',
 ] as const
 
 export interface ProgressBoard {
@@ -58,6 +63,8 @@ export function createProgressBoard(options: { buffer?: SharedArrayBuffer } = {}
       total_samples: at(4),
       features_in_heap: at(5),
       heap_examples_count: at(6),
+      features_written: at(7),
+      features_to_write: at(8),
     }
   }
 

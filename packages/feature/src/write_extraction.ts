@@ -54,8 +54,10 @@ export async function writeExtraction(options: {
   originOf: (example: CollectedExample) => ExampleOrigin
   texts: TokenTexts
   logits?: FeatureLogits
+  /** Called for each feature, in order, as its examples are written. */
+  onFeature?(feature: number): void
 }): Promise<ExtractionSummary> {
-  const { origin, collector, originOf, texts, logits } = options
+  const { origin, collector, originOf, texts, logits, onFeature } = options
   const out = resolve(options.out)
   const { features } = collector
   let summary: ExtractionSummary | undefined
@@ -72,6 +74,7 @@ export async function writeExtraction(options: {
         originOf,
         texts,
         onFeature(feature, examples) {
+          onFeature?.(feature)
           const { density } = collector.statistics.of(feature)
           summaries.push(summarise({ examples, capacity: collector.heap.capacity, density }))
         },

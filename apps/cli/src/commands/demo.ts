@@ -3,6 +3,7 @@ import { defineCommand, shared } from '../command.ts'
 import { dataFolder, writableFolder } from '../data_folder.ts'
 import { presentDemo } from '../demo/present.ts'
 import type { DemoSpec } from '../demo/result.ts'
+import { monitorExtraction } from '../extraction_monitor.ts'
 
 export const demo = defineCommand({
   name: 'demo',
@@ -27,6 +28,7 @@ export const demo = defineCommand({
     const { runDemo } = await import('../demo/run.ts')
     return runDemo(spec, context)
   },
+  monitor: (_, onEvent) => monitorExtraction({ id: 'demo', begin: 'with the extraction', onEvent }),
   present: presentDemo,
   json: ({ saes, extractions, seconds, peak_rss_bytes }) => ({ saes, extractions, seconds, peak_rss_bytes }),
 })

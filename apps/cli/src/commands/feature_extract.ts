@@ -1,10 +1,10 @@
 // `mistudio feature extract`: the features of an SAE, or of several from one pass of the model.
 import { basename, join, resolve } from 'node:path'
 import type { TokenStore } from '@mistudio/corpus'
-import type { ExtractionEvent } from '@mistudio/feature'
-import { defineCommand, type JobEvent, type Stopped, shared } from '../command.ts'
+import { defineCommand, type Stopped, shared } from '../command.ts'
 import { writableFolder } from '../data_folder.ts'
 import { checkStore, saeFolder, withLanes } from '../engine.ts'
+import { monitorExtraction } from '../extraction_monitor.ts'
 import { UsageError } from '../option_table.ts'
 import { count, table } from '../output.ts'
 
@@ -94,21 +94,7 @@ export const featureExtract = defineCommand({
       for (const store of stores) store.close()
     }
   },
-  async monitor({ out }, onEvent) {
-    const { createProgressBoard, createProgressEmitter } = await import('@mistudio/feature')
-    const board = createProgressBoard()
-    const emit = (event: ExtractionEvent) => onEvent(asJobEvent(event))
-    const emitter = createProgressEmitter({ extractionId: basename(out), board, emit })
-    emitter.start()
-    return {
-      board: board.buffer,
-      end({ failed, stopped }) {
-        if (failed !== undefined) emitter.failed({ message: failed })
-        else if (stopped) emitter.stop()
-        else emitter.completed()
-      },
-    }
-  },
+  monitor: ({ out }, onEvent) => monitorExtraction({ id: basename(out), begin: 'now', onEvent }),
   present: ({ extractions, stopped }) =>
     [
       table({
@@ -127,18 +113,3 @@ export const featureExtract = defineCommand({
   json: ({ extractions, stopped }) =>
     extractions.length === 1 ? { ...extractions[0], stopped } : { extractions, stopped },
 })
-
-function asJobEvent(event: ExtractionEvent): JobEvent {
-  const { phase, samples_processed, total_samples, features_in_heap, heap_examples_count } = event.data
-  return {
-    kind: 'progress',
-    progress: {
-      stage: phase,
-      done: samples_processed,
-      total: total_samples,
-      unit: 'contexts',
-      figures: { features: count(features_in_heap), examples: count(heap_examples_count) },
-    },
-    wire: event,
-  }
-}

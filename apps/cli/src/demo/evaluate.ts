@@ -1,0 +1,65 @@
+// The demo's evaluation of all SAEs on held-out documents: each SAE's figures are measured once for its weights.
+import { mkdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { compileForward } from '@mistudio/model'
+import { type Evaluation, evaluateSaes, loadSaeLens, shuffledContexts } from '@mistudio/sae'
+import { writeFileAtomic } from '@mistudio/tensor'
+import { contextsPerCall } from '../engine.ts'
+import { recipe } from './recipe.ts'
+import { checkStop, madeFrom, type Stage, saeDir, weightsHash } from './stage.ts'
+
+/** @returns the figures of each SAE by its hook point */
+export async function evaluate({
+  dir,
+  lanes,
+  model,
+  stores,
+  context,
+}: Stage): Promise<Record<string, Evaluation>> {
+  const { contextSize, hooks } = recipe
+  const fileOf = (hook: string) => join(dir, 'evaluations', `${hook}.json`)
+  const result: Record<string, Evaluation> = {}
+  for (const hook of hooks) {
+    const { sae_sha256: made, ...evaluation } = madeFrom(fileOf(hook))
+    if (made === weightsHash(saeDir(dir, hook))) result[hook] = evaluation as Evaluation
+  }
+  const missing = hooks.filter(hook => result[hook] === undefined)
+  if (missing.length === 0) return result
+  checkStop(context)
+  const graph = { model, lanes, contextsPerCall: contextsPerCall(contextSize), contextSize }
+  const suffixes = new Map(
+    await Promise.all(
+      missing.map(
+        async hook => [hook, await compileForward({ ...graph, from: hook, tokenLoss: true })] as const,
+      ),
+    ),
+  )
+  const captures = new Set([...missing, ...[...suffixes.values()].flatMap(({ frontier }) => frontier)])
+  const prefix = await compileForward({ ...graph, captures: [...captures] })
+  const measured = await evaluateSaes({
+    ...graph,
+    saes: missing.map(hook => ({
+      sae: loadSaeLens({ dir: saeDir(dir, hook) }),
+      hook,
+      suffix: suffixes.get(hook)!,
+    })),
+    prefix,
+    source: shuffledContexts({ splits: stores.map(store => store.split('held_out')), contextSize, seed: 0 }),
+    split: 'held_out',
+    ...recipe.evaluation,
+    stopped: context.signal.stopped,
+    onProgress: (done, total) =>
+      context.progress({ stage: 'evaluating on held-out documents', done, total, unit: 'contexts' }),
+  })
+  await prefix.close()
+  for (const suffix of suffixes.values()) await suffix.close()
+  checkStop(context)
+  mkdirSync(join(dir, 'evaluations'), { recursive: true })
+  missing.forEach((hook, i) => {
+    const { sums: _, ...evaluation } = measured[i]
+    result[hook] = evaluation
+    const record = { sae_sha256: weightsHash(saeDir(dir, hook)), ...evaluation }
+    writeFileAtomic(fileOf(hook), `${JSON.stringify(record, null, 2)}\n`)
+  })
+  return result
+}
