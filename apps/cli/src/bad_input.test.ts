@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url'
 import { type TokenizeOptions, tokenizeFiles } from '@mistudio/corpus'
 import { openTokenizer } from '@mistudio/model'
 import { initialWeights, saveSaeLens } from '@mistudio/sae'
+import { writeSafetensors } from '@mistudio/tensor'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 
 const root = fileURLToPath(new URL('../../..', import.meta.url))
@@ -190,6 +191,34 @@ describe('token ids and prompts', () => {
     writeFileSync(at('ids.json'), '{"input_ids": [[1, 2]]}')
     const run = ['model', 'run', '--model', model, '--input-ids', at('ids.json'), '--capture', 'hook_x']
     expect(refusal(...run, '--out', at('o.safetensors'))).toMatch(/found: hook_x; expected: one of blocks/)
+  })
+})
+
+describe('activations to encode', () => {
+  const tensor = (name: string, shape: number[]) => {
+    const data = new Float32Array(shape.reduce((product, n) => product * n, 1))
+    return writeSafetensors({ path: at('x.safetensors'), tensors: [{ name, dtype: 'F32', shape, data }] })
+  }
+  const encode = ['sae', 'encode', '--sae', at('sae'), '--out', at('o.safetensors'), '--activations']
+
+  it.each<[string, string, number[], RegExp]>([
+    [
+      'another name',
+      'acts',
+      [2, 256],
+      /field: activations; found: tensors acts; expected: a tensor `activations`/,
+    ],
+    ['another width', 'activations', [2, 255], /found: \[2,255\]; expected: \[n, 256\]/],
+    ['no rows', 'activations', [0, 256], /found: \[0,256\]; expected: \[n, 256\], n > 0/],
+    ['three dimensions', 'activations', [1, 2, 256], /found: \[1,2,256\]/],
+  ])('of %s are refused', async (_, name, shape, message) => {
+    await tensor(name, shape)
+    expect(refusal(...encode, at('x.safetensors'))).toMatch(message)
+    expect(existsSync(at('o.safetensors'))).toBe(false)
+  })
+
+  it('must be there', () => {
+    expect(refusal(...encode, at('nothing'))).toContain(at('nothing'))
   })
 })
 

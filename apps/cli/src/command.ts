@@ -42,6 +42,9 @@ export type Monitor = {
 /** A result of a job that Ctrl-C ended says where it saved what it had. */
 export type Stopped = { stopped?: { savedTo: string; how: string } }
 
+/** Thrown by a job that Ctrl-C ended and that leaves nothing: the message says so. Exit code 130. */
+export class StoppedEarly extends Error {}
+
 export type Command = {
   /** The words that call it, e.g. `sae train`. */
   name: string

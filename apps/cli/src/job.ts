@@ -3,13 +3,13 @@
 // in shared memory. The worker is never terminated: that aborts the process inside ONNX Runtime.
 import { Worker } from 'node:worker_threads'
 import { InputError, type InputErrorDetails } from '@mistudio/tensor'
-import type { JobEvent } from './command.ts'
+import { type JobEvent, StoppedEarly } from './command.ts'
 
 /** What the job's thread posts. */
 export type JobMessage =
   | JobEvent
   | { kind: 'result'; result: unknown }
-  | { kind: 'failed'; message: string; stack?: string; details?: InputErrorDetails }
+  | { kind: 'failed'; message: string; stack?: string; details?: InputErrorDetails; stopped?: boolean }
 
 export type JobData = { name: string; spec: unknown; stop: SharedArrayBuffer; board?: SharedArrayBuffer }
 
@@ -55,8 +55,9 @@ export function runJob({
   return { result, stop: () => Atomics.store(new Int32Array(stop), 0, 1) }
 }
 
-function errorOf({ message, stack, details }: JobMessage & { kind: 'failed' }): Error {
+function errorOf({ message, stack, details, stopped }: JobMessage & { kind: 'failed' }): Error {
   if (details !== undefined) return new InputError(details)
+  if (stopped === true) return new StoppedEarly(message)
   const error = new Error(message)
   if (stack !== undefined) error.stack = stack
   return error

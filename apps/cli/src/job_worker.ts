@@ -1,7 +1,7 @@
 // The job's thread: runs one job of one command and ends. See job.ts.
 import { parentPort, workerData } from 'node:worker_threads'
 import { InputError } from '@mistudio/tensor'
-import type { JobContext } from './command.ts'
+import { type JobContext, StoppedEarly } from './command.ts'
 import { commands } from './commands.ts'
 import type { JobData, JobMessage } from './job.ts'
 
@@ -25,5 +25,6 @@ try {
 } catch (error) {
   const known = error instanceof Error ? error : new Error(String(error))
   const details = error instanceof InputError ? error.details : undefined
-  post({ kind: 'failed', message: known.message, stack: known.stack, details })
+  const stopped = error instanceof StoppedEarly
+  post({ kind: 'failed', message: known.message, stack: known.stack, details, stopped })
 }

@@ -4,7 +4,7 @@
 import { readFileSync } from 'node:fs'
 import { InputError } from '@mistudio/tensor'
 import { nearest, parseOptions } from './arguments.ts'
-import { type Command, commonOptions, type JobEvent, type Progress } from './command.ts'
+import { type Command, commonOptions, type JobEvent, type Progress, StoppedEarly } from './command.ts'
 import { commands } from './commands.ts'
 import { helpOfAll, helpOfCommand } from './help.ts'
 import { runJob } from './job.ts'
@@ -87,7 +87,8 @@ async function perform({
 }): Promise<{ result: unknown; stopped: boolean }> {
   const screen = createScreen({
     write: text => process.stderr.write(text),
-    columns: process.stderr.isTTY ? process.stderr.columns : undefined,
+    // A terminal that does not know its width says 0.
+    columns: process.stderr.isTTY ? process.stderr.columns || 80 : undefined,
   })
   const paceOf = createPace()
   const onEvent = (event: JobEvent) => {
@@ -158,6 +159,7 @@ function report(error: unknown): number {
   }
   const { message, stack } = error instanceof Error ? error : new Error(String(error))
   process.stderr.write(`mistudio: ${message}\n`)
+  if (error instanceof StoppedEarly) return 130
   if (error instanceof InputError) return 1
   const debug = process.env.MISTUDIO_DEBUG === '1'
   process.stderr.write(debug ? `${stack}\n` : 'MISTUDIO_DEBUG=1 shows where in the program this happened.\n')

@@ -1,10 +1,15 @@
 // Ctrl-C and the end of the bootstrap, on real processes.
 import { type ChildProcess, fork, spawn } from 'node:child_process'
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
 import { expect, it } from 'vitest'
 
 const signals = new URL('./signals.ts', import.meta.url).href
 const main = new URL('./main.ts', import.meta.url)
+const model = fileURLToPath(new URL('../../../assets/demo/model', import.meta.url))
 
 /** A process that says when the first signal came and then works on for ever. */
 const program = `
@@ -57,6 +62,27 @@ it('takes one Ctrl-C that comes twice, from the terminal and from the bootstrap,
   expect([child.exitCode, child.signalCode]).toEqual([null, null])
   child.kill('SIGKILL')
   await end
+})
+
+it('ends a command that has nothing to save, and says what is there', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'mistudio-signals-'))
+  const text = join(folder, 'a.jsonl')
+  writeFileSync(
+    text,
+    `${JSON.stringify({ text: 'In the beginning was the word. '.repeat(500) })}\n`.repeat(1000),
+  )
+  const out = join(folder, 'store')
+  const words = ['dataset', 'tokenize', '--model', model, '--text', text, '--context', '64', '--out', out]
+  const child = spawn(process.execPath, [fileURLToPath(main), ...words, '--events'])
+  let said = ''
+  child.stderr.on('data', chunk => (said += chunk))
+  const end = ended(child)
+  await line(child, 'tokenizing')
+  child.kill('SIGINT')
+  expect(await end).toEqual({ code: 130, signal: null })
+  expect(said).toContain(`mistudio: stopped: ${out} is as it was before\n`)
+  expect(readdirSync(folder)).toEqual(['a.jsonl'])
+  rmSync(folder, { recursive: true })
 })
 
 it('ends the command when the bootstrap is gone, however early', async () => {

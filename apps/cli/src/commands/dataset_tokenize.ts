@@ -1,6 +1,6 @@
 // `mistudio dataset tokenize`: text files to a token store.
 import { resolve } from 'node:path'
-import { defineCommand, shared } from '../command.ts'
+import { defineCommand, StoppedEarly, shared } from '../command.ts'
 import { writableFolder } from '../data_folder.ts'
 import { bytes, count, pairs } from '../output.ts'
 
@@ -58,14 +58,16 @@ export const datasetTokenize = defineCommand({
     const info = await tokenizeFiles({
       ...options,
       tokenizer,
-      onProgress: ({ file, bytesDone, bytesTotal, documents }) =>
+      onProgress({ file, bytesDone, bytesTotal, documents }) {
+        if (context.signal.stopped()) throw new StoppedEarly(`stopped: ${options.out} is as it was before`)
         context.progress({
           stage: `tokenizing ${file}`,
           done: bytesDone,
           total: bytesTotal,
           unit: 'bytes',
           figures: { documents: count(documents) },
-        }),
+        })
+      },
     })
     const { train, held_out } = info.splits
     const split = ({ documents, tokens, contexts, droppedTokens }: typeof train) => ({
