@@ -35,6 +35,9 @@ const at = (name: string) => timestamp(name, { withTimezone: true, mode: 'date' 
 const createdAt = () => at('created_at').notNull().defaultNow()
 const whole = (name: string) => bigint(name, { mode: 'number' })
 
+/** What the database says of itself: `schema_version`. */
+export const meta = pgTable('meta', { key: text('key').primaryKey(), value: text('value').notNull() })
+
 export const datasets = pgTable('datasets', {
   id: id(),
   name: text('name').notNull(),

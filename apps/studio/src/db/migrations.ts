@@ -1,0 +1,254 @@
+// The steps that make the tables of schema.ts, written by hand. Each step says what must be there; migrate.ts looks
+// before it changes anything. A released version is never edited: what comes later is a new version with new steps.
+
+export type Step =
+  | { kind: 'extension'; name: string }
+  /** Columns by name, as in CREATE TABLE. Those that a table lacks are added, nullability is set as it says here. */
+  | { kind: 'table'; table: string; columns: Record<string, string> }
+  /** PRIMARY KEY, FOREIGN KEY, UNIQUE or CHECK. */
+  | { kind: 'constraint'; table: string; name: string; definition: string }
+  /** `definition`: what follows ON table. */
+  | { kind: 'index'; table: string; name: string; unique?: boolean; definition: string }
+
+export type Migration = { version: number; steps: Step[] }
+
+/** A table and its primary key, named as Postgres would. */
+const table = (name: string, primaryKey: string, columns: Record<string, string>): Step[] => [
+  { kind: 'table', table: name, columns },
+  {
+    kind: 'constraint',
+    table: name,
+    name: `${name}_pkey`,
+    definition: `primary key (${primaryKey})`,
+  },
+]
+
+const text = 'text not null'
+const json = 'jsonb not null'
+const whole = 'bigint not null'
+const integer = 'integer not null'
+const share = 'double precision not null default 0'
+const counter = 'bigint not null default 0'
+const time = 'timestamp with time zone'
+const now = `${time} not null default now()`
+
+/** Named as drizzle names them. */
+const reference = (from: string, column: string, to: string, rest = ''): Step => ({
+  kind: 'constraint',
+  table: from,
+  name: `${from}_${column}_${to}_id_fk`,
+  definition: `foreign key (${column}) references ${to} (id)${rest}`,
+})
+
+const index = (on: string, name: string, definition: string, unique = false): Step => ({
+  kind: 'index',
+  table: on,
+  name,
+  unique,
+  definition,
+})
+
+export const migrations: Migration[] = [
+  {
+    version: 1,
+    steps: [
+      { kind: 'extension', name: 'pg_trgm' },
+      ...table('meta', 'key', { key: text, value: text }),
+      ...table('datasets', 'id', {
+        id: text,
+        name: text,
+        source: text,
+        format: text,
+        status: text,
+        path: text,
+        size_bytes: whole,
+        documents: whole,
+        bad_lines: counter,
+        text_field: 'text',
+        error_message: 'text',
+        created_at: now,
+      }),
+      ...table('models', 'id', {
+        id: text,
+        name: text,
+        source: text,
+        path: text,
+        architecture: text,
+        status: text,
+        params_count: whole,
+        layers: integer,
+        d_model: integer,
+        vocab_size: integer,
+        context_length: integer,
+        hook_types: json,
+        error_message: 'text',
+        created_at: now,
+      }),
+      ...table('tokenizations', 'id', {
+        id: text,
+        dataset_id: text,
+        model_id: text,
+        context_size: integer,
+        status: text,
+        progress: share,
+        path: 'text',
+        vocab_size: 'integer',
+        splits: 'jsonb',
+        job_id: 'text',
+        error_message: 'text',
+        created_at: now,
+        completed_at: time,
+      }),
+      ...table('trainings', 'id', {
+        id: text,
+        name: text,
+        model_id: text,
+        dataset_ids: json,
+        layers: json,
+        hook_types: json,
+        hyperparameters: json,
+        status: text,
+        kept: 'boolean not null default false',
+        progress: share,
+        step: counter,
+        total_steps: 'bigint',
+        tokens: counter,
+        tokens_per_second: 'double precision',
+        eta_seconds: 'integer',
+        saes: json,
+        path: 'text',
+        job_id: 'text',
+        error_message: 'text',
+        created_at: now,
+        started_at: time,
+        completed_at: time,
+      }),
+      ...table('saes', 'id', {
+        id: text,
+        name: text,
+        source: text,
+        training_id: 'text',
+        model_id: text,
+        hook_point: text,
+        layer: 'integer',
+        hook_type: 'text',
+        architecture: text,
+        d_in: integer,
+        d_sae: integer,
+        k: 'integer',
+        status: text,
+        path: text,
+        error_message: 'text',
+        created_at: now,
+      }),
+      ...table('extractions', 'id', {
+        id: text,
+        sae_id: text,
+        training_id: 'text',
+        model_id: text,
+        dataset_ids: json,
+        config: json,
+        status: text,
+        nlp_status: 'text',
+        batch_id: 'text',
+        batch_position: 'integer',
+        batch_total: 'integer',
+        progress: share,
+        current_batch: counter,
+        total_batches: counter,
+        samples_processed: counter,
+        total_samples: counter,
+        samples_per_second: share,
+        mean_samples_per_second: share,
+        eta_seconds: 'integer',
+        features_in_heap: counter,
+        heap_examples_count: counter,
+        nlp_progress: share,
+        nlp_processed_count: counter,
+        features: 'bigint',
+        features_alive: 'bigint',
+        tokens: 'bigint',
+        complete: 'boolean',
+        path: 'text',
+        job_id: 'text',
+        nlp_job_id: 'text',
+        error_message: 'text',
+        nlp_error_message: 'text',
+        created_at: now,
+        started_at: time,
+        completed_at: time,
+      }),
+      ...table('features', 'extraction_id, feature', {
+        extraction_id: text,
+        feature: integer,
+        fired: whole,
+        density: 'double precision',
+        max: 'double precision',
+        mean: 'double precision',
+        readability: 'double precision not null',
+        top_examples: integer,
+        peak_tokens: json,
+        top_tokens: 'jsonb',
+        snippet: 'jsonb',
+        nlp: 'jsonb',
+        nlp_summary: 'text',
+        search_text: text,
+      }),
+      ...table('templates', 'id', {
+        id: text,
+        kind: text,
+        name: text,
+        description: text,
+        config: json,
+        extra_metadata: json,
+        created_at: now,
+      }),
+      ...table('jobs', 'id', {
+        id: text,
+        kind: text,
+        entity: text,
+        title: text,
+        status: text,
+        progress: share,
+        attempt: 'integer not null default 0',
+        crashes: 'integer not null default 0',
+        needs: json,
+        after: json,
+        request: 'text',
+        host: 'text',
+        lease_until: time,
+        runner_pid: 'integer',
+        runner_started: 'text',
+        error_message: 'text',
+        created_at: now,
+        started_at: time,
+        ended_at: time,
+      }),
+      ...table('channels', 'channel', { channel: text, seq: whole }),
+      ...table('events', 'channel, seq', { channel: text, seq: whole, event: text, data: json, at: now }),
+
+      reference('tokenizations', 'dataset_id', 'datasets'),
+      reference('tokenizations', 'model_id', 'models'),
+      reference('trainings', 'model_id', 'models'),
+      reference('saes', 'training_id', 'trainings'),
+      reference('saes', 'model_id', 'models'),
+      reference('extractions', 'sae_id', 'saes'),
+      reference('extractions', 'model_id', 'models'),
+      reference('features', 'extraction_id', 'extractions', ' on delete cascade'),
+
+      index(
+        'tokenizations',
+        'tokenizations_once',
+        `(dataset_id, model_id, context_size) where status in ('queued', 'tokenizing', 'ready')`,
+        true,
+      ),
+      index('saes', 'saes_once', '(training_id, hook_point) where training_id is not null', true),
+      index('extractions', 'extractions_batch', '(batch_id)'),
+      index('features', 'features_readability', '(extraction_id, readability, feature)'),
+      index('features', 'features_density', '(extraction_id, density, feature)'),
+      index('features', 'features_max', '(extraction_id, max, feature)'),
+      index('features', 'features_search', 'using gin (search_text gin_trgm_ops)'),
+      index('jobs', 'jobs_status', '(status)'),
+    ],
+  },
+]
