@@ -3,6 +3,7 @@
 import { createHash, randomUUID } from 'node:crypto'
 import { mkdirSync, rmSync } from 'node:fs'
 import { hostname } from 'node:os'
+import { join } from 'node:path'
 import { isTerminal, jobMachine } from '@mistudio/contract'
 import { and, asc, eq, inArray, lt, notLike, or, sql } from 'drizzle-orm'
 import type { OpenDatabase } from '../db/connect.ts'
@@ -15,7 +16,8 @@ import { kinds } from './kinds.ts'
 import { lockJob, moveJob } from './moves.ts'
 import type { JobRow } from './plan.ts'
 import { readiness } from './ready.ts'
-import { endOrphan, type Runner, startRunner } from './runner_process.ts'
+import type { Runner, StartRunner } from './runner.ts'
+import { endOrphan, startRunner } from './runner_process.ts'
 import { openWakeQueue, type WakeQueue } from './wake_queue.ts'
 
 export type JobHost = {
@@ -49,8 +51,11 @@ export function createJobHost(options: {
   threads?: number
   /** Told of a fault of ours; default stderr. */
   onError?: (error: unknown) => void
+  /** Tests give runners of their own. */
+  startRunner?: StartRunner
 }): JobHost {
   const { database, log, storage, threads, onError = error => console.error(error) } = options
+  const start = options.startRunner ?? startRunner
   const { db } = database
   const context = { database, log, storage }
   // Hosts of one data folder follow each other (it is locked), so what the one before left is known to be orphaned.
@@ -206,7 +211,7 @@ export function createJobHost(options: {
       const spec = await kind.prepare(context, job, out)
       // Messages are handled one after the other, each in a transaction of its own.
       let handled: Promise<void> = Promise.resolve()
-      const runner = await startRunner({
+      const runner = await start({
         spec,
         threads,
         onMessage: event => {
@@ -324,6 +329,7 @@ export function createJobHost(options: {
       }
       return await requeue(tx, locked)
     })
+    if (!early) dropAttempts(storage.resolve(kind.folder(job)), job.attempt - 1)
   }
 
   async function close(): Promise<void> {
@@ -424,6 +430,13 @@ export function createJobHost(options: {
       if (status === 'running') await request(id, 'cancel')
       wake()
     },
+  }
+}
+
+/** Removes what earlier attempts left, once this one's result is written down. */
+function dropAttempts(folder: string, last: number): void {
+  for (let attempt = 1; attempt <= last; attempt++) {
+    rmSync(join(folder, `attempt-${attempt}`), { recursive: true, force: true })
   }
 }
 
