@@ -20,6 +20,8 @@ afterAll(() => {
   for (const folder of temporary) rmSync(folder, { recursive: true, force: true })
 })
 
+const fullDisk = fileURLToPath(new URL('./test_full_disk.ts', import.meta.url))
+
 /** A message of the simple query protocol. */
 function query(text: string): Uint8Array {
   const body = Buffer.from(`${text}\0`)
@@ -55,6 +57,44 @@ describe('the embedded database', () => {
       flushes = 0
       await backend.execute(query('select count(*) from rows'))
       expect(flushes).toBe(0)
+    } finally {
+      fs.fsyncSync = plain
+      syncBuiltinESMExports()
+      await backend.close()
+    }
+  })
+
+  it('says that the disk is full, and goes on once it is not, with all that was written before', async () => {
+    const { dataDir } = await embedded.create()
+    const child = spawn(process.execPath, ['--import', fullDisk, fullDisk], {
+      env: { ...process.env, MISTUDIO_DATA_DIR: dataDir },
+      stdio: ['ignore', 'pipe', 'inherit'],
+    })
+    const lines: string[] = []
+    for await (const line of createInterface({ input: child.stdout })) lines.push(line)
+    expect(lines).toEqual([
+      'one: written',
+      expect.stringMatching(/^two: could not write to log file .*: No space left on device$/),
+      expect.stringMatching(/^three: .*the embedded database does not start.* No space left on device/),
+      'four: written',
+      'one, four',
+    ])
+  })
+
+  it('stops at a flush that fails: what was not flushed is not called written', async () => {
+    const { dataDir } = await embedded.create()
+    const folder = join(dataDir, folders.database)
+    const backend = await openPglite({ folder })
+    await backend.execute(query('create table rows (id int)'))
+    const plain = fs.fsyncSync
+    fs.fsyncSync = () => {
+      throw Object.assign(new Error('broken disk'), { code: 'EIO' })
+    }
+    syncBuiltinESMExports()
+    try {
+      const answer = await backend.execute(query('insert into rows values (1)'))
+      expect(Buffer.from(answer).toString('latin1')).toMatch(/PANIC.*could not fsync file/)
+      expect(backend.stopped()).toBe(true)
     } finally {
       fs.fsyncSync = plain
       syncBuiltinESMExports()

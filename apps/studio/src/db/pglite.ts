@@ -17,6 +17,8 @@ const keptLines = 10
 export type Backend = {
   /** Runs what a client sent and gives what the server answers; each call ends before the next may begin. */
   execute(message: Uint8Array): Promise<Uint8Array<ArrayBuffer>>
+  /** Postgres has ended, as when it cannot write its log: nothing but `close` may follow. The folder can be opened anew. */
+  stopped(): boolean
   /** What a server does when a client has gone: nothing of its session is left to the next. */
   reset(): Promise<void>
   close(): Promise<void>
@@ -42,14 +44,41 @@ export async function openPglite(options: { folder: string }): Promise<Backend> 
       expected: postgresMajor,
     })
   }
-  const pglite = await startPglite(folder)
+  return backendOf(await startPglite(folder))
+}
+
+/** The status of the exception that stands for a longjmp: an ordinary error of a statement. */
+const longjmp = 100
+
+function backendOf(pglite: PGlite): Backend {
+  const module = pglite.Module
+  const loop = module._PostgresMainLoopOnce
+  let stopped = false
+  // PGlite swallows what is thrown here and calls again, which after the end of Postgres never returns.
+  module._PostgresMainLoopOnce = () => {
+    try {
+      loop()
+    } catch (error) {
+      if ((error as { status?: number }).status !== longjmp) stopped = true
+      throw error
+    }
+  }
   return {
-    execute: message => execute(pglite, message),
+    async execute(message) {
+      const chunks: Uint8Array[] = []
+      // A chunk is a view of the WebAssembly memory: gone with the next call.
+      const onRawData = (bytes: Uint8Array) => chunks.push(bytes.slice())
+      await pglite.execProtocolRawStream(message, { syncToFs: false, onRawData })
+      return joined(chunks)
+    },
+    stopped: () => stopped,
     async reset() {
       if (pglite.isInTransaction()) await pglite.exec('rollback')
       await pglite.exec('discard all')
     },
-    close: () => pglite.close(),
+    async close() {
+      if (!stopped) await pglite.close()
+    },
   }
 }
 
@@ -60,9 +89,9 @@ async function startPglite(folder: string): Promise<PGlite> {
       fs: durableFiles(folder),
       extensions: { pg_trgm },
       relaxedDurability: false,
-      // fdatasync, the usual way to flush the log, does nothing here: fsync is the one that `durableFiles` mends.
       startParams: [
         ...PGlite.defaultStartParams.filter(name => name !== '-F'),
+        // fdatasync, the usual way to flush the log, does nothing here: fsync is the one that `durableFiles` mends.
         '-c',
         'wal_sync_method=fsync',
       ],
@@ -84,6 +113,10 @@ async function startPglite(folder: string): Promise<PGlite> {
 
 type OpenFile = { nfd?: number }
 type NodeFiles = { stream_ops: { fsync?: (file: OpenFile) => number } }
+type FileErrors = { ErrnoError: new (code: number) => Error }
+
+/** EIO, as WebAssembly numbers it. */
+const inputOutputError = 29
 
 /** Node's files with the one operation that PGlite's lack. Postgres stops at an fsync that fails, as it must. */
 function durableFiles(folder: string): NodeFS {
@@ -93,23 +126,19 @@ function durableFiles(folder: string): NodeFS {
     const { emscriptenOpts } = await plain(pglite, given)
     const preRun = [
       ...(emscriptenOpts.preRun ?? []),
-      (module: { NODEFS: unknown }) => {
+      (module: { NODEFS: unknown; FS: unknown }) => {
         const operations = (module.NODEFS as NodeFiles).stream_ops
         operations.fsync = ({ nfd }) => {
-          if (nfd !== undefined) fsyncSync(nfd)
-          return 0
+          try {
+            if (nfd !== undefined) fsyncSync(nfd)
+            return 0
+          } catch {
+            throw new (module.FS as FileErrors).ErrnoError(inputOutputError)
+          }
         }
       },
     ]
     return { emscriptenOpts: { ...emscriptenOpts, preRun } }
   }
   return files
-}
-
-async function execute(pglite: PGlite, message: Uint8Array): Promise<Uint8Array<ArrayBuffer>> {
-  const chunks: Uint8Array[] = []
-  // A chunk is a view of the WebAssembly memory: gone with the next call.
-  const onRawData = (bytes: Uint8Array) => chunks.push(bytes.slice())
-  await pglite.execProtocolRawStream(message, { syncToFs: false, onRawData })
-  return joined(chunks)
 }

@@ -20,34 +20,42 @@ if (port === null) throw new Error('pglite_worker.ts must run as a worker thread
 const send = (answer: PgliteAnswer, transfer: ArrayBuffer[] = []) => port.postMessage(answer, transfer)
 
 let current = 0
+/** Undefined after it has stopped: the next connection opens the folder anew, and Postgres recovers from its log. */
+let backend: Backend | undefined
 
-async function serve(backend: Backend, request: PgliteRequest): Promise<void> {
+async function serve(request: PgliteRequest): Promise<void> {
   if (request.kind === 'close') {
-    await backend.close()
-    port!.close()
-    return
+    await backend?.close()
+    // Of this thread; a Postgres that stopped may have left a timer, which need not be waited for.
+    process.exit()
   }
   const { connection, bytes } = request
   // What a connection that was given up still says concerns nobody.
   if (connection < current) return
+  const ended = (message: string) => send({ kind: 'ended', connection, message })
   try {
     if (connection > current) {
-      if (current > 0) await backend.reset()
       current = connection
+      if (backend === undefined) backend = await openPglite(workerData as PgliteData)
+      else await backend.reset()
     }
+    if (backend === undefined) return ended('Postgres has stopped')
     const answer = await backend.execute(bytes)
     send({ kind: 'data', connection, bytes: answer }, [answer.buffer])
   } catch (error) {
-    send({ kind: 'ended', connection, message: error instanceof Error ? error.message : String(error) })
+    ended(error instanceof Error ? error.message : String(error))
   }
+  if (!backend?.stopped()) return
+  backend = undefined
+  ended('Postgres has stopped')
 }
 
 // Messages wait in the port until there is a listener.
 try {
-  const backend = await openPglite(workerData as PgliteData)
+  backend = await openPglite(workerData as PgliteData)
   let queue: Promise<void> = Promise.resolve()
   port.on('message', (request: PgliteRequest) => {
-    queue = queue.then(() => serve(backend, request))
+    queue = queue.then(() => serve(request))
   })
   send({ kind: 'ready' })
 } catch (error) {
