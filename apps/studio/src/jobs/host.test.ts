@@ -309,6 +309,21 @@ describe.each(databaseTargets())('job host on $kind', target => {
     expect(await trainingOf(one, id)).toMatchObject({ status: 'completed', progress: 1 })
   })
 
+  test('a result whose files are not there fails its job, and the next one starts', async () => {
+    const one = await world(runner => {
+      if (runner.spec.kind === 'nlp') runner.end(result({ kind: 'nlp', features: 1, complete: true }))
+      else void succeed(runner)
+    })
+    const members = await seedBatch({ db: one.database.db, project: one.project, nlp: [true, false] })
+    await one.host.start()
+    await until(statusOf(one, members[1].extract), ended)
+    expect(await extractionOf(one, members[0].extraction)).toMatchObject({
+      status: 'completed',
+      nlp_status: 'failed',
+      nlp_error_message: expect.stringContaining('nlp.jsonl'),
+    })
+  })
+
   test('what a runner reports is written with the row it tells of', async () => {
     const one = await world(() => {})
     const [member] = await seedBatch({ db: one.database.db, project: one.project, nlp: [false] })

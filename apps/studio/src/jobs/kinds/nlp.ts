@@ -1,7 +1,6 @@
 // NLP: the analysis of a completed extraction's examples. Its failure is its own: the extraction stays completed.
-import { createReadStream } from 'node:fs'
+import { open } from 'node:fs/promises'
 import { join } from 'node:path'
-import { createInterface } from 'node:readline'
 import { and, eq, sql } from 'drizzle-orm'
 import { extractions, features } from '../../db/schema.ts'
 import type { NlpLine } from '../../runners/spec.ts'
@@ -74,7 +73,9 @@ export const nlpKind: JobKindHandler = {
         return []
       })
     }
-    for await (const line of createInterface({ input: createReadStream(join(out, 'nlp.jsonl')) })) {
+    // It closes itself after the last line.
+    const file = await open(join(out, 'nlp.jsonl'))
+    for await (const line of file.readLines()) {
       piece.push(JSON.parse(line) as NlpLine)
       if (piece.length >= rowsPerChunk) await store()
     }

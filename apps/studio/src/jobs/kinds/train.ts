@@ -1,11 +1,10 @@
 // Train: SAEs of all hook points from one pass. An attempt takes over the run of the one before, so it goes on from
 // the last checkpoint; the host has made sure that no runner of that attempt lives.
-import { existsSync, renameSync } from 'node:fs'
-import { join } from 'node:path'
 import { hookPointOf } from '@mistudio/contract'
 import { and, eq, inArray } from 'drizzle-orm'
 import { datasets, models, tokenizations, trainings } from '../../db/schema.ts'
 import { folders } from '../../storage.ts'
+import { takeOver } from '../attempts.ts'
 import { type JobKindHandler, resultOf } from '../kinds.ts'
 import { moveTraining } from '../moves.ts'
 import { entityId } from '../plan.ts'
@@ -40,7 +39,8 @@ export const trainKind: JobKindHandler = {
       if (found === undefined) throw new Error('a dataset of the training is not tokenized for its model')
       return found
     })
-    takeOverRun(storage.resolve(folders.training(trainingId)), job.attempt, out)
+    const folder = storage.resolve(folders.training(trainingId))
+    takeOver({ folder, attempt: job.attempt, name: 'run' })
     return {
       kind: 'train',
       trainingId,
@@ -101,13 +101,3 @@ export const trainKind: JobKindHandler = {
 }
 
 const startedAt = (attempt: number) => (attempt === 1 ? { started_at: new Date() } : {})
-
-/** Moves the newest earlier attempt's run, with its checkpoint, into this attempt. */
-function takeOverRun(folder: string, attempt: number, out: string): void {
-  for (let earlier = attempt - 1; earlier >= 1; earlier--) {
-    const run = join(folder, `attempt-${earlier}`, 'run')
-    if (!existsSync(run)) continue
-    renameSync(run, join(out, 'run'))
-    return
-  }
-}
