@@ -24,13 +24,14 @@ export class ProblemError extends Error {
   }
 }
 
-export const notFound = (entity: string, id: string) =>
-  new ProblemError('not_found', { title: `there is no such ${entity}`, field: 'id', found: id })
+/** @param field where the id was given */
+export const notFound = (entity: string, id: string, field = 'id') =>
+  new ProblemError('not_found', { title: `there is no such ${entity}`, field, found: id })
 
 /** A move that the state machine does not have. */
 export const illegalMove = (options: { entity: string; state: string; move: string; allowed: string }) =>
   new ProblemError('illegal_state', {
-    title: `a ${options.entity} that is ${options.state} cannot ${options.move}`,
+    title: `${/^[aeio]/.test(options.entity) ? 'an' : 'a'} ${options.entity} that is ${options.state} cannot ${options.move}`,
     field: 'status',
     found: options.state,
     expected: options.allowed,

@@ -1,0 +1,3 @@
+// The public face of @mistudio/studio.
+export { lockDataFolder, readLock } from './db/lock.ts'
+export { defaultPort, type Studio, startStudio } from './studio.ts'

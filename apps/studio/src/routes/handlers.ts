@@ -1,0 +1,24 @@
+// All handlers: a route of the contract without one does not compile.
+import type { Handlers } from '../register.ts'
+import { datasetHandlers } from './datasets.ts'
+import { extractionHandlers } from './extractions.ts'
+import { featureHandlers } from './features.ts'
+import { jobHandlers } from './jobs.ts'
+import { modelHandlers } from './models.ts'
+import { saeHandlers } from './saes.ts'
+import type { Services } from './services.ts'
+import { templateHandlers } from './templates.ts'
+import { tokenizationHandlers } from './tokenizations.ts'
+import { trainingHandlers } from './trainings.ts'
+
+export const handlersOf = (services: Services): Handlers => ({
+  ...datasetHandlers(services),
+  ...tokenizationHandlers(services),
+  ...modelHandlers(services),
+  ...trainingHandlers(services),
+  ...saeHandlers(services),
+  ...extractionHandlers(services),
+  ...featureHandlers(services),
+  ...templateHandlers(services),
+  ...jobHandlers(services),
+})

@@ -1,0 +1,168 @@
+// SAEs come in: all or some of a training, which stay in its folder, or one from a folder elsewhere, which is copied.
+import { constants } from 'node:fs'
+import { copyFile, mkdir, rename, rm } from 'node:fs/promises'
+import { basename, join, resolve } from 'node:path'
+import type { RouteName } from '@mistudio/contract'
+import { hookPoints, readModelConfig, resolveHook } from '@mistudio/model'
+import { describeSaeLens, saeLensFiles } from '@mistudio/sae'
+import { InputError } from '@mistudio/tensor'
+import { eq } from 'drizzle-orm'
+import { models, saes, trainings } from '../db/schema.ts'
+import { newId } from '../ids.ts'
+import { illegalMove, notFound, ProblemError } from '../problem.ts'
+import type { HandlerRequest } from '../register.ts'
+import { folders } from '../storage.ts'
+import { changed, inSequence } from './changes.ts'
+import type { Services } from './services.ts'
+import { importedSaes, saeColumns, saesAvailable, type TrainedSae, trainedSaes } from './training_saes.ts'
+
+type Import = HandlerRequest<Extract<RouteName, 'importSaes'>>['body']
+type Result = { imported: string[]; skipped: { hook_point: string; reason: string }[] }
+
+export async function importSaes(services: Services, request: Import): Promise<Result> {
+  const { training_id, path, model_id } = request
+  if (training_id !== undefined) {
+    return importTrained(services, { trainingId: training_id, hookPoints: request.hook_points })
+  }
+  const id = await importFolder(services, { path: path!, modelId: model_id!, name: request.name })
+  return { imported: [id], skipped: [] }
+}
+
+/** @param options.hookPoints default all; those that are there already are skipped and say so */
+export async function importTrained(
+  services: Services,
+  options: { trainingId: string; hookPoints?: string[] },
+): Promise<Result> {
+  const { trainingId, hookPoints: wanted } = options
+  const result: Result = { imported: [], skipped: [] }
+  await services.log.write(async tx => {
+    // Held until the end: of two imports at once the second finds what the first has made.
+    const [training] = await tx.select().from(trainings).where(eq(trainings.id, trainingId)).for('update')
+    if (training === undefined) throw notFound('training', trainingId, 'training_id')
+    if (!saesAvailable(training)) {
+      const { status: state } = training
+      throw illegalMove({
+        entity: 'training',
+        state,
+        move: 'give SAEs',
+        allowed: 'completed, or stopped and kept',
+      })
+    }
+    const there = trainedSaes({ storage: services.storage, training })
+    const chosen = wanted === undefined ? there : pick(there, wanted)
+    const known = await importedSaes(tx, trainingId)
+    const rows = []
+    for (const sae of chosen) {
+      const earlier = known.get(sae.hook_point)
+      if (earlier !== undefined) {
+        result.skipped.push({ hook_point: sae.hook_point, reason: `imported already, as ${earlier.name}` })
+        continue
+      }
+      rows.push({
+        ...sae,
+        id: newId('sae'),
+        name: saeName(training.name, sae),
+        source: 'training' as const,
+        training_id: trainingId,
+        model_id: training.model_id,
+        status: 'ready' as const,
+      })
+    }
+    if (rows.length > 0) await tx.insert(saes).values(inSequence(rows.toReversed()))
+    result.imported = rows.map(({ id }) => id)
+    return result.imported.map(id => changed(`sae/${id}`, 'created'))
+  })
+  return result
+}
+
+function pick(there: TrainedSae[], wanted: string[]): TrainedSae[] {
+  return [...new Set(wanted)].map(hookPoint => {
+    const sae = there.find(candidate => candidate.hook_point === hookPoint)
+    if (sae !== undefined) return sae
+    throw new ProblemError('invalid', {
+      title: 'the training has no SAE of this hook point',
+      field: 'hook_points',
+      found: hookPoint,
+      expected: there.map(({ hook_point }) => hook_point).join(', '),
+    })
+  })
+}
+
+function saeName(training: string, sae: TrainedSae): string {
+  const place = sae.hook_type === null ? sae.hook_point : `layer ${sae.layer} ${sae.hook_type}`
+  return `${training.slice(0, 150)} · ${place.slice(0, 40)}`
+}
+
+/** @returns the SAE's id */
+async function importFolder(
+  services: Services,
+  options: { path: string; modelId: string; name?: string },
+): Promise<string> {
+  const { db, log, storage } = services
+  const { modelId } = options
+  const source = resolve(storage.modelDir(options.path))
+  const [model] = await db.select().from(models).where(eq(models.id, modelId))
+  const gone = () => notFound('model', modelId, 'model_id')
+  if (model === undefined) throw gone()
+  const described = describeSaeLens({ dir: source })
+  checkFit({ described, modelDir: storage.modelDir(model.path), modelName: model.name })
+  const id = newId('sae')
+  const path = folders.sae(id)
+  await copySae(source, storage.resolve(path))
+  try {
+    await log.write(async tx => {
+      // Copying takes time.
+      const [still] = await tx.select().from(models).where(eq(models.id, modelId)).for('share')
+      if (still === undefined) throw gone()
+      await tx.insert(saes).values({
+        ...saeColumns(described),
+        id,
+        name: options.name ?? basename(source).slice(0, 200),
+        source: 'folder',
+        training_id: null,
+        model_id: modelId,
+        status: 'ready',
+        path,
+      })
+      return [changed(`sae/${id}`, 'created')]
+    })
+  } catch (error) {
+    await rm(storage.resolve(path), { recursive: true, force: true })
+    throw error
+  }
+  return id
+}
+
+/** @throws InputError when the model lacks the SAE's hook point, or has another width there */
+function checkFit(options: {
+  described: ReturnType<typeof describeSaeLens>
+  modelDir: string
+  modelName: string
+}): void {
+  const { described, modelDir, modelName } = options
+  const file = join(described.dir, 'cfg.json')
+  const { width } = resolveHook(hookPoints(readModelConfig({ dir: modelDir })), described.metadata.hookPoint)
+  if (width === described.shape.dIn) return
+  throw new InputError({
+    message: 'the SAE does not fit the model',
+    file,
+    field: 'd_in',
+    found: String(described.shape.dIn),
+    expected: `${width}, the width of ${described.metadata.hookPoint} in ${modelName}`,
+  })
+}
+
+async function copySae(from: string, to: string): Promise<void> {
+  const next = `${to}.next`
+  try {
+    await mkdir(next, { recursive: true })
+    for (const name of saeLensFiles) {
+      // Costs nothing where the file system can share the bytes.
+      await copyFile(join(from, name), join(next, name), constants.COPYFILE_FICLONE)
+    }
+    await rename(next, to)
+  } catch (error) {
+    await rm(next, { recursive: true, force: true })
+    throw error
+  }
+}

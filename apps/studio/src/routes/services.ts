@@ -1,0 +1,19 @@
+// What the routes work with.
+import type { Database } from '../db/connect.ts'
+import type { EventLog } from '../events/log.ts'
+import type { JobHost } from '../jobs/host.ts'
+import type { Storage } from '../storage.ts'
+import type { ExtractionShelf } from './extraction_shelf.ts'
+
+export type Services = {
+  db: Database
+  log: EventLog
+  host: JobHost
+  storage: Storage
+  /** Finished extractions that are open for reading. */
+  shelf: ExtractionShelf
+  /** Bytes of an uploaded file, at most. */
+  maxUploadBytes: number
+  /** Told of a fault of ours. */
+  onError(error: unknown): void
+}

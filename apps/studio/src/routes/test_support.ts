@@ -1,0 +1,213 @@
+// What the tests of the server share: a server on a real database whose jobs do not run, and things for it to serve.
+import { cpSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import {
+  ApiError,
+  type Client,
+  createClient,
+  type Dataset,
+  hookPointOf,
+  type Problem,
+  type Training,
+  type TrainingRequest,
+} from '@mistudio/contract'
+import { createCollector } from '@mistudio/feature'
+import { saveSaeLens } from '@mistudio/sae'
+import { eq } from 'drizzle-orm'
+import { afterAll } from 'vitest'
+import { tokenTexts } from '../../../../packages/feature/src/examples.ts'
+import { byteTokenizer } from '../../../../packages/feature/src/test_support.ts'
+import { writeExtraction } from '../../../../packages/feature/src/write_extraction.ts'
+import { openDatabase } from '../db/connect.ts'
+import { jobs, trainings } from '../db/schema.ts'
+import type { DatabaseTarget } from '../db/test_support.ts'
+import { createEventLog } from '../events/log.ts'
+import { createJobHost } from '../jobs/host.ts'
+import { buildServer } from '../server.ts'
+import { createStorage, demoModelPath, folders } from '../storage.ts'
+import { createExtractionShelf } from './extraction_shelf.ts'
+import type { Services } from './services.ts'
+
+export type TestServer = {
+  services: Services
+  client: Client
+  url: string
+  /** Faults of ours that were reported. */
+  faults: unknown[]
+  close(): Promise<void>
+}
+
+/** The job host is never started: jobs stay queued, and are moved as a person asks. */
+export async function startTestServer(
+  target: DatabaseTarget,
+  options: { maxUploadBytes?: number; webDir?: string } = {},
+): Promise<TestServer> {
+  const { maxUploadBytes = 1 << 20, webDir = join(tmpdir(), 'no-such-web') } = options
+  const created = await target.create()
+  const database = await openDatabase(created)
+  const storage = createStorage(created)
+  const log = createEventLog({ db: database.db })
+  const faults: unknown[] = []
+  const onError = (error: unknown) => void faults.push(error)
+  const host = createJobHost({ database, log, storage, onError })
+  const shelf = createExtractionShelf()
+  const services: Services = { db: database.db, log, host, storage, shelf, maxUploadBytes, onError }
+  const app = await buildServer({ services, webDir })
+  const url = await app.listen({ host: '127.0.0.1', port: 0 })
+  return {
+    services,
+    client: createClient({ baseUrl: url }),
+    url,
+    faults,
+    async close() {
+      await app.close()
+      await shelf.close()
+      log.close()
+      await database.close()
+    },
+  }
+}
+
+/** A folder that is gone after the file's last test. */
+export function temporaryFolder(): string {
+  const folder = mkdtempSync(join(tmpdir(), 'mistudio-server-'))
+  afterAll(() => rmSync(folder, { recursive: true, force: true }))
+  return folder
+}
+
+/** The problem that a request is answered with. */
+export async function problemOf(request: Promise<unknown>): Promise<Problem> {
+  const error: unknown = await request.then(
+    () => undefined,
+    (reason: unknown) => reason,
+  )
+  if (error instanceof ApiError) return error.problem
+  throw new Error(`expected a problem, got ${String(error)}`)
+}
+
+export const jsonl = (texts: string[]) => texts.map(text => `${JSON.stringify({ text })}\n`).join('')
+
+export function addText(server: TestServer, name = 'text'): Promise<Dataset> {
+  return server.client.uploadDataset({ file: new Blob([jsonl(['one', 'two'])]), fileName: `${name}.jsonl` })
+}
+
+export const addDemoModel = (server: TestServer) =>
+  server.client.createModel({ body: { path: demoModelPath } })
+
+const fixtures = fileURLToPath(new URL('../../../../packages/model/fixtures', import.meta.url))
+
+/** A folder with a tiny model of another width than the demo's. */
+export function otherModelFolder(parent: string, name = 'tiny-llama'): string {
+  const folder = join(parent, name)
+  mkdirSync(folder, { recursive: true })
+  for (const file of ['config.json', 'model.safetensors']) {
+    cpSync(join(fixtures, 'llama', file), join(folder, file))
+  }
+  cpSync(join(fixtures, 'tokenizers', 'llama2', 'tokenizer.json'), join(folder, 'tokenizer.json'))
+  return folder
+}
+
+/** The width of the demo's model. */
+export const demoWidth = 256
+
+/** The hook points of `trainingBody`. */
+export const trainingHooks = [
+  'blocks.0.hook_resid_post',
+  'blocks.0.hook_mlp_out',
+  'blocks.1.hook_resid_post',
+  'blocks.1.hook_mlp_out',
+]
+
+export const trainingBody = (modelId: string, datasetIds: string[]): TrainingRequest => ({
+  model_id: modelId,
+  dataset_ids: datasetIds,
+  layers: [0, 1],
+  hook_types: ['resid_post', 'mlp_out'],
+  hyperparameters: {
+    architecture: 'topk',
+    d_sae: 8,
+    k: 2,
+    train_tokens: 1500,
+    batch_size: 1024,
+    learning_rate: null,
+    normalisation: 'none',
+    context_size: 64,
+    seed: 0,
+  },
+})
+
+export async function writeSae(options: { dir: string; hookPoint: string; dIn: number }): Promise<string> {
+  const { dir, hookPoint, dIn } = options
+  const dSae = 8
+  await saveSaeLens({
+    dir,
+    shape: { dIn, dSae },
+    k: 2,
+    weights: {
+      wEnc: new Float32Array(dIn * dSae),
+      bEnc: new Float32Array(dSae),
+      wDec: new Float32Array(dIn * dSae),
+      bDec: new Float32Array(dIn),
+    },
+    scale: 1,
+    metadata: { modelName: 'any', hookPoint, contextSize: 64 },
+  })
+  return dir
+}
+
+/** A training on the demo's model as its job would have left it. */
+export async function completeTraining(server: TestServer, training: Training): Promise<void> {
+  const { db, storage } = server.services
+  const path = `${folders.training(training.id)}/attempt-1/run`
+  for (const { layer, hook_type: hookType } of training.saes) {
+    const hookPoint = hookPointOf({ layer, hookType })
+    await writeSae({ dir: storage.resolve(`${path}/${hookPoint}`), hookPoint, dIn: demoWidth })
+  }
+  await db.update(trainings).set({ status: 'completed', path }).where(eq(trainings.id, training.id))
+  await db.update(jobs).set({ status: 'completed' }).where(eq(jobs.id, training.job_id!))
+}
+
+/** Features 1 to 5 of 6 fire as often as their number says, at the first token of their contexts; 0 never. */
+export async function writeExtractionFolder(options: { dir: string; sourceFile: string }): Promise<void> {
+  const { dir, sourceFile } = options
+  const contextSize = 4
+  const owner = [1, 2, 2, 3, 3, 3, 4, 4, 4, 4, 5, 5, 5, 5, 5]
+  const contexts = owner.length
+  const length = contexts * contextSize
+  const collector = createCollector({ features: 6, k: 1, contextSize, seed: 1, examplesPerFeature: 3 })
+  collector.add({
+    contexts,
+    firstContext: 0,
+    ids: Int32Array.from({ length }, (_, i) => 65 + (i % 26)),
+    mask: new Uint8Array(length).fill(1),
+    index: Int32Array.from({ length }, (_, i) => owner[Math.floor(i / contextSize)]),
+    value: Float32Array.from({ length }, (_, i) => (i % contextSize === 0 ? 10 - i / 100 : 0)),
+  })
+  await writeExtraction({
+    out: dir,
+    collector,
+    origin: {
+      sae: { dir: 'sae', hookPoint: 'blocks.0.hook_resid_post', dIn: 2, dSae: 6, k: 1, architecture: 'topk' },
+      model: { dir: 'model', name: 'tiny' },
+      stores: [{ dir: 'store', name: 'store' }],
+      split: 'train',
+      tokensRead: length,
+      contexts,
+      contextSize,
+      seed: 1,
+      complete: true,
+      window: { before: 24, after: 16 },
+      quantilesPerBin: 2,
+    },
+    originOf: ({ context }) => ({
+      store: 'store',
+      context,
+      document: context,
+      sourceFile,
+      sourceRow: context,
+    }),
+    texts: tokenTexts({ tokenizer: byteTokenizer }),
+  })
+}

@@ -1,0 +1,64 @@
+// What a training offers to import. Hook point and sizes are read from each SAE's own files.
+import { existsSync } from 'node:fs'
+import { type AvailableSae, parseHookPoint } from '@mistudio/contract'
+import { describeSaeLens } from '@mistudio/sae'
+import { eq } from 'drizzle-orm'
+import type { Executor } from '../db/connect.ts'
+import { saes, trainings } from '../db/schema.ts'
+import { notFound } from '../problem.ts'
+import type { Storage } from '../storage.ts'
+import type { Services } from './services.ts'
+
+type Training = typeof trainings.$inferSelect
+
+export const saesAvailable = (row: Training) =>
+  row.path !== null && (row.status === 'completed' || (row.status === 'cancelled' && row.kept))
+
+export type TrainedSae = Omit<AvailableSae, 'imported_sae_id'> & { path: string }
+
+/** The SAEs in a training's folder, in the order of its members; those whose files are gone are left out. */
+export function trainedSaes(options: { storage: Storage; training: Training }): TrainedSae[] {
+  const { storage, training } = options
+  if (!saesAvailable(training)) return []
+  return training.saes
+    .map(member => `${training.path}/${member.hook_point}`)
+    .filter(path => existsSync(storage.resolve(path)))
+    .map(path => ({ path, ...saeColumns(describeSaeLens({ dir: storage.resolve(path) })) }))
+}
+
+/** What a row says of an SAE's files. */
+export function saeColumns(described: ReturnType<typeof describeSaeLens>) {
+  const { metadata, architecture, shape, k } = described
+  const place = parseHookPoint(metadata.hookPoint)
+  return {
+    hook_point: metadata.hookPoint,
+    layer: place?.layer ?? null,
+    hook_type: place?.hookType ?? null,
+    architecture,
+    d_in: shape.dIn,
+    d_sae: shape.dSae,
+    k,
+  }
+}
+
+/** SAEs of a training that are there already, by hook point. */
+export async function importedSaes(
+  db: Executor,
+  trainingId: string,
+): Promise<Map<string, { id: string; name: string }>> {
+  const found = await db
+    .select({ id: saes.id, name: saes.name, hook_point: saes.hook_point })
+    .from(saes)
+    .where(eq(saes.training_id, trainingId))
+  return new Map(found.map(row => [row.hook_point, row]))
+}
+
+export async function availableSaes({ db, storage }: Services, trainingId: string): Promise<AvailableSae[]> {
+  const [training] = await db.select().from(trainings).where(eq(trainings.id, trainingId))
+  if (training === undefined) throw notFound('training', trainingId)
+  const imported = await importedSaes(db, trainingId)
+  return trainedSaes({ storage, training }).map(({ path: _, ...sae }) => ({
+    ...sae,
+    imported_sae_id: imported.get(sae.hook_point)?.id ?? null,
+  }))
+}

@@ -1,0 +1,87 @@
+// The HTTP server: who may ask, what answers, and how errors look. The routes are the contract's (register.ts).
+import { readFileSync } from 'node:fs'
+import multipart from '@fastify/multipart'
+import websocket from '@fastify/websocket'
+import { apiPrefix } from '@mistudio/contract'
+import Fastify, { type FastifyInstance } from 'fastify'
+import { createSockets } from './events/socket.ts'
+import { createStreams } from './events/stream.ts'
+import { notFound } from './problem.ts'
+import { problemOf } from './problem_of.ts'
+import { registerRoutes, sendProblem } from './register.ts'
+import { handlersOf } from './routes/handlers.ts'
+import type { Services } from './routes/services.ts'
+import { checkCaller, securityHeaders } from './security.ts'
+import { builtWeb, registerWebFiles } from './web_files.ts'
+
+/** Of a JSON body. */
+const bodyLimitBytes = 1 << 20
+/** Of a message on the socket: a channel's name and a number. */
+const messageLimitBytes = 4096
+
+export const studioVersion: string = JSON.parse(
+  readFileSync(new URL('../package.json', import.meta.url), 'utf8'),
+).version
+
+/** @param options.webDir the built web application; default apps/web/dist */
+export async function buildServer(options: {
+  services: Services
+  webDir?: string
+}): Promise<FastifyInstance> {
+  const { services, webDir = builtWeb } = options
+  const app = Fastify({
+    bodyLimit: bodyLimitBytes,
+    forceCloseConnections: true,
+    // A URL that cannot be decoded never comes to a route.
+    frameworkErrors: (error, _request, reply) => void sendProblem(reply, error),
+  })
+  app.removeContentTypeParser('text/plain')
+  app.addHook('onRequest', async (request, reply) => {
+    reply.headers(securityHeaders)
+    if (request.url.startsWith('/api/')) reply.header('cache-control', 'no-store')
+    checkCaller(request.raw)
+  })
+  app.setErrorHandler((error, _request, reply) => {
+    if (problemOf(error).status >= 500) services.onError(error)
+    return sendProblem(reply, error)
+  })
+
+  const sockets = createSockets(services)
+  const streams = createStreams(services)
+  await app.register(websocket, {
+    options: { maxPayload: messageLimitBytes },
+    errorHandler: (_error, socket) => socket.terminate(),
+    preClose(done) {
+      sockets.close()
+      streams.close()
+      done()
+    },
+  })
+  app.route({
+    method: 'GET',
+    url: `${apiPrefix}/events`,
+    exposeHeadRoute: false,
+    handler: streams.handle,
+    wsHandler: sockets.handle,
+  })
+
+  const handlers = handlersOf(services)
+  registerRoutes({ app, handlers, only: route => route.upload === undefined })
+  // Uploads are read by a parser that knows nothing else, and the other routes do not know it.
+  await app.register(async scope => {
+    scope.removeAllContentTypeParsers()
+    await scope.register(multipart)
+    registerRoutes({ app: scope, handlers, only: route => route.upload !== undefined })
+  })
+  app.get(`${apiPrefix}/openapi.json`, async () =>
+    (await import('@mistudio/contract/openapi')).openapiDocument(),
+  )
+  app.get('/health', async () => ({ status: 'ok', version: studioVersion }))
+
+  const isPage = await registerWebFiles({ app, webDir })
+  app.setNotFoundHandler((request, reply) => {
+    if (isPage(request)) return reply.sendFile('index.html')
+    return sendProblem(reply, notFound('route', `${request.method} ${request.url}`, 'path'))
+  })
+  return app
+}
