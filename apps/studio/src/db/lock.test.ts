@@ -3,6 +3,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, utimesSync, writeFileSy
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
+import { text } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
 import { afterAll, describe, expect, it } from 'vitest'
 import { folders } from '../storage.ts'
@@ -37,6 +38,7 @@ async function endedProcess(): Promise<number> {
 }
 
 const program = fileURLToPath(new URL('./test_locker.ts', import.meta.url))
+const race = fileURLToPath(new URL('./test_lock_race.ts', import.meta.url))
 
 /** A program that locks the folder and keeps it until its standard input closes. */
 async function locker(dataDir: string): Promise<{ child: ChildProcess; said: string; end(): Promise<void> }> {
@@ -153,6 +155,15 @@ describe('the lock of a data folder', () => {
       expect(readdirSync(dataDir)).toEqual([])
     }
   })
+})
+
+it('never has two holders, however many take over from the dead at once', async () => {
+  const dataDir = newFolder()
+  const runs = Array.from({ length: 4 }, async () => {
+    const child = spawn(process.execPath, [race, dataDir, '50'], { stdio: ['ignore', 'pipe', 'inherit'] })
+    return text(child.stdout)
+  })
+  expect(await Promise.all(runs)).toEqual(Array(4).fill('0\n'))
 })
 
 it('the start of a process tells it from others, and there is none of one that has ended', async () => {

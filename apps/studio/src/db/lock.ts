@@ -58,7 +58,12 @@ export async function lockDataFolder(options: { dataDir: string; url?: string })
   if (other !== undefined) throw inUse(path, other)
 
   const isOurs = () => read(path)?.nonce === own.nonce
-  const beat = setInterval(() => isOurs() && utimesSync(path, new Date(), new Date()), beatMilliseconds)
+  const beat = setInterval(() => {
+    // A disk that fails now and then is no reason to end; one that fails for long makes others think so.
+    try {
+      if (isOurs()) utimesSync(path, new Date(), new Date())
+    } catch {}
+  }, beatMilliseconds)
   beat.unref()
   return {
     setUrl(url) {
