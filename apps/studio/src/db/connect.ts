@@ -63,6 +63,8 @@ async function embedded(folder: string) {
     max: 1,
     idleTimeoutMillis: 0,
     stream: () => thread.connect(),
+    // Not what PGSSLMODE says of other servers.
+    ssl: false,
     user: 'postgres',
     database: 'postgres',
   })

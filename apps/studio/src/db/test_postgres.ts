@@ -60,7 +60,9 @@ server.stderr.setEncoding('utf8').on('data', (text: string) => {
   if (!log.includes('ready to accept connections')) {
     log += text
     if (log.includes('ready to accept connections')) {
-      process.stdout.write(`postgresql://postgres@/postgres?host=${encodeURIComponent(folder)}\n`)
+      process.stdout.write(
+        `postgresql://postgres@/postgres?host=${encodeURIComponent(folder)}&sslmode=disable\n`,
+      )
     }
   }
 })
