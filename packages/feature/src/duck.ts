@@ -15,7 +15,12 @@ const rowsPerTurn = 256
 /** Beyond this DuckDB spills to the temporary folder. */
 const memoryLimit = '1GB'
 
-export type Duck = { connection: DuckDBConnection; close(): void }
+export type Duck = {
+  connection: DuckDBConnection
+  /** A further connection, for an answer that is read in pieces while others ask. Its caller closes it. */
+  connect(): Promise<DuckDBConnection>
+  close(): void
+}
 
 /** @param options.spillFolder where tables go that outgrow memory; default nowhere */
 export async function openDuck(options: { spillFolder?: string; threads?: number } = {}): Promise<Duck> {
@@ -30,6 +35,7 @@ export async function openDuck(options: { spillFolder?: string; threads?: number
   const connection = await instance.connect()
   return {
     connection,
+    connect: () => instance.connect(),
     close() {
       connection.closeSync()
       instance.closeSync()

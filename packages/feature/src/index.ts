@@ -13,4 +13,8 @@ export { readability, readabilityDefinition, readableDensity } from './readabili
 export * from './show.ts'
 export { type FeatureStatistics, logBin, logBinRange, logBins } from './statistics.ts'
 export { defaultWindow, type ExampleWindow, type WindowShape } from './windows.ts'
+export type { FeatureExamples, TopExample } from './top_examples.ts'
 export type { ExtractionSummary } from './write_extraction.ts'
+export { createNlpAnalyser, type NlpAnalyser, type NlpSummary, nlpListLength } from './nlp/analyse.ts'
+export type { TokenShare } from './nlp/tally.ts'
+export type { NlpExample } from './nlp/window_text.ts'

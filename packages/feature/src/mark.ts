@@ -29,7 +29,8 @@ export function markPeak({ example, style = 'brackets', width = Infinity }: Mark
   return left + marked + right
 }
 
-function oneLine(text: string): string {
+/** Line breaks, tabs and other control characters as signs. */
+export function oneLine(text: string): string {
   return text
     .replaceAll('\r\n', '⏎')
     .replaceAll('\n', '⏎')

@@ -6,6 +6,7 @@ import { literalPattern, openDuck, quoteText } from './duck.ts'
 import { type Example, exampleColumns } from './examples.ts'
 import { type ExtractionInfo, readExtractionInfo } from './extraction_file.ts'
 import { type Feature, featureColumns } from './features.ts'
+import { type FeatureExamples, readTopExamples } from './top_examples.ts'
 
 export type FeatureOrder = 'readability' | 'density' | 'max' | 'feature'
 
@@ -28,6 +29,8 @@ export type Extraction = {
   feature(feature: number): Promise<FeatureWithExamples>
   /** The strongest example of every feature that has one, in order of features. */
   strongest(): Promise<Example[]>
+  /** Every feature with top examples, ascending, each with all of them; one pass over the file in little memory. */
+  topExamples(): AsyncIterable<FeatureExamples>
   close(): void
 }
 
@@ -110,6 +113,7 @@ export async function openExtraction(options: { dir: string }): Promise<Extracti
       const sql = `SELECT * FROM examples WHERE kind = 'top' AND rank = 0 ORDER BY feature`
       return (await select(sql, [])) as Example[]
     },
+    topExamples: () => readTopExamples({ duck, dir }),
     close: duck.close,
   }
 }
