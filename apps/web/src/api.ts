@@ -1,0 +1,121 @@
+// What the pages ask the studio for. A key is [collection, 'list' or 'one', …], so that an event knows what to mend.
+import { ApiError, channelOf, createClient, type FeatureQuery } from '@mistudio/contract'
+import { infiniteQueryOptions, QueryClient, queryOptions } from '@tanstack/react-query'
+import { readAlong } from './live/recent.ts'
+
+export const client = createClient()
+
+export const collections = [
+  'datasets',
+  'tokenizations',
+  'models',
+  'trainings',
+  'saes',
+  'extractions',
+  'features',
+  'templates',
+  'jobs',
+] as const
+export type Collection = (typeof collections)[number]
+
+export const queryClient = new QueryClient({
+  defaultOptions: {
+    queries: {
+      // The studio is often on this very machine: whether the browser thinks it is online says nothing.
+      networkMode: 'always',
+      staleTime: 5_000,
+      retry: (failures, error) => !(error instanceof ApiError) && failures < 2,
+      retryDelay: 1000,
+    },
+    mutations: { networkMode: 'always' },
+  },
+})
+
+/** Rows of a list that are asked for at once; a page says when there are more. */
+export const listLimit = 200
+const limit = listLimit
+/** As many as a request may ask for: for lists to choose from. */
+const all = 500
+
+export const queries = {
+  datasets: () =>
+    queryOptions({
+      queryKey: ['datasets', 'list'],
+      queryFn: ({ signal }) => client.listDatasets({ query: { limit: all }, signal }),
+    }),
+  tokenizations: () =>
+    queryOptions({
+      queryKey: ['tokenizations', 'list'],
+      queryFn: ({ signal }) => client.listTokenizations({ query: { limit }, signal }),
+    }),
+  models: () =>
+    queryOptions({
+      queryKey: ['models', 'list'],
+      queryFn: ({ signal }) => client.listModels({ query: { limit: all }, signal }),
+    }),
+  trainings: () =>
+    queryOptions({
+      queryKey: ['trainings', 'list'],
+      queryFn: ({ signal }) => client.listTrainings({ query: { limit }, signal }),
+    }),
+  training: (id: string) =>
+    queryOptions({
+      queryKey: ['trainings', 'one', id],
+      queryFn: ({ signal }) =>
+        readAlong(channelOf.training(id), () => client.getTraining({ params: { id }, signal })),
+    }),
+  trainingSaes: (id: string) =>
+    queryOptions({
+      queryKey: ['trainings', 'saes', id],
+      queryFn: ({ signal }) => client.listTrainingSaes({ params: { id }, signal }),
+    }),
+  saes: (search = '') =>
+    queryOptions({
+      queryKey: ['saes', 'list', search],
+      queryFn: ({ signal }) =>
+        client.listSaes({ query: { limit: all, ...(search !== '' && { search }) }, signal }),
+    }),
+  extractions: () =>
+    queryOptions({
+      queryKey: ['extractions', 'list'],
+      queryFn: ({ signal }) => client.listExtractions({ query: { limit }, signal }),
+    }),
+  batch: (id: string) =>
+    queryOptions({
+      queryKey: ['extractions', 'list', id],
+      queryFn: ({ signal }) => client.listExtractions({ query: { limit: all, batch_id: id }, signal }),
+    }),
+  extraction: (id: string) =>
+    queryOptions({
+      queryKey: ['extractions', 'one', id],
+      queryFn: ({ signal }) =>
+        readAlong(channelOf.extraction(id), () => client.getExtraction({ params: { id }, signal })),
+    }),
+  features: (query: Omit<FeatureQuery, 'limit' | 'offset'>) =>
+    infiniteQueryOptions({
+      queryKey: ['features', 'list', query],
+      queryFn: ({ pageParam, signal }) =>
+        client.listFeatures({ query: { ...query, limit: featuresPerPage, offset: pageParam }, signal }),
+      initialPageParam: 0,
+      getNextPageParam: ({ pagination: { has_more, offset, limit } }) =>
+        has_more ? offset + limit : undefined,
+    }),
+  feature: (id: string) =>
+    queryOptions({
+      queryKey: ['features', 'one', id],
+      queryFn: ({ signal }) => client.getFeature({ params: { id }, signal }),
+    }),
+  templates: () =>
+    queryOptions({
+      queryKey: ['templates', 'list'],
+      queryFn: ({ signal }) =>
+        client.listTemplates({ params: { kind: 'extraction' }, query: { limit: all }, signal }),
+    }),
+  activeJobs: () =>
+    queryOptions({
+      queryKey: ['jobs', 'list'],
+      queryFn: ({ signal }) => client.listJobs({ query: { limit, active: 'true' }, signal }),
+    }),
+}
+
+export const featuresPerPage = 100

@@ -1,0 +1,78 @@
+// What the live graphs show, from the recorded events and nothing else: each point is one event.
+import type { StudioEvent } from '@mistudio/contract'
+
+export type Point = {
+  /** Sequence number of its event. */
+  seq: number
+  at: string
+  /** Since the first point. */
+  seconds: number
+  /** null: there is none here, as for a rate at the first point. */
+  value: number | null
+}
+
+export type ExtractionPoints = { collected: Point[]; rate: Point[]; speed: Point[] }
+
+/**
+ * collected: heap_examples_count. rate: its difference quotient over the events' times, null at the first point, after
+ * a restart (the count begins again) and where no time passed. speed: samples_per_second.
+ */
+export function extractionPoints(events: readonly StudioEvent[]): ExtractionPoints {
+  const points: ExtractionPoints = { collected: [], rate: [], speed: [] }
+  let first: number | undefined
+  let before: { time: number; count: number } | undefined
+  for (const event of events) {
+    const { seq, at } = event
+    if (!isMeasured(event)) continue
+    const { heap_examples_count: count, samples_per_second: speed } = event.data
+    if (count === undefined || speed === undefined) continue
+    const time = Date.parse(at)
+    first ??= time
+    const place = { seq, at, seconds: (time - first) / 1000 }
+    points.collected.push({ ...place, value: count })
+    points.speed.push({ ...place, value: speed })
+    const passed = before === undefined ? 0 : (time - before.time) / 1000
+    const grown = before === undefined ? 0 : count - before.count
+    points.rate.push({ ...place, value: passed > 0 && grown >= 0 ? grown / passed : null })
+    before = { time, count }
+  }
+  return points
+}
+
+const isMeasured = (event: StudioEvent) =>
+  event.event === 'extraction:progress' ||
+  event.event === 'extraction:completed' ||
+  event.event === 'extraction:failed'
+
+/** Curves of a training's SAEs over steps; row i of every list belongs to step i. */
+export type TrainingCurves = {
+  steps: number[]
+  seqs: number[]
+  /** By hook point, in the order of the first event. */
+  members: Map<string, { loss: (number | null)[]; fvu: (number | null)[] }>
+}
+
+/** A training that goes on from a checkpoint does some steps again: the later measurement of a step is shown. */
+export function trainingCurves(events: readonly StudioEvent[]): TrainingCurves {
+  const kept: Extract<StudioEvent, { event: 'training:progress' | 'training:completed' }>[] = []
+  for (const event of events) {
+    if (event.event !== 'training:progress' && event.event !== 'training:completed') continue
+    // The last event of a training may only say that it is over: its figures are those of the event before.
+    const { step } = event.data
+    if (event.event === 'training:completed' && kept.at(-1)?.data.step === step) continue
+    while (kept.length > 0 && kept[kept.length - 1].data.step >= step) kept.pop()
+    kept.push(event)
+  }
+  const members: TrainingCurves['members'] = new Map()
+  for (const { hook_point } of kept.flatMap(({ data }) => data.saes)) {
+    if (!members.has(hook_point)) members.set(hook_point, { loss: [], fvu: [] })
+  }
+  for (const { data } of kept) {
+    for (const [hookPoint, curve] of members) {
+      const member = data.saes.find(({ hook_point }) => hook_point === hookPoint)
+      curve.loss.push(member?.loss ?? null)
+      curve.fvu.push(member?.fvu ?? null)
+    }
+  }
+  return { steps: kept.map(({ data }) => data.step), seqs: kept.map(({ seq }) => seq), members }
+}

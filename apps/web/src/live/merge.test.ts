@@ -1,0 +1,51 @@
+import type { StudioEvent } from '@mistudio/contract'
+import { expect, test } from 'vitest'
+import { mergeEvent, mergeEvents } from './merge.ts'
+
+const extraction = {
+  id: 'extr_00000000000000000001',
+  status: 'extracting',
+  stage: 'EXTRACTING',
+  nlp_status: 'pending',
+  progress: 0.4,
+  samples_processed: 40,
+  heap_examples_count: 900,
+  eta_seconds: 12,
+  error_message: null as string | null,
+  nlp_error_message: null as string | null,
+}
+const event = (name: string, data: object) =>
+  ({ seq: 1, channel: `extraction/${extraction.id}`, event: name, data, at: '' }) as unknown as StudioEvent
+
+test('a field that an event lacks stays as it is known', () => {
+  const merged = mergeEvent(extraction, event('extraction:progress', { status: 'extracting', progress: 0.5 }))
+  expect(merged).toEqual({ ...extraction, progress: 0.5 })
+})
+
+test('a field that the event does not define is not taken, nor one that the entity has not', () => {
+  const data = { status: 'extracting', id: 'other', samples_processed: 50, phase: 'writing' }
+  expect(mergeEvent(extraction, event('extraction:progress', data))).toEqual({
+    ...extraction,
+    samples_processed: 50,
+  })
+  expect(mergeEvent(extraction, event('extraction:nlp_progress', { progress: 0.1 }))).toBe(extraction)
+  expect(mergeEvent(extraction, event('extraction:unheard_of', { progress: 0.1 }))).toBe(extraction)
+})
+
+test('null is a value: unknown again', () => {
+  expect(mergeEvent(extraction, event('extraction:progress', { eta_seconds: null })).eta_seconds).toBe(null)
+})
+
+test('a message about the analysis is not taken for one about the extraction', () => {
+  const data = { status: 'completed', nlp_status: 'failed', stage: 'COMPLETED', error_message: 'no words' }
+  const merged = mergeEvent(extraction, event('extraction:status', data))
+  expect(merged.error_message).toBe(null)
+  expect(merged.nlp_error_message).toBe('no words')
+  const failed = event('extraction:failed', { status: 'failed', error_message: 'no memory' })
+  expect(mergeEvent(extraction, failed).error_message).toBe('no memory')
+})
+
+test('events are merged in their order', () => {
+  const events = [0.5, 0.7, 0.6].map(progress => event('extraction:progress', { progress }))
+  expect(mergeEvents(extraction, events).progress).toBe(0.6)
+})

@@ -1,0 +1,41 @@
+// The members of a batch in their order, live.
+import { channelOf, type Extraction } from '@mistudio/contract'
+import { useQuery } from '@tanstack/react-query'
+import { queries } from '../../api.ts'
+import { useLive } from '../../live/live.ts'
+import { BatchBadge, StageBadge } from '../../parts/badge.tsx'
+import { TextLink } from '../../parts/button.tsx'
+import { Pending } from '../../parts/problem.tsx'
+import { isActive } from './active.ts'
+
+export function BatchList({ batchId, current }: { batchId: string; current: string }) {
+  const batch = useQuery(queries.batch(batchId))
+  if (batch.data === undefined) return <Pending query={batch} what="the batch" />
+  const members = [...batch.data.data].sort((a, b) => (a.batch_position ?? 0) - (b.batch_position ?? 0))
+  return (
+    <ol className="panel divide-y divide-line" aria-label="Members of the batch">
+      {members.map(member => (
+        <Member key={member.id} member={member} here={member.id === current} />
+      ))}
+    </ol>
+  )
+}
+
+function Member({ member, here }: { member: Extraction; here: boolean }) {
+  useLive(!here && isActive(member) ? channelOf.extraction(member.id) : null)
+  return (
+    <li className="flex flex-wrap items-center gap-2 px-3 py-2" aria-current={here ? 'true' : undefined}>
+      <BatchBadge position={member.batch_position} total={member.batch_total} />
+      <span className="min-w-0 flex-1 truncate">
+        {here ? (
+          <span className="font-medium">{member.sae_name}</span>
+        ) : (
+          <TextLink to="/extractions/$id" params={{ id: member.id }}>
+            {member.sae_name}
+          </TextLink>
+        )}
+      </span>
+      <StageBadge of={member} />
+    </li>
+  )
+}

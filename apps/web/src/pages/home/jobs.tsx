@@ -1,0 +1,70 @@
+// Jobs that have not ended, live.
+import type { Job, JobKind } from '@mistudio/contract'
+import { Link } from '@tanstack/react-router'
+import { useLive } from '../../live/live.ts'
+import { Badge, StatusBadge } from '../../parts/badge.tsx'
+import { ProgressBar } from '../../parts/progress.tsx'
+
+const kindNames: Record<JobKind, string> = {
+  tokenize: 'Tokenize',
+  train: 'Train',
+  extract: 'Extract',
+  nlp: 'NLP',
+}
+
+export const JobList = ({ jobs }: { jobs: Job[] }) => (
+  <ul className="panel divide-y divide-line" aria-label="Jobs">
+    {[...jobs].sort(byTurn).map(job => (
+      <JobRow key={job.id} job={job} />
+    ))}
+  </ul>
+)
+
+/** What runs first, then the queue in its order. */
+const byTurn = (a: Job, b: Job) =>
+  Number(b.status === 'running') - Number(a.status === 'running') || a.created_at.localeCompare(b.created_at)
+
+function JobRow({ job }: { job: Job }) {
+  useLive(job.status === 'running' ? job.entity : null)
+  return (
+    <li
+      className="grid grid-cols-[1fr_auto] items-center gap-x-4 gap-y-1.5 px-3 py-2.5 md:grid-cols-[1fr_6rem_18rem]"
+      data-testid="job"
+    >
+      <div className="flex min-w-0 items-center gap-2">
+        <Badge>{kindNames[job.kind]}</Badge>
+        <EntityLink job={job} />
+      </div>
+      <div>
+        <StatusBadge status={job.status} />
+      </div>
+      <div className="max-md:col-span-2">
+        <ProgressBar share={job.progress} label={`Progress of ${job.title}`} />
+      </div>
+    </li>
+  )
+}
+
+function EntityLink({ job }: { job: Job }) {
+  const [kind, id] = job.entity.split('/')
+  const look = 'truncate rounded-sm font-medium hover:text-accent hover:underline'
+  if (kind === 'training') {
+    return (
+      <Link to="/trainings/$id" params={{ id }} className={look}>
+        {job.title}
+      </Link>
+    )
+  }
+  if (kind === 'extraction') {
+    return (
+      <Link to="/extractions/$id" params={{ id }} className={look}>
+        {job.title}
+      </Link>
+    )
+  }
+  return (
+    <Link to="/datasets" className={look}>
+      {job.title}
+    </Link>
+  )
+}

@@ -1,0 +1,206 @@
+// One training, live: where it is, what every SAE measures, and the curves since its beginning.
+import { channelOf, isTerminal, type Training, trainingMachine } from '@mistudio/contract'
+import { useQuery } from '@tanstack/react-query'
+import { useNavigate, useParams, useSearch } from '@tanstack/react-router'
+import { PackagePlus } from 'lucide-react'
+import { useMemo } from 'react'
+import { queries } from '../../api.ts'
+import { LineChart } from '../../charts/line_chart.tsx'
+import { type TrainingCurves, trainingCurves } from '../../charts/points.ts'
+import { useHistory } from '../../live/live.ts'
+import { HookBadge, StatusBadge } from '../../parts/badge.tsx'
+import { Button, TextLink } from '../../parts/button.tsx'
+import {
+  formatCount,
+  formatDuration,
+  formatFigure,
+  formatRate,
+  formatShort,
+  formatTime,
+} from '../../parts/format.ts'
+import { Figure } from '../../parts/hint.tsx'
+import { Metric, Metrics, Page, Section } from '../../parts/page.tsx'
+import { Pending, ProblemBox } from '../../parts/problem.tsx'
+import { ProgressBar } from '../../parts/progress.tsx'
+import { ImportDialog } from '../saes/import_dialog.tsx'
+import { TrainingActions } from './actions.tsx'
+import { Members } from './members.tsx'
+
+export function TrainingPage() {
+  const { id } = useParams({ from: '/trainings/$id' })
+  const training = useQuery(queries.training(id))
+  const above = [
+    <TextLink key="trainings" to="/trainings">
+      Trainings
+    </TextLink>,
+  ]
+  if (training.data === undefined) {
+    return (
+      <Page title="Training" above={above}>
+        <Pending query={training} what="the training" />
+      </Page>
+    )
+  }
+  return <Card key={id} training={training.data} above={above} />
+}
+
+function Card({ training, above }: { training: Training; above: React.ReactNode[] }) {
+  const { id, name, status, model_name, dataset_names, hook_types, error_message, saes_available } = training
+  const navigate = useNavigate()
+  const { dialog } = useSearch({ from: '/trainings/$id' })
+  const events = useHistory(channelOf.training(id))
+  const curves = useMemo(() => trainingCurves(events), [events])
+  const importing = (open: boolean) =>
+    navigate({ to: '/trainings/$id', params: { id }, search: open ? { dialog: 'import' } : {} })
+  return (
+    <Page
+      title={name}
+      above={above}
+      aside={
+        <>
+          <StatusBadge status={status} />
+          {hook_types.map(type => (
+            <HookBadge key={type} type={type} />
+          ))}
+        </>
+      }
+      lead={
+        <>
+          {model_name} on {dataset_names.join(', ')}
+        </>
+      }
+      actions={
+        <>
+          <TrainingActions training={training} />
+          <Button
+            look={saes_available ? 'primary' : 'plain'}
+            disabled={!saes_available}
+            title={
+              saes_available
+                ? undefined
+                : 'There are SAEs when the training has ended or was stopped keeping them.'
+            }
+            onClick={() => importing(true)}
+          >
+            <PackagePlus aria-hidden />
+            Import SAEs
+          </Button>
+        </>
+      }
+    >
+      {error_message !== null && (
+        <div className="mb-4">
+          <ProblemBox error={error_message} />
+        </div>
+      )}
+      <Progress training={training} />
+      <Section title="SAEs" aside="Means over the steps since the report before">
+        <Members training={training} />
+      </Section>
+      <section aria-label="Curves" className="mb-6 grid gap-4 lg:grid-cols-2">
+        <Curve
+          title="FVU"
+          about="Fraction of variance unexplained, Σ‖x − x̂‖² / Σ‖x − x̄‖²: 0 is perfect"
+          of="fvu"
+          curves={curves}
+        />
+        <Curve
+          title="Loss"
+          about="What the training makes small, mean over steps"
+          of="loss"
+          curves={curves}
+        />
+      </section>
+      <Settings training={training} />
+      <ImportDialog open={dialog === 'import'} onClose={() => importing(false)} trainingId={id} />
+    </Page>
+  )
+}
+
+function Progress({ training }: { training: Training }) {
+  const { status, progress, step, total_steps, tokens, total_tokens, tokens_per_second, eta_seconds } =
+    training
+  const ended = isTerminal(trainingMachine, status)
+  const notRunning = ended ? 'the training has ended' : `the training is ${status}`
+  return (
+    <div className="mb-6 space-y-3">
+      <ProgressBar share={progress} label="Progress of the training" />
+      <Metrics>
+        <Metric name="Step" note={total_steps === null ? undefined : `of ${formatCount(total_steps)}`}>
+          {formatCount(step)}
+        </Metric>
+        <Metric name="Tokens" note={`of ${formatCount(total_tokens)}`}>
+          {formatCount(tokens)}
+        </Metric>
+        <Metric name="Speed">
+          <Figure value={tokens_per_second} format={value => formatRate(value, 'tokens')} why={notRunning} />
+        </Metric>
+        <Metric name="ETA">
+          <Figure
+            value={eta_seconds}
+            format={formatDuration}
+            why={status === 'running' ? 'not known before the first steps' : notRunning}
+          />
+        </Metric>
+        <Metric name="Started" words>
+          <Figure value={training.started_at} format={formatTime} why="it waits for its turn" />
+        </Metric>
+        <Metric name="Ended" words>
+          <Figure value={training.completed_at} format={formatTime} why="it has not ended" />
+        </Metric>
+      </Metrics>
+    </div>
+  )
+}
+
+function Curve(props: { title: string; about: string; of: 'fvu' | 'loss'; curves: TrainingCurves }) {
+  const { title, about, of, curves } = props
+  const { steps, seqs, members } = curves
+  const series = useMemo(
+    () => [...members].map(([name, curve], colour) => ({ name, colour, values: curve[of] })),
+    [members, of],
+  )
+  const points = steps.map((step, i) => ({
+    seq: seqs[i],
+    step,
+    ...Object.fromEntries(series.map(({ name, values }) => [name, values[i]])),
+  }))
+  return (
+    <LineChart
+      title={title}
+      about={about}
+      xName="step"
+      x={steps}
+      formatX={formatCount}
+      formatY={formatFigure}
+      formatTick={formatShort}
+      series={series}
+      points={points}
+    />
+  )
+}
+
+function Settings({ training }: { training: Training }) {
+  const { hyperparameters, layers } = training
+  const rows: [string, string][] = [
+    ['layers', layers.join(', ')],
+    ...Object.entries(hyperparameters).map(([name, value]): [string, string] => [
+      name,
+      value === null ? 'chosen by width and length' : typeof value === 'number' ? plain(value) : value,
+    ]),
+  ]
+  return (
+    <Section title="Settings">
+      <dl className="panel grid grid-cols-[auto_1fr] gap-x-6 gap-y-1 p-3 sm:grid-cols-[auto_1fr_auto_1fr]">
+        {rows.map(([name, value]) => (
+          <div key={name} className="col-span-2 grid grid-cols-subgrid">
+            <dt className="text-mute">{name}</dt>
+            <dd className="break-words">{value}</dd>
+          </div>
+        ))}
+      </dl>
+    </Section>
+  )
+}
+
+const plain = (value: number) => (Number.isInteger(value) ? formatCount(value) : String(value))

@@ -1,0 +1,111 @@
+// Small labels: states of things, and what they are made of.
+import {
+  type ExtractionStatus,
+  type HookType,
+  type JobStatus,
+  type NlpStatus,
+  type Stage,
+  stageOf,
+  type TokenizationStatus,
+  type TrainingStatus,
+} from '@mistudio/contract'
+import type { ReactNode } from 'react'
+import { hookNames } from './format.ts'
+
+const tones = {
+  calm: 'bg-hover text-soft border-line',
+  live: 'bg-info-soft text-info border-transparent',
+  wait: 'bg-warn-soft text-warn border-transparent',
+  good: 'bg-accent-soft text-accent border-transparent',
+  bad: 'bg-bad-soft text-bad border-transparent',
+} as const
+type Tone = keyof typeof tones
+
+export function Badge({
+  tone = 'calm',
+  title,
+  children,
+}: {
+  tone?: Tone
+  title?: string
+  children: ReactNode
+}) {
+  return (
+    <span
+      title={title}
+      className={`inline-flex items-center gap-1 rounded-sm border px-1.5 py-px text-xs font-medium whitespace-nowrap ${tones[tone]}`}
+    >
+      {children}
+    </span>
+  )
+}
+
+type AnyStatus =
+  | Stage
+  | JobStatus
+  | NlpStatus
+  | TrainingStatus
+  | ExtractionStatus
+  | TokenizationStatus
+  | 'error'
+
+const toneOf: Record<AnyStatus, Tone> = {
+  QUEUED: 'wait',
+  EXTRACTING: 'live',
+  NLP_PENDING: 'wait',
+  NLP_ANALYSIS: 'live',
+  COMPLETED: 'good',
+  FAILED: 'bad',
+  CANCELLED: 'calm',
+  pending: 'wait',
+  queued: 'wait',
+  paused: 'wait',
+  initializing: 'live',
+  running: 'live',
+  extracting: 'live',
+  processing: 'live',
+  tokenizing: 'live',
+  completed: 'good',
+  ready: 'good',
+  failed: 'bad',
+  error: 'bad',
+  cancelled: 'calm',
+}
+
+/** The word of the contract as it is, so that page, API and documents say the same. */
+export function StatusBadge({ status }: { status: AnyStatus }) {
+  const tone = toneOf[status]
+  return (
+    <Badge tone={tone}>
+      <span
+        aria-hidden
+        className={`size-1.5 rounded-full bg-current ${tone === 'live' ? 'motion-safe:animate-pulse' : ''}`}
+      />
+      <span data-testid="status">{status}</span>
+    </Badge>
+  )
+}
+
+/** As `stageOf` says: what runs, in one word. */
+export const StageBadge = (props: { of: { status: ExtractionStatus; nlp_status: NlpStatus | null } }) => (
+  <StatusBadge status={stageOf(props.of)} />
+)
+
+/** "2/3" of a batch. */
+export function BatchBadge({ position, total }: { position: number | null; total: number | null }) {
+  if (position === null || total === null) return null
+  return (
+    <Badge title={`number ${position} of a batch of ${total}`}>
+      <span className="sr-only">batch </span>
+      <span data-testid="batch-position">
+        {position}/{total}
+      </span>
+    </Badge>
+  )
+}
+
+export const HookBadge = ({ type }: { type: HookType }) => (
+  <Badge title={hookNames[type]}>
+    <span className="font-mono">{type}</span>
+  </Badge>
+)

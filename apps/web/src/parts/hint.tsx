@@ -1,0 +1,66 @@
+// A short explanation beside what it explains: on hover, on focus, and on a tap.
+import { Info } from 'lucide-react'
+import { Tooltip } from 'radix-ui'
+import { type ReactNode, useState } from 'react'
+
+export const HintProvider = ({ children }: { children: ReactNode }) => (
+  <Tooltip.Provider delayDuration={250}>{children}</Tooltip.Provider>
+)
+
+/** @param props.children one element that can be pointed at */
+export function Hint({ text, children }: { text: ReactNode; children: ReactNode }) {
+  const [open, setOpen] = useState(false)
+  return (
+    <Tooltip.Root open={open} onOpenChange={setOpen}>
+      <Tooltip.Trigger asChild onClick={() => setOpen(true)}>
+        {children}
+      </Tooltip.Trigger>
+      <Tooltip.Portal>
+        <Tooltip.Content
+          sideOffset={6}
+          collisionPadding={8}
+          className="z-50 max-w-72 rounded-md border border-line bg-raised px-2.5 py-1.5 text-xs leading-relaxed text-ink shadow-lg"
+        >
+          {text}
+        </Tooltip.Content>
+      </Tooltip.Portal>
+    </Tooltip.Root>
+  )
+}
+
+/** The definition of a figure, behind a small sign. */
+export function Definition({ of: what, text }: { of: string; text: ReactNode }) {
+  return (
+    <Hint text={text}>
+      <button
+        type="button"
+        aria-label={`What is ${what}?`}
+        className="rounded-sm align-[-2px] text-mute hover:text-ink [&_svg]:size-3.5"
+      >
+        <Info aria-hidden />
+      </button>
+    </Hint>
+  )
+}
+
+/** A value that is not there, and why. */
+export function Missing({ why }: { why: string }) {
+  return (
+    <Hint text={why}>
+      <span className="cursor-help text-mute">
+        <span aria-hidden>–</span>
+        <span className="sr-only">none: {why}</span>
+      </span>
+    </Hint>
+  )
+}
+
+/** A value, or – with the reason. */
+export function Figure<T>(props: {
+  value: T | null | undefined
+  format: (value: T) => ReactNode
+  why: string
+}) {
+  const { value, format, why } = props
+  return value === null || value === undefined ? <Missing why={why} /> : format(value)
+}

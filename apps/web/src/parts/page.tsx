@@ -1,0 +1,101 @@
+// The frame of every page: its title (also the tab's), the way back, what can be done here.
+import { ChevronRight } from 'lucide-react'
+import { type ReactNode, useEffect } from 'react'
+
+export function Page(props: {
+  title: string
+  /** Beside the title: badges. */
+  aside?: ReactNode
+  /** Links to the pages above. */
+  above?: ReactNode[]
+  lead?: ReactNode
+  actions?: ReactNode
+  children: ReactNode
+}) {
+  const { title, aside, above = [], lead, actions, children } = props
+  useEffect(() => {
+    document.title = `${title} · miStudio`
+  }, [title])
+  return (
+    <div className="mx-auto w-full max-w-7xl px-4 py-4 sm:px-6 sm:py-6">
+      {above.length > 0 && (
+        <nav aria-label="Breadcrumb" className="mb-1 flex flex-wrap items-center gap-1 text-xs text-mute">
+          {above.map((link, i) => (
+            // biome-ignore lint/suspicious/noArrayIndexKey: the way up has a fixed order
+            <span key={i} className="flex min-w-0 items-center gap-1">
+              {link}
+              <ChevronRight aria-hidden className="size-3" />
+            </span>
+          ))}
+        </nav>
+      )}
+      <div className="mb-4 flex flex-wrap items-start justify-between gap-x-4 gap-y-3">
+        <div className="min-w-0">
+          <div className="flex flex-wrap items-center gap-x-2.5 gap-y-1">
+            <h1 className="min-w-0 text-xl font-semibold break-words">{title}</h1>
+            {aside}
+          </div>
+          {lead !== undefined && <div className="mt-1 max-w-3xl text-soft">{lead}</div>}
+        </div>
+        {actions !== undefined && <div className="flex flex-wrap items-center gap-2">{actions}</div>}
+      </div>
+      {children}
+    </div>
+  )
+}
+
+export function Section(props: { title: string; aside?: ReactNode; children: ReactNode; id?: string }) {
+  const { title, aside, children, id } = props
+  return (
+    <section className="mb-6 min-w-0" aria-label={title} id={id}>
+      <div className="mb-2 flex flex-wrap items-baseline justify-between gap-2">
+        <h2 className="text-sm font-semibold">{title}</h2>
+        {aside !== undefined && <div className="text-xs text-mute">{aside}</div>}
+      </div>
+      {children}
+    </section>
+  )
+}
+
+/** Nothing here, and what to do about it. */
+export function Empty({ children, action }: { children: ReactNode; action?: ReactNode }) {
+  return (
+    <div className="panel flex flex-col items-center gap-3 px-4 py-8 text-center text-soft">
+      <p className="max-w-md">{children}</p>
+      {action}
+    </div>
+  )
+}
+
+/** Figures of a live card: fixed places, so that nothing moves while they change. */
+export function Metrics({ children }: { children: ReactNode }) {
+  return (
+    <dl className="flex flex-wrap gap-px overflow-hidden rounded-lg border border-line bg-line">
+      {children}
+    </dl>
+  )
+}
+
+export function Metric(props: {
+  name: string
+  about?: ReactNode
+  children: ReactNode
+  note?: ReactNode
+  /** Not a figure: smaller. */
+  words?: boolean
+}) {
+  const { name, about, children, note, words = false } = props
+  return (
+    <div
+      className="min-w-0 flex-[1_1_8.5rem] bg-surface px-3 py-2"
+      data-testid={`metric-${name.toLowerCase().replace(/\W+/g, '-')}`}
+    >
+      <dt className="flex items-center gap-1 text-xs text-mute">
+        {name}
+        {about}
+      </dt>
+      <dd className={`truncate font-semibold ${words ? 'leading-6' : 'text-base'}`}>{children}</dd>
+      {note !== undefined && <dd className="truncate text-xs text-mute">{note}</dd>}
+    </div>
+  )
+}

@@ -1,0 +1,134 @@
+// What happens in the test server while one looks: a training and an extraction that have a past and go on.
+import type { EventData, TrainingMember } from '@mistudio/contract'
+import { noise } from './features.ts'
+import type { Log } from './log.ts'
+import { runningExtraction as extraction, jobs, tokenizations, runningTraining as training } from './world.ts'
+
+const trainChannel = `training/${training.id}`
+const extractChannel = `extraction/${extraction.id}`
+
+/** Step n of both: the entities move as the studio would move them, and the log hears of it. */
+export function createPlay({ log }: { log: Log }) {
+  let turn = 0
+
+  function train(at: number): void {
+    const step = Math.min(1024, training.step + 8)
+    const members: TrainingMember[] = training.saes.map((member, i) => {
+      const falling = 0.12 + 0.9 * Math.exp(-step / 160) + 0.04 * i + 0.015 * noise(step, i)
+      return {
+        ...member,
+        loss: falling * 0.6,
+        fvu: falling,
+        l0: 31.9 + 0.1 * noise(step, i + 9),
+        dead_latents: step < 200 ? null : Math.round(40 + step * 0.2 + 30 * i),
+        grad_norm: 0.01 + 0.1 * Math.exp(-step / 90),
+      }
+    })
+    Object.assign(training, {
+      status: 'running',
+      step,
+      tokens: step * 1024,
+      progress: step / 1024,
+      tokens_per_second: 5200 + 400 * noise(step, 3),
+      eta_seconds: Math.round(((1024 - step) * 1024) / 5400),
+      saes: members,
+    })
+    log.add(trainChannel, 'training:progress', measuredTraining(), at)
+    jobs[0].progress = training.progress
+  }
+
+  function measuredTraining(): EventData<'training:progress'> {
+    return {
+      training_id: training.id,
+      status: training.status,
+      progress: training.progress,
+      step: training.step,
+      total_steps: 1024,
+      tokens: training.tokens,
+      total_tokens: training.total_tokens,
+      tokens_per_second: training.tokens_per_second ?? 0,
+      eta_seconds: training.eta_seconds,
+      learning_rate: 1e-3,
+      saes: training.saes,
+    }
+  }
+
+  function extract(at: number): void {
+    const samples = Math.min(extraction.total_samples, extraction.samples_processed + 24)
+    const share = samples / extraction.total_samples
+    Object.assign(extraction, {
+      status: 'extracting',
+      stage: 'EXTRACTING',
+      started_at: extraction.started_at ?? new Date(at).toISOString(),
+      samples_processed: samples,
+      progress: share,
+      current_batch: Math.ceil(share * extraction.total_batches),
+      samples_per_second: 64 + 12 * noise(samples, 1),
+      mean_samples_per_second: 67,
+      eta_seconds: Math.round((extraction.total_samples - samples) / 67),
+      features_in_heap: Math.round(3800 * (1 - Math.exp(-share * 5))),
+      heap_examples_count: Math.round(61_000 * (1 - Math.exp(-share * 3))),
+    })
+    const { progress, current_batch, total_batches, samples_processed, total_samples } = extraction
+    log.add(
+      extractChannel,
+      'extraction:progress',
+      {
+        extraction_id: extraction.id,
+        status: 'extracting',
+        nlp_status: 'pending',
+        stage: 'EXTRACTING',
+        phase: 'extracting',
+        ...{ progress, current_batch, total_batches, samples_processed, total_samples },
+        samples_per_second: extraction.samples_per_second,
+        mean_samples_per_second: 67,
+        eta_seconds: extraction.eta_seconds,
+        features_in_heap: extraction.features_in_heap,
+        heap_examples_count: extraction.heap_examples_count,
+      },
+      at,
+    )
+    jobs[1].progress = progress
+  }
+
+  function analyse(): void {
+    const share = Math.min(1, extraction.nlp_progress + 0.1)
+    const ended = share >= 1
+    Object.assign(extraction, {
+      status: 'completed',
+      nlp_status: ended ? 'completed' : 'processing',
+      stage: ended ? 'COMPLETED' : 'NLP_ANALYSIS',
+      nlp_progress: share,
+      nlp_processed_count: Math.round(3800 * share),
+      features: 4096,
+      features_alive: 3800,
+    })
+    const { id, nlp_progress, nlp_processed_count } = extraction
+    log.add(extractChannel, 'extraction:nlp_progress', {
+      ...{
+        extraction_id: id,
+        status: 'completed',
+        nlp_status: extraction.nlp_status,
+        stage: extraction.stage,
+      },
+      ...{ nlp_progress, nlp_processed_count, nlp_total_count: 3800 },
+    })
+    jobs[1].status = 'completed'
+    jobs[2].status = ended ? 'completed' : 'running'
+    jobs[2].progress = share
+    const { id: job_id, kind, entity, title, status, progress } = jobs[2]
+    log.add('jobs/all', 'job:status', {
+      ...{ job_id, kind, entity, title, status, progress, error_message: null },
+    })
+  }
+
+  return {
+    step(at = Date.now()): void {
+      turn++
+      if (training.step < 1024) train(at)
+      if (extraction.samples_processed < extraction.total_samples) extract(at)
+      else if (extraction.nlp_progress < 1) analyse()
+      if (turn % 4 === 0 && tokenizations[3].progress < 0.95) tokenizations[3].progress += 0.01
+    },
+  }
+}
