@@ -6,7 +6,7 @@ import { apiPrefix } from '@mistudio/contract'
 import Fastify, { type FastifyInstance } from 'fastify'
 import { createSockets } from './events/socket.ts'
 import { createStreams } from './events/stream.ts'
-import { notFound } from './problem.ts'
+import { notFound, ProblemError } from './problem.ts'
 import { problemOf } from './problem_of.ts'
 import { registerRoutes, sendProblem } from './register.ts'
 import { handlersOf } from './routes/handlers.ts'
@@ -32,17 +32,18 @@ export async function buildServer(options: {
   const app = Fastify({
     bodyLimit: bodyLimitBytes,
     forceCloseConnections: true,
-    // A URL that cannot be decoded never comes to a route.
-    frameworkErrors: (error, _request, reply) => void sendProblem(reply, error),
+    // A URL that cannot be decoded never comes to a route, nor to the hook that ends a refused socket.
+    frameworkErrors(error, request, reply) {
+      if (request.headers.upgrade !== undefined) reply.raw.on('finish', () => request.raw.socket.destroy())
+      sendProblem(reply, error)
+    },
   })
   app.removeContentTypeParser('text/plain')
-  app.addHook('onRequest', async (request, reply) => {
-    reply.headers(securityHeaders)
-    if (request.url.startsWith('/api/')) reply.header('cache-control', 'no-store')
-    checkCaller(request.raw)
-  })
   app.setErrorHandler((error, _request, reply) => {
-    if (problemOf(error).status >= 500) services.onError(error)
+    const { status } = problemOf(error)
+    if (status >= 500) services.onError(error)
+    // What the files' plugin says of a folder.
+    if (status === 403 && !(error instanceof ProblemError)) return reply.callNotFound()
     return sendProblem(reply, error)
   })
 
@@ -56,6 +57,12 @@ export async function buildServer(options: {
       streams.close()
       done()
     },
+  })
+  // After the socket's own hook, which ends the connection of one that is refused.
+  app.addHook('onRequest', async (request, reply) => {
+    reply.headers(securityHeaders)
+    if (request.url.startsWith('/api/')) reply.header('cache-control', 'no-store')
+    checkCaller(request.raw)
   })
   app.route({
     method: 'GET',
@@ -80,8 +87,9 @@ export async function buildServer(options: {
 
   const isPage = await registerWebFiles({ app, webDir })
   app.setNotFoundHandler((request, reply) => {
-    if (isPage(request)) return reply.sendFile('index.html')
-    return sendProblem(reply, notFound('route', `${request.method} ${request.url}`, 'path'))
+    // Not returned: a reply is a promise, and each that waits for it listens for its end.
+    if (isPage(request)) void reply.sendFile('index.html')
+    else sendProblem(reply, notFound('route', `${request.method} ${request.url}`, 'path'))
   })
   return app
 }

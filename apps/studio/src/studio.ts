@@ -1,5 +1,4 @@
 // The studio as one thing that starts and ends: lock, database, events, job host, server, in this order, and back.
-import { mkdirSync } from 'node:fs'
 import { InputError } from '@mistudio/tensor'
 import type { FastifyInstance } from 'fastify'
 import { openDatabase } from './db/connect.ts'
@@ -56,7 +55,6 @@ export async function startStudio(options: {
     for (const end of opened.splice(0).reverse()) await Promise.resolve(end()).catch(onError)
   }
   try {
-    mkdirSync(dataDir, { recursive: true })
     const lock = await lockDataFolder({ dataDir })
     opened.push(() => lock.release())
     const storage = createStorage({ dataDir })
