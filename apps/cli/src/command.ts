@@ -1,4 +1,4 @@
-// What a command is: an option table and three functions. `spec` judges the options on the main thread before
+// What a command is: an option table and three functions, or two for one that serves until it is stopped. `spec` judges the options on the main thread before
 // any work starts; `job` does the work in the job's worker thread (job.ts) and sees only plain data; `present`
 // writes the result for a person. With --json the result itself is the output.
 // Help must come at once: a command file imports the engine's packages inside `job`, not at its top.
@@ -45,7 +45,7 @@ export type Stopped = { stopped?: { savedTo: string; how: string } }
 /** Thrown by a job that Ctrl-C ended and that leaves nothing: the message says so. Exit code 130. */
 export class StoppedEarly extends Error {}
 
-export type Command = {
+type Described = {
   /** The words that call it, e.g. `sae train`. */
   name: string
   summary: string
@@ -53,6 +53,9 @@ export type Command = {
   details?: string
   options: OptionTable
   spec(values: Record<string, unknown>): unknown
+}
+
+export type JobCommand = Described & {
   job(spec: unknown, context: JobContext): Promise<unknown>
   monitor?(spec: unknown, onEvent: (event: JobEvent) => void): Promise<Monitor>
   present(result: unknown): string | Promise<string>
@@ -60,6 +63,34 @@ export type Command = {
   json?(result: unknown): unknown
   /** True when a result means failure although the job ended well (`doctor`): exit code 1. */
   failed?(result: unknown): boolean
+}
+
+/** What a command that serves has from the process around it. */
+export type ServeContext = {
+  /** The answer on stdout should be JSON. */
+  json: boolean
+  print(text: string): void
+  /** To stderr. */
+  note(text: string): void
+  /** The first Ctrl-C; a second one ends the process at once. */
+  stopped: Promise<void>
+}
+
+/** A command that lives until it is stopped; it computes nothing itself, so it runs on the main thread. */
+export type ServeCommand = Described & { serve(spec: unknown, context: ServeContext): Promise<void> }
+
+export type Command = JobCommand | ServeCommand
+
+/** As `defineCommand`, for a command that serves. */
+export function defineServer<T extends OptionTable, Spec>(command: {
+  name: string
+  summary: string
+  details?: string
+  options: T
+  spec(values: Values<T>): Spec
+  serve(spec: Spec, context: ServeContext): Promise<void>
+}): Command {
+  return command as unknown as ServeCommand
 }
 
 /**
@@ -78,19 +109,26 @@ export function defineCommand<T extends OptionTable, Spec, Result>(command: {
   json?(result: Result): unknown
   failed?(result: Result): boolean
 }): Command {
-  return command as unknown as Command
+  return command as unknown as JobCommand
 }
 
-/** The options that every command has. */
-export const commonOptions = {
+const commonOptions = {
   json: { kind: 'flag', help: 'print one JSON object instead of text' },
   events: { kind: 'flag', help: 'print progress as JSON lines on stdout' },
   help: { kind: 'flag', help: 'print this help' },
 } as const satisfies OptionTable
 
+/** A command's own options and those that every command has; one that serves has no progress to tell of. */
+export function optionsOf(command: Command): OptionTable & typeof commonOptions {
+  const { events, ...rest } = commonOptions
+  return { ...command.options, ...rest, ...('job' in command && { events }) } as OptionTable &
+    typeof commonOptions
+}
+
 /** Options that several commands share. */
 export const shared = {
   model: { kind: 'path', value: 'DIR', required: true, help: 'folder of the model (Hugging Face layout)' },
+  dataDir: { kind: 'path', value: 'DIR', help: 'data folder (default: MISTUDIO_DATA_DIR, else ./data)' },
   threads: { kind: 'integer', value: 'N', min: 1, max: 256, help: 'compute threads (default: one a core)' },
   seed: {
     kind: 'integer',

@@ -11,9 +11,11 @@ import { modelRun } from './commands/model_run.ts'
 import { saeEncode } from './commands/sae_encode.ts'
 import { saeEvaluate } from './commands/sae_evaluate.ts'
 import { saeTrain } from './commands/sae_train.ts'
+import { serve } from './commands/serve.ts'
 
 export const commands: readonly Command[] = [
   doctor,
+  serve,
   demo,
   modelInfo,
   modelRun,

@@ -15,6 +15,14 @@ export function dataFolder({
   return resolve(option ?? (env.MISTUDIO_DATA_DIR || 'data'))
 }
 
+/** The data folder of a command that has `--data-dir`, tried. @throws InputError as `writableFolder` */
+export function writableDataFolder({ option }: { option: string | undefined }): string {
+  return writableFolder({
+    path: dataFolder({ option, env: process.env }),
+    field: option === undefined ? 'MISTUDIO_DATA_DIR' : '--data-dir',
+  })
+}
+
 /**
  * Makes the folder where it is missing and writes a byte into it.
  * @param options.field the option that named it, for the message

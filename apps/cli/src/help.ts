@@ -1,7 +1,7 @@
 // The help texts, all from the option tables.
 import { range } from './arguments.ts'
-import { type Command, commonOptions } from './command.ts'
-import type { Option, OptionTable } from './option_table.ts'
+import { type Command, optionsOf } from './command.ts'
+import type { Option } from './option_table.ts'
 
 /** `mistudio --help`, or a group's: `mistudio sae --help`. */
 export function helpOfAll({ commands, group }: { commands: readonly Command[]; group?: string }): string {
@@ -22,8 +22,10 @@ export function helpOfAll({ commands, group }: { commands: readonly Command[]; g
 
 /** `mistudio sae train --help` */
 export function helpOfCommand({ command }: { command: Command }): string {
-  const table: OptionTable = { ...command.options, ...commonOptions }
-  const rows = Object.entries(table).map(([name, option]) => [formOf(name, option), describe(option)])
+  const rows = Object.entries<Option>(optionsOf(command)).map(([name, option]) => [
+    formOf(name, option),
+    describe(option),
+  ])
   const width = Math.max(...rows.map(([form]) => form.length))
   return [
     `mistudio ${command.name}: ${command.summary}`,
@@ -37,11 +39,9 @@ export function helpOfCommand({ command }: { command: Command }): string {
 
 /** The one-line form: required options plain, the others in brackets. */
 export function usageOf({ command }: { command: Command }): string {
-  const words = Object.entries({ ...command.options, ...commonOptions })
+  const words = Object.entries<Option>(optionsOf(command))
     .filter(([name]) => name !== 'help')
-    .map(([name, option]) =>
-      (option as Option).required ? formOf(name, option) : `[${formOf(name, option)}]`,
-    )
+    .map(([name, option]) => (option.required ? formOf(name, option) : `[${formOf(name, option)}]`))
   return ['mistudio', command.name, ...words].join(' ')
 }
 

@@ -20,7 +20,7 @@ const context: JobContext = {
 
 try {
   const command = commands.find(candidate => candidate.name === name)
-  if (command === undefined) throw new Error(`there is no command ${name}`)
+  if (command === undefined || !('job' in command)) throw new Error(`there is no job ${name}`)
   post({ kind: 'result', result: await command.job(spec, context) })
 } catch (error) {
   const known = error instanceof Error ? error : new Error(String(error))

@@ -43,9 +43,10 @@ describe('help', () => {
 
   it('names each option of each command in its own help', async () => {
     const { helpOfCommand } = await import('./help.ts')
+    const { optionsOf } = await import('./command.ts')
     for (const command of commands) {
       const text = helpOfCommand({ command })
-      for (const option of [...Object.keys(command.options), 'json', 'events', 'help']) {
+      for (const option of Object.keys(optionsOf(command))) {
         expect(text).toContain(`--${option}`)
       }
     }

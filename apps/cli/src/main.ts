@@ -4,7 +4,15 @@
 import { readFileSync } from 'node:fs'
 import { InputError } from '@mistudio/tensor'
 import { nearest, parseOptions } from './arguments.ts'
-import { type Command, commonOptions, type JobEvent, type Progress, StoppedEarly } from './command.ts'
+import {
+  type Command,
+  type JobCommand,
+  type JobEvent,
+  optionsOf,
+  type Progress,
+  type ServeCommand,
+  StoppedEarly,
+} from './command.ts'
 import { commands } from './commands.ts'
 import { helpOfAll, helpOfCommand } from './help.ts'
 import { runJob } from './job.ts'
@@ -21,9 +29,10 @@ async function main(words: readonly string[]): Promise<number> {
     print(helpOfCommand({ command }))
     return 0
   }
-  const table = { ...command.options, ...commonOptions }
+  const table = optionsOf(command)
   const { json, events, help: _, ...values } = parseOptions({ command: command.name, table, words: rest })
   const spec = command.spec(values)
+  if ('serve' in command) return await serve({ command, spec, json })
   const { result, stopped } = await perform({ command, spec, events })
   if (json) print(JSON.stringify(command.json?.(result) ?? result))
   else {
@@ -33,6 +42,19 @@ async function main(words: readonly string[]): Promise<number> {
   }
   if (stopped) return 130
   return command.failed?.(result) ? 1 : 0
+}
+
+/** Runs a server until the first stop signal; its clean end is a success. */
+async function serve(options: { command: ServeCommand; spec: unknown; json: boolean }): Promise<number> {
+  const { command, spec, json } = options
+  const { promise: stopped, resolve: stop } = Promise.withResolvers<void>()
+  const release = onStopSignals(stop)
+  try {
+    await command.serve(spec, { json, print, note: text => process.stderr.write(`${text}\n`), stopped })
+    return 0
+  } finally {
+    release()
+  }
 }
 
 /** The command that the first words name; prints the help and returns undefined where they ask for it. */
@@ -81,7 +103,7 @@ async function perform({
   spec,
   events,
 }: {
-  command: Command
+  command: JobCommand
   spec: unknown
   events: boolean
 }): Promise<{ result: unknown; stopped: boolean }> {

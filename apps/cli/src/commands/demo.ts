@@ -1,6 +1,6 @@
-// `mistudio demo`: the main job on the demo model and texts; what `npm start` runs.
+// `mistudio demo`: the main job on the demo model and texts; without a server.
 import { defineCommand, shared } from '../command.ts'
-import { dataFolder, writableFolder } from '../data_folder.ts'
+import { writableDataFolder } from '../data_folder.ts'
 import { presentDemo } from '../demo/present.ts'
 import type { DemoSpec } from '../demo/result.ts'
 import { monitorExtraction } from '../extraction_monitor.ts'
@@ -12,21 +12,24 @@ export const demo = defineCommand({
     'Tokenizes the four demo datasets, trains four TopK SAEs from one pass of the model, evaluates them on held-out\n' +
     'documents and extracts their features. A second run reuses what is finished.',
   options: {
-    'data-dir': { kind: 'path', value: 'DIR', help: 'data folder (default: MISTUDIO_DATA_DIR, else ./data)' },
+    'data-dir': shared.dataDir,
     seed: shared.seed,
     threads: shared.threads,
   },
   spec: (values): DemoSpec => ({
-    dataDir: writableFolder({
-      path: dataFolder({ option: values['data-dir'], env: process.env }),
-      field: values['data-dir'] === undefined ? 'MISTUDIO_DATA_DIR' : '--data-dir',
-    }),
+    dataDir: writableDataFolder({ option: values['data-dir'] }),
     seed: values.seed,
     threads: values.threads,
   }),
   async job(spec, context) {
+    const { lockDataFolder } = await import('@mistudio/studio/lock')
     const { runDemo } = await import('../demo/run.ts')
-    return runDemo(spec, context)
+    const lock = await lockDataFolder({ dataDir: spec.dataDir })
+    try {
+      return await runDemo(spec, context)
+    } finally {
+      lock.release()
+    }
   },
   monitor: (_, onEvent) => monitorExtraction({ id: 'demo', begin: 'with the extraction', onEvent }),
   present: presentDemo,
