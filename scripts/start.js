@@ -1,4 +1,13 @@
-// `npm start`: installs what is missing and does the main job on the demo model and texts.
-import { launch, reportAndExit } from './bootstrap.js'
+// `npm start`: installs what is missing, builds the web application and starts the studio; on the first start the
+// demo project is made in it by real jobs.
+import { ensureInstalled, ensureNode, launch, reportAndExit } from './bootstrap.js'
+import { ensureWeb } from './web.js'
 
-launch({ script: 'apps/cli/src/main.ts', args: ['demo', ...process.argv.slice(2)] }).catch(reportAndExit)
+async function main() {
+  ensureInstalled()
+  const { path: node } = ensureNode()
+  await ensureWeb({ node })
+  await launch({ script: 'apps/cli/src/main.ts', args: ['serve', ...process.argv.slice(2)] })
+}
+
+main().catch(reportAndExit)
