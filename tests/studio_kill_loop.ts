@@ -69,6 +69,8 @@ export async function studioKillLoop(options: {
       }
       const attempts = await finish({ begun, studio, dataDir, reference })
       await checkRows(studio.client, acknowledged)
+      // Too late to hit anything: the machine is faster than it was for the run that was left alone.
+      if (attempts.every(count => count === 1)) reference.ms[scenario] *= 0.85
       kills.push({ scenario, victim, atMs, attempts })
       onKill?.(kills.at(-1)!)
     }
