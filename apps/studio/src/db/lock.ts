@@ -21,7 +21,7 @@ type Holder = {
   pid: number
   /** See process_start.ts. */
   started: string
-  /** Where `pid` means something: this boot of this machine, seen from the same container. */
+  /** See `machine`. */
   machine: string
   /** ISO 8601. */
   since: string
@@ -151,7 +151,8 @@ function isAlive(path: string, holder: Holder): boolean {
   return Date.now() - touched < deadMilliseconds
 }
 
-function machine(): string {
+/** Where the number of a process means something: this boot of this machine, seen from the same container. */
+export function machine(): string {
   try {
     const boot = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()
     return `${boot} ${statSync('/proc/self/ns/pid').ino}`

@@ -1,7 +1,9 @@
 // Starting a runner, and ending one that a host before us left behind.
 import { spawn } from 'node:child_process'
+import { parse } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
+import { machine } from '../db/lock.ts'
 import { processStart } from '../db/process_start.ts'
 import type { HostMessage, RunnerMessage } from '../runners/spec.ts'
 import type { RunnerEnd, StartRunner } from './runner.ts'
@@ -20,6 +22,8 @@ export const startRunner: StartRunner = async ({ spec, threads, onMessage, befor
   const child = spawn(process.execPath, [script], {
     stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
     env,
+    // Its paths are absolute; in the root it keeps no folder from being moved or unmounted.
+    cwd: parse(process.execPath).root,
     // Typed arrays and such are not sent; 'advanced' keeps NaN and undefined apart all the same.
     serialization: 'advanced',
   })
@@ -64,7 +68,7 @@ export const startRunner: StartRunner = async ({ spec, threads, onMessage, befor
     last = undefined
     child.kill('SIGKILL')
   }
-  const identity = { pid: child.pid!, startedAt: processStart({ pid: child.pid! }) ?? '' }
+  const identity = { pid: child.pid!, startedAt: startOf(child.pid!) }
   try {
     await beforeSpec?.(identity)
   } catch (error) {
@@ -75,16 +79,25 @@ export const startRunner: StartRunner = async ({ spec, threads, onMessage, befor
   return { ...identity, stop: () => tell({ kind: 'stop' }), kill, ended }
 }
 
+/**
+ * When and in which boot a process started; '' where there is none, or where that cannot be told.
+ */
+function startOf(pid: number): string {
+  const start = processStart({ pid }) ?? ''
+  return start === '' ? '' : `${machine()} ${start}`
+}
+
 /** How long a killed process may take to go. */
 const orphanSeconds = 10
 
 /**
- * Ends a runner that its host left behind: only if the process of that number is still the same one.
+ * Ends a runner that its host left behind: only if the process of that number is known to be still the same one.
+ * Where that cannot be told nothing is ended: the runner goes by itself when its channel closes.
  * @returns whether there was one
  */
 export async function endOrphan(options: { pid: number; started: string }): Promise<boolean> {
   const { pid, started } = options
-  const lives = () => processStart({ pid }) === started
+  const lives = () => started !== '' && startOf(pid) === started
   if (!lives()) return false
   try {
     process.kill(pid, 'SIGKILL')

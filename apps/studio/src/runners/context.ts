@@ -24,13 +24,22 @@ export type WorkerData = {
   board: SharedArrayBuffer
 }
 
-/** Calls at most every `seconds`, and whenever `always` says so. */
-export function throttle(seconds: number): (always: boolean) => boolean {
+const everySeconds = 2
+const boundaries = 20
+
+/**
+ * When work that counts by itself tells how far it is: at first, every two seconds, at each twentieth, at the end.
+ * @returns true when progress, 0 to 1, is to be told
+ */
+export function progressRule(): (progress: number) => boolean {
   let last = Number.NEGATIVE_INFINITY
-  return always => {
+  let previous = 0
+  return progress => {
     const now = performance.now() / 1000
-    if (!always && now - last < seconds) return false
+    const boundary = Math.floor(boundaries * progress)
+    if (now - last < everySeconds && boundary === previous && progress < 1) return false
     last = now
+    previous = boundary
     return true
   }
 }

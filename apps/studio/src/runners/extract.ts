@@ -1,6 +1,6 @@
 // Extract: the features of one SAE. Progress is told by the main thread, which watches the board.
 import { join } from 'node:path'
-import { openTokenStore, type TokenStore } from '@mistudio/corpus'
+import { checkTokenizer, openTokenStore, type TokenStore } from '@mistudio/corpus'
 import { createProgressBoard, extractFeatures } from '@mistudio/feature'
 import { checkStore, contextsPerCall, openModel, openTokenizer } from '@mistudio/model'
 import { loadSaeLens } from '@mistudio/sae'
@@ -10,15 +10,19 @@ import type { Work } from './context.ts'
 export const extract: Work<'extract'> = async (spec, { signal, threads, board }) => {
   const { modelDir, cacheDir, saeDir, config, out } = spec
   const model = await openModel({ dir: modelDir, cacheDir })
+  const tokenizer = openTokenizer({ dir: modelDir })
   const stores: TokenStore[] = []
   try {
     for (const dir of spec.stores) stores.push(openTokenStore({ dir }))
-    for (const store of stores) checkStore({ store, model })
+    for (const store of stores) {
+      checkStore({ store, model })
+      checkTokenizer({ store, tokenizer })
+    }
     const [summary] = await withLanes({ threads }, lanes =>
       extractFeatures({
         lanes,
         model,
-        tokenizer: openTokenizer({ dir: modelDir }),
+        tokenizer,
         stores,
         split: config.split,
         saes: [{ sae: loadSaeLens({ dir: saeDir }), out: join(out, 'extraction') }],

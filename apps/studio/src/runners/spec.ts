@@ -35,6 +35,8 @@ export type TrainSpec = Work<
     datasetNames: string[]
     hookPoints: string[]
     hyperparameters: Hyperparameters
+    /** Default: every two minutes. */
+    checkpointEverySteps?: number
     /**
      * The run lies in `out`/run: a folder for each hook point, and `checkpoint/` until it is finished. The host has
      * moved an earlier attempt's run there before the start; the runner resumes whatever it finds.
@@ -100,11 +102,14 @@ export type RunnerEvent =
 export type RunnerMessage =
   | { kind: 'event'; event: RunnerEvent }
   | { kind: 'result'; result: RunnerResult }
-  /** `field`, `found`, `expected` where the input was at fault. */
+  /** Bad input names file, field, found and expected; `stack` where the fault is ours. */
   | { kind: 'failed'; message: string; stack?: string }
 
 /** Host to runner. The first message is the spec; then requests. */
 export type HostMessage =
   | { kind: 'spec'; spec: RunnerSpec; threads?: number }
-  /** Save what there is and end with a result (`stopped`, `complete: false`). */
+  /**
+   * Save what there is and end with a result (`stopped`, `complete: false`). A tokenization, which has nothing to
+   * save, ends without one, as if it were killed.
+   */
   | { kind: 'stop' }

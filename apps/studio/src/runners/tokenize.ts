@@ -1,15 +1,12 @@
-// Tokenize: a text file to a token store.
+// Tokenize: a text file to a token store. A stop ends the process (main.ts): there is nothing to keep.
 import { join } from 'node:path'
 import { tokenizeFiles } from '@mistudio/corpus'
 import { openTokenizer } from '@mistudio/model'
-import { throttle, type Work } from './context.ts'
+import { progressRule, type Work } from './context.ts'
 
-/** Ends a tokenization from inside its progress: it has nothing to keep. */
-class Stopped extends Error {}
-
-export const tokenize: Work<'tokenize'> = async (spec, { emit, signal }) => {
+export const tokenize: Work<'tokenize'> = async (spec, { emit }) => {
   const { tokenizationId, modelDir, file, textField, skipBadLines, contextSize, out } = spec
-  const due = throttle(1)
+  const due = progressRule()
   const info = await tokenizeFiles({
     files: [file],
     tokenizer: openTokenizer({ dir: modelDir }),
@@ -18,9 +15,8 @@ export const tokenize: Work<'tokenize'> = async (spec, { emit, signal }) => {
     textField,
     skipBadLines,
     onProgress({ bytesDone, bytesTotal, documents, tokens }) {
-      if (signal.stopped()) throw new Stopped('stopped')
-      if (!due(bytesDone >= bytesTotal)) return
       const progress = bytesTotal === 0 ? 1 : bytesDone / bytesTotal
+      if (!due(progress)) return
       const data = { tokenization_id: tokenizationId, progress, documents, tokens }
       emit({ event: 'tokenization:progress', data })
     },

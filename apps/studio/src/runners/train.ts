@@ -4,12 +4,9 @@ import { hookPointOf, parseHookPoint, type TrainingMember } from '@mistudio/cont
 import { openTokenStore, type TokenStore } from '@mistudio/corpus'
 import { checkStore, compileForward, contextsPerCall, openModel } from '@mistudio/model'
 import { type MemberProgress, shuffledContexts, type TrainProgress, trainSaes } from '@mistudio/sae'
-import { withLanes } from '@mistudio/tensor'
-import { type RunnerContext, throttle, type Work } from './context.ts'
+import { InputError, withLanes } from '@mistudio/tensor'
+import type { RunnerContext, Work } from './context.ts'
 import type { TrainSpec } from './spec.ts'
-
-/** Seconds between progress events at most often; each is a point of the charts. */
-const progressSeconds = 1
 
 export const train: Work<'train'> = async (spec, context) => {
   const { modelDir, modelName, cacheDir, hookPoints, datasetNames, hyperparameters, out } = spec
@@ -18,7 +15,10 @@ export const train: Work<'train'> = async (spec, context) => {
   const stores: TokenStore[] = []
   try {
     for (const dir of spec.stores) stores.push(openTokenStore({ dir }))
-    for (const store of stores) checkStore({ store, model })
+    for (const store of stores) {
+      checkStore({ store, model })
+      checkContextSize(store, contextSize)
+    }
     const perCall = contextsPerCall(contextSize)
     return await withLanes({ threads: context.threads }, async lanes => {
       const forward = await compileForward({
@@ -41,6 +41,7 @@ export const train: Work<'train'> = async (spec, context) => {
             batchSize: hyperparameters.batch_size,
             seed,
             normalisation: hyperparameters.normalisation,
+            checkpointEverySteps: spec.checkpointEverySteps,
             ...(hyperparameters.learning_rate !== null && { learningRate: hyperparameters.learning_rate }),
           },
           modelName,
@@ -66,20 +67,26 @@ export const train: Work<'train'> = async (spec, context) => {
   }
 }
 
+function checkContextSize(store: TokenStore, contextSize: number): void {
+  if (store.contextSize === contextSize) return
+  throw new InputError({
+    message: 'the dataset is cut into contexts of another length',
+    file: join(store.dir, 'store.json'),
+    field: 'context_size',
+    found: String(store.contextSize),
+    expected: `${contextSize}, as in the training's hyperparameters`,
+  })
+}
+
+/** The engine tells of every second or longer, and each event's means are of the stretch since the one before. */
 function reporter({ trainingId }: TrainSpec, { emit }: RunnerContext): (event: TrainProgress) => void {
-  const due = throttle(progressSeconds)
   return ({ event, status: _, saes, ...measured }) => {
-    const data = {
-      training_id: trainingId,
-      ...measured,
-      progress: measured.total_steps === 0 ? 1 : measured.step / measured.total_steps,
-      saes: saes.map(memberOf),
-    }
+    const progress = measured.step / measured.total_steps
+    const data = { training_id: trainingId, ...measured, progress, saes: saes.map(memberOf) }
+    // How it ended is the host's to say; the last figures are told as progress.
+    emit({ event: 'training:progress', data })
     if (event === 'training:checkpoint') {
       emit({ event, data: { training_id: trainingId, step: measured.step } })
-    } else if (due(event !== 'training:progress')) {
-      // How it ended is the host's to say; the last figures are told as progress.
-      emit({ event: 'training:progress', data })
     }
   }
 }
