@@ -71,11 +71,11 @@ export const startRunner: StartRunner = async ({ spec, threads, onMessage, befor
   const identity = { pid: child.pid!, startedAt: startOf(child.pid!) }
   try {
     await beforeSpec?.(identity)
+    tell({ kind: 'spec', spec, threads })
   } catch (error) {
     kill()
     throw error
   }
-  tell({ kind: 'spec', spec, threads })
   return { ...identity, stop: () => tell({ kind: 'stop' }), kill, ended }
 }
 

@@ -1,13 +1,25 @@
 // Every kind of runner in a real process: text to tokens, tokens to SAEs, an SAE to features, features to words.
-import { fork } from 'node:child_process'
-import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { fork, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { type NlpSummary, nlpSummary } from '@mistudio/contract'
 import { type NlpSummary as Analysed, openExtraction } from '@mistudio/feature'
 import { DuckDBInstance } from '@duckdb/node-api'
 import { afterAll, beforeAll, expect, expectTypeOf, test } from 'vitest'
+import { processStart } from '../db/process_start.ts'
 import { newId } from '../ids.ts'
 import type { NlpLine, NlpSpec, RunnerMessage, RunnerSpec } from './spec.ts'
 import { extractSpec, run, tokenizeSpec, trainSpec, weightsOf, writeText } from './test_support.ts'
@@ -92,6 +104,27 @@ test('a training that is stopped, resumed, killed and resumed again has the bits
   expect(finished.end).toMatchObject({ kind: 'result', result: { status: 'completed', step: 100 } })
   expect(weightsOf(at('attempt-3', 'run'), hookPoints)).toEqual(weightsOf(at('whole', 'run'), hookPoints))
   expect(existsSync(at('attempt-3', 'run', 'checkpoint'))).toBe(false)
+})
+
+test('a runner that computes is gone soon after its host was killed', async () => {
+  mkdirSync(at('orphan'))
+  const spec = { ...trainSpec({ stores, cacheDir, out: at('orphan') }), checkpointEverySteps: 1 }
+  const parent = spawn(
+    process.execPath,
+    [fileURLToPath(new URL('../../fixtures/runner_parent.ts', import.meta.url)), JSON.stringify(spec)],
+    { stdio: ['ignore', 'pipe', 'inherit'] },
+  )
+  try {
+    const [line] = await once(createInterface({ input: parent.stdout }), 'line')
+    const { pid } = JSON.parse(line)
+    expect(processStart({ pid })).toBeDefined()
+    parent.kill('SIGKILL')
+    await expect.poll(() => processStart({ pid }), { timeout: 15_000 }).toBeUndefined()
+  } finally {
+    parent.kill('SIGKILL')
+  }
+  // It was in the middle of its work.
+  expect(existsSync(at('orphan', 'run', 'training.json'))).toBe(false)
 })
 
 test('the last counters of an extraction equal a recount of its file; windows are as wide as asked for', async () => {
