@@ -47,6 +47,9 @@ export const demoRecipe = {
   },
 } as const
 
+/** A smaller demo, for tests; the rest is the recipe's. */
+export type DemoSize = { dSae: number; k: number; trainTokens: number; maxTokens: number }
+
 const progressFile = z.discriminatedUnion('step', [
   z.object({ step: z.literal('training'), training_id: idOf('training') }),
   z.object({ step: z.literal('done') }),
@@ -57,21 +60,21 @@ type Progress = z.infer<typeof progressFile>
  * Begins the demo project or goes on with it, in the background once its training runs.
  * @returns ends the watching, once what was begun is done
  */
-export async function startDemo(services: Services): Promise<() => Promise<void>> {
+export async function startDemo(services: Services, size?: DemoSize): Promise<() => Promise<void>> {
   const { log, onError } = services
   let unsubscribe = () => {}
   // One look after the other: two at once would extract twice.
   let looking = Promise.resolve()
   const look = (id: string) => {
     looking = looking
-      .then(() => finish(services, id))
+      .then(() => finish(services, id, size))
       .then(done => done && unsubscribe())
       .catch(onError)
       .then(() => undefined)
     return looking
   }
   try {
-    const progress = readProgress(services) ?? (await begin(services))
+    const progress = readProgress(services) ?? (await begin(services, size))
     if (progress.step === 'training') {
       const { training_id: id } = progress
       unsubscribe = await log.subscribe({
@@ -93,7 +96,7 @@ export async function startDemo(services: Services): Promise<() => Promise<void>
 }
 
 /** @returns the training, which may have been there already */
-async function begin(services: Services): Promise<Progress> {
+async function begin(services: Services, size?: DemoSize): Promise<Progress> {
   const { db } = services
   const datasetIds: string[] = []
   for (const name of demoRecipe.datasets) {
@@ -110,7 +113,14 @@ async function begin(services: Services): Promise<Progress> {
     .select()
     .from(trainings)
     .where(and(eq(trainings.model_id, modelId), eq(trainings.name, name)))
-  const request = { ...structuredClone(demoRecipe.training), model_id: modelId, dataset_ids: datasetIds }
+  const request: TrainingRequest = {
+    ...structuredClone(demoRecipe.training),
+    model_id: modelId,
+    dataset_ids: datasetIds,
+  }
+  if (size !== undefined) {
+    Object.assign(request.hyperparameters, { d_sae: size.dSae, k: size.k, train_tokens: size.trainTokens })
+  }
   const training_id = training?.id ?? (await createTraining(services, request))
   return writeProgress(services, { step: 'training', training_id })
 }
@@ -128,7 +138,7 @@ async function addDataset(services: Services, name: string): Promise<string> {
 }
 
 /** @returns whether there is nothing left to do */
-async function finish(services: Services, trainingId: string): Promise<boolean> {
+async function finish(services: Services, trainingId: string, size?: DemoSize): Promise<boolean> {
   const { db } = services
   if (readProgress(services)?.step === 'done') return true
   const [training] = await db.select().from(trainings).where(eq(trainings.id, trainingId))
@@ -145,7 +155,7 @@ async function finish(services: Services, trainingId: string): Promise<boolean> 
       await createExtractions(services, {
         sae_ids: ids,
         dataset_ids: training.dataset_ids,
-        config: { ...demoRecipe.extraction },
+        config: { ...demoRecipe.extraction, ...(size !== undefined && { max_tokens: size.maxTokens }) },
       })
     }
   }

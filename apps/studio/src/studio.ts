@@ -3,7 +3,7 @@ import { InputError } from '@mistudio/tensor'
 import type { FastifyInstance } from 'fastify'
 import { openDatabase } from './db/connect.ts'
 import { lockDataFolder } from './db/lock.ts'
-import { startDemo } from './demo.ts'
+import { type DemoSize, startDemo } from './demo.ts'
 import { createEventLog } from './events/log.ts'
 import { createJobHost } from './jobs/host.ts'
 import { createExtractionShelf } from './routes/extraction_shelf.ts'
@@ -23,7 +23,7 @@ export type Studio = { url: string; close(): Promise<void> }
  * @param options.host an address of this machine alone; default 127.0.0.1
  * @param options.port default 8484; 0: any free one
  * @param options.databaseUrl of a Postgres; default an embedded one in the data folder
- * @param options.demo whether a new data folder gets the demo project; default true
+ * @param options.demo whether a new data folder gets the demo project, or of which size; default true
  * @param options.threads compute threads of a job; default one a core
  * @param options.onError told of faults of ours; default stderr
  * @throws InputError when the folder is in use or of a newer version, or the port is taken
@@ -33,7 +33,7 @@ export async function startStudio(options: {
   host?: string
   port?: number
   databaseUrl?: string
-  demo?: boolean
+  demo?: boolean | DemoSize
   threads?: number
   onError?: (error: unknown) => void
   webDir?: string
@@ -82,7 +82,7 @@ export async function startStudio(options: {
     // Work begins only where the server can be reached.
     await jobHost.start()
     lock.setUrl(url)
-    if (demo) opened.push(await startDemo(services))
+    if (demo !== false) opened.push(await startDemo(services, demo === true ? undefined : demo))
     return { url, close }
   } catch (error) {
     await close()

@@ -19,11 +19,17 @@ export class ApiError extends Error {
   }
 }
 
-type Arguments<N extends RouteName> = keyof RequestOf<N> extends never
-  ? [request?: { signal?: AbortSignal }]
-  : RequestOf<N> extends { params: unknown } | { body: unknown }
-    ? [request: RequestOf<N> & { signal?: AbortSignal }]
-    : [request?: Partial<RequestOf<N>> & { signal?: AbortSignal }]
+/** A query may be left out where nothing in it must be given. */
+type Given<N extends RouteName> =
+  RequestOf<N> extends { query: infer Q }
+    ? Record<never, never> extends Q
+      ? Omit<RequestOf<N>, 'query'> & { query?: Q }
+      : RequestOf<N>
+    : RequestOf<N>
+type Arguments<N extends RouteName> =
+  Record<never, never> extends Given<N>
+    ? [request?: Given<N> & { signal?: AbortSignal }]
+    : [request: Given<N> & { signal?: AbortSignal }]
 
 export type Client = {
   [N in Exclude<RouteName, 'uploadDataset'>]: (...args: Arguments<N>) => Promise<ResponseOf<N>>
