@@ -1,13 +1,34 @@
-// The web bundle: hashed assets in dist/, which the studio serves. `npx vite` serves the sources instead and hands
-// requests of the API to a studio on its default port (MISTUDIO_URL for another).
+// The web bundle: hashed assets in dist/, which the studio serves, compressed here once and not at every request.
+// `npx vite` serves the sources instead and hands requests of the API to a studio on its default port (MISTUDIO_URL
+// for another).
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { gzipSync } from 'node:zlib'
 import tailwindcss from '@tailwindcss/vite'
 import react from '@vitejs/plugin-react'
-import { defineConfig } from 'vite'
+import { defineConfig, type Plugin } from 'vite'
 
 const studio = process.env.MISTUDIO_URL ?? 'http://127.0.0.1:8484'
+const outDir = 'dist'
 
 export default defineConfig({
-  plugins: [react(), tailwindcss()],
-  build: { outDir: 'dist', emptyOutDir: true, sourcemap: false },
+  plugins: [react(), tailwindcss(), compressed()],
+  build: { outDir, emptyOutDir: true, sourcemap: false },
   server: { proxy: { '/api': { target: studio, ws: true, changeOrigin: true } } },
 })
+
+/** A .gz beside each asset. */
+function compressed(): Plugin {
+  return {
+    name: 'compressed',
+    apply: 'build',
+    writeBundle({ dir = outDir }) {
+      const assets = join(dir, 'assets')
+      for (const name of readdirSync(assets)) {
+        if (!/\.(js|css)$/.test(name)) continue
+        const path = join(assets, name)
+        writeFileSync(`${path}.gz`, gzipSync(readFileSync(path), { level: 9 }))
+      }
+    },
+  }
+}

@@ -1,9 +1,10 @@
-// Pictures of every page, wide and narrow, light and dark, from the test server or from a studio (STUDIO_URL), into a
+// Pictures of every page, wide and narrow, light and dark, from the test server, into a
 // folder given as argument. Says what is wider than its screen and what the browser complained about.
 import { mkdirSync } from 'node:fs'
 import { join, resolve } from 'node:path'
-import { type Browser, chromium, type Page } from 'playwright-core'
+import type { Browser, Page } from 'playwright-core'
 import { featureIdOf } from '@mistudio/contract'
+import { launch } from './browser.ts'
 import { startTestServer } from './server.ts'
 import { doneExtraction, runningExtraction, runningTraining, saes, trainings } from './world.ts'
 
@@ -95,19 +96,7 @@ const screens = [
 ] as const
 
 const server = await startTestServer({ past: 48 })
-const browser = await chromium.launch({
-  executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
-  args: [
-    '--headless',
-    '--no-sandbox',
-    '--disable-gpu',
-    '--disable-quic',
-    '--no-first-run',
-    '--disable-background-networking',
-    '--disable-component-update',
-    '--disable-sync',
-  ],
-})
+const browser = await launch()
 try {
   mkdirSync(out, { recursive: true })
   for (const screen of screens) {

@@ -1,6 +1,6 @@
 // Still bars: a histogram, and counted words.
 import type { FeatureDetail } from '@mistudio/contract'
-import { formatCount, formatPercent, formatTick } from '../parts/format.ts'
+import { formatCount, formatTick } from '../parts/format.ts'
 
 /** Firing tokens by activation; bins are powers of two, so equal widths are equal ratios. */
 export function Histogram({ bins }: { bins: FeatureDetail['histogram'] }) {
@@ -67,7 +67,7 @@ export function ShareList({ title, about, items }: { title: string; about?: stri
               />
               <span className="relative min-w-0 truncate font-mono">{text}</span>
               <span className="relative shrink-0 text-soft">
-                {formatCount(count)} · {formatPercent(share)}
+                {formatCount(count)} · {Math.round(share * 100)} %
               </span>
             </li>
           ))}

@@ -24,7 +24,8 @@ export function Dialog(props: {
       <Radix.Portal>
         <Radix.Overlay className={overlay} />
         <Radix.Content
-          className={`${centred} ${wide ? 'sm:max-w-4xl' : 'sm:max-w-xl'}`}
+          className={`${centred} outline-none ${wide ? 'sm:max-w-4xl' : 'sm:max-w-xl'}`}
+          onOpenAutoFocus={focusFirstField}
           {...(description === undefined && { 'aria-describedby': undefined })}
         >
           <header className="border-b border-line py-3 pr-14 pl-4 sm:pl-5">
@@ -36,7 +37,6 @@ export function Dialog(props: {
           <div className="min-h-0 flex-1 overflow-y-auto overscroll-contain px-4 py-4 sm:px-5">
             {children}
           </div>
-          {/* After the content, so that the focus begins there. */}
           <Radix.Close asChild>
             <Button look="ghost" small aria-label="Close" className="absolute top-3 right-3">
               <X aria-hidden />
@@ -46,6 +46,14 @@ export function Dialog(props: {
       </Radix.Portal>
     </Radix.Root>
   )
+}
+
+/** Content that is still on its way has no field yet: then the dialog itself, whose title is read out. */
+function focusFirstField(event: Event): void {
+  event.preventDefault()
+  const content = event.currentTarget as HTMLElement
+  const field = content.querySelector<HTMLElement>('input:not(:disabled), select:not(:disabled)')
+  ;(field ?? content).focus()
 }
 
 /** A button that asks first. The dialog stays until the work is done, and says what went wrong. */

@@ -29,6 +29,7 @@ test.each([
   [0.123456, '12.3 %'],
   [0.000012345, '0.00123 %'],
   [0.000001, '1.0e-4 %'],
+  [0.0059, '0.590 %'],
   [1, '100 %'],
 ])('a share %d is %s', (value, text) => expect(formatPercent(value)).toBe(text))
 

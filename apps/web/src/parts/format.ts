@@ -33,7 +33,7 @@ export function formatPercent(share: number): string {
   const percent = share * 100
   if (percent === 0) return '0 %'
   if (Math.abs(percent) < 1e-3) return `${percent.toExponential(1)} %`
-  return `${new Intl.NumberFormat('en', { maximumSignificantDigits: 3 }).format(percent)} %`
+  return `${significant(percent, 3, 3)} %`
 }
 
 /** Progress: whole percent, and 100 only when it is done. */

@@ -30,10 +30,14 @@ export function Page(props: {
         </nav>
       )}
       <div className="mb-4 flex flex-wrap items-start justify-between gap-x-4 gap-y-3">
-        <div className="min-w-0">
+        <div className="min-w-0 flex-1 basis-80">
           <div className="flex flex-wrap items-center gap-x-2.5 gap-y-1">
             <h1 className="min-w-0 text-xl font-semibold break-words">{title}</h1>
-            {aside}
+            {aside !== undefined && (
+              <span className="flex flex-wrap gap-1.5" data-testid="page-state">
+                {aside}
+              </span>
+            )}
           </div>
           {lead !== undefined && <div className="mt-1 max-w-3xl text-soft">{lead}</div>}
         </div>

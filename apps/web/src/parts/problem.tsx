@@ -19,6 +19,12 @@ export function problemOf(error: unknown): Problem | undefined {
   return { type: 'unknown', title: error instanceof Error ? error.message : String(error), status: 0 }
 }
 
+/** What would do in a field that the studio refused. @param fields its names in a request */
+export function refusalOf(problem: Problem | undefined, fields: string[]): string | undefined {
+  const at = problem?.field?.replace(/\[\d+\]$/, '')
+  return at !== undefined && fields.includes(at) ? (problem?.expected ?? problem?.title) : undefined
+}
+
 export function ProblemBox({ error, onRetry }: { error: unknown; onRetry?: () => void }) {
   const problem = problemOf(error)
   if (problem === undefined) return null

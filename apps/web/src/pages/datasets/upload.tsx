@@ -8,7 +8,7 @@ import { Button } from '../../parts/button.tsx'
 import { Dialog } from '../../parts/dialog.tsx'
 import { formatBytes } from '../../parts/format.ts'
 import { useAction } from '../../parts/mutation.ts'
-import { ProblemBox, problemOf } from '../../parts/problem.tsx'
+import { ProblemBox, problemOf, refusalOf } from '../../parts/problem.tsx'
 
 const defaults = defaultsOf(datasetUpload)
 
@@ -44,7 +44,7 @@ function UploadForm({ onClose }: { onClose: () => void }) {
     touches: ['datasets'],
     onDone: onClose,
   })
-  const wrongField = problemOf(upload.error)?.field
+  const refused = problemOf(upload.error)
   return (
     <form
       className="space-y-4"
@@ -73,13 +73,14 @@ function UploadForm({ onClose }: { onClose: () => void }) {
         about={descriptionOf(datasetUpload, 'name')}
         placeholder={file?.name.replace(/\.(jsonl|txt)$/, '')}
         value={name}
-        error={wrongField === 'name' ? problemOf(upload.error)?.title : undefined}
+        error={refusalOf(refused, ['name'])}
         onChange={event => setName(event.target.value)}
       />
       <TextField
         label="Text field"
         about="For .jsonl: the field of each line that holds the text."
         value={textField}
+        error={refusalOf(refused, ['text_field'])}
         required
         onChange={event => setTextField(event.target.value)}
       />

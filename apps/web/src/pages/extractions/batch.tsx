@@ -26,7 +26,7 @@ function Member({ member, here }: { member: Extraction; here: boolean }) {
   return (
     <li className="flex flex-wrap items-center gap-2 px-3 py-2" aria-current={here ? 'true' : undefined}>
       <BatchBadge position={member.batch_position} total={member.batch_total} />
-      <span className="min-w-0 flex-1 truncate">
+      <span className="min-w-0 flex-1 break-words">
         {here ? (
           <span className="font-medium">{member.sae_name}</span>
         ) : (

@@ -104,6 +104,8 @@ function phaseOf(events: StudioEvent[]): string | undefined {
 function Progress({ extraction, phase }: { extraction: Extraction; phase: string | undefined }) {
   const stage = stageOf(extraction)
   const running = stage === 'EXTRACTING'
+  const begun = extraction.total_batches > 0
+  const notBegun = 'known when it has begun'
   return (
     <div className="mb-4 space-y-3">
       <ProgressBar share={extraction.progress} label="Progress of the extraction" />
@@ -113,32 +115,36 @@ function Progress({ extraction, phase }: { extraction: Extraction; phase: string
         </Metric>
         <Metric name="ETA">
           <Figure
-            value={extraction.eta_seconds}
+            value={running ? extraction.eta_seconds : null}
             format={formatDuration}
             why={running ? 'not known yet' : `the extraction is ${extraction.status}`}
           />
         </Metric>
-        <Metric name="Batch" note={`of ${formatCount(extraction.total_batches)}`}>
-          {formatCount(extraction.current_batch)}
+        <Metric name="Batch" note={begun ? `of ${formatCount(extraction.total_batches)}` : undefined}>
+          <Figure value={begun ? extraction.current_batch : null} format={formatCount} why={notBegun} />
         </Metric>
         <Metric
           name="Samples"
-          note={`of ${formatCount(extraction.total_samples)}`}
+          note={begun ? `of ${formatCount(extraction.total_samples)}` : undefined}
           about={<Definition of="a sample" text="A context of the token store." />}
         >
-          {formatCount(extraction.samples_processed)}
+          <Figure value={begun ? extraction.samples_processed : null} format={formatCount} why={notBegun} />
         </Metric>
         <Metric
           name="Speed now"
-          note={`${formatFigure(extraction.mean_samples_per_second, 3)} on average`}
+          note={begun ? `mean ${perSecond(extraction.mean_samples_per_second)}` : undefined}
           about={
             <Definition
               of="the speed"
-              text="Samples per second over the last seconds; on average: over the whole run."
+              text="Samples per second over the last seconds; mean: over the whole run."
             />
           }
         >
-          {formatRate(extraction.samples_per_second, 'samples')}
+          <Figure
+            value={running ? extraction.samples_per_second : null}
+            format={perSecond}
+            why={`the extraction is ${extraction.status}`}
+          />
         </Metric>
         <Metric
           name="Examples"
@@ -167,6 +173,8 @@ function Progress({ extraction, phase }: { extraction: Extraction; phase: string
     </div>
   )
 }
+
+const perSecond = (value: number) => `${formatFigure(value, 3)} /s`
 
 function Graphs({ events }: { events: StudioEvent[] }) {
   const { collected, rate, speed } = useMemo(() => extractionPoints(events), [events])

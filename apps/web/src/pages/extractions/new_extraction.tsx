@@ -10,7 +10,7 @@ import { Button } from '../../parts/button.tsx'
 import { Dialog } from '../../parts/dialog.tsx'
 import { formatNumberOf } from '../../parts/format.ts'
 import { useAction } from '../../parts/mutation.ts'
-import { Pending, ProblemBox, problemOf } from '../../parts/problem.tsx'
+import { Pending, ProblemBox, problemOf, refusalOf } from '../../parts/problem.tsx'
 import { DatasetChoice, SaeChoice } from './choices.tsx'
 import { Created } from './created.tsx'
 import { SaveTemplate } from './save_template.tsx'
@@ -102,9 +102,7 @@ function Form(props: {
 
   const refused = problemOf(start.error)
   const errorOf = (field: string) =>
-    errors[field] ??
-    errors[`config.${field}`] ??
-    (refused?.field === field || refused?.field === `config.${field}` ? refused.title : undefined)
+    errors[field] ?? errors[`config.${field}`] ?? refusalOf(refused, [field, `config.${field}`])
   const set = (field: string, value: unknown) => setTyped({ ...typed, [field]: value })
 
   return (

@@ -101,7 +101,7 @@ export function FeatureTable(props: {
       // One stop for the keyboard; the rows are walked with the arrow keys.
       tabIndex={0}
       onKeyDown={walk}
-      className="panel group"
+      className="panel group focus-visible:outline-none"
     >
       <div
         role="row"

@@ -14,7 +14,7 @@ import { formatCount, formatShort } from '../../parts/format.ts'
 import { More } from '../../parts/more.tsx'
 import { refresh, useAction } from '../../parts/mutation.ts'
 import { Empty, Page } from '../../parts/page.tsx'
-import { Pending, ProblemBox } from '../../parts/problem.tsx'
+import { Pending, ProblemBox, problemOf, refusalOf } from '../../parts/problem.tsx'
 
 const columns: Column<Model>[] = [
   {
@@ -114,6 +114,7 @@ function AddForm({ onClose }: { onClose: () => void }) {
     touches: ['models'],
     onDone: onClose,
   })
+  const refused = problemOf(add.error)
   return (
     <form
       className="space-y-4"
@@ -127,6 +128,7 @@ function AddForm({ onClose }: { onClose: () => void }) {
         about={`On the studio's machine: ${descriptionOf(modelRequest, 'path')}.`}
         placeholder="/models/gpt2"
         value={path}
+        error={refusalOf(refused, ['path'])}
         required
         spellCheck={false}
         onChange={event => setPath(event.target.value)}
@@ -135,6 +137,7 @@ function AddForm({ onClose }: { onClose: () => void }) {
         label="Name"
         about={descriptionOf(modelRequest, 'name')}
         value={name}
+        error={refusalOf(refused, ['name'])}
         onChange={event => setName(event.target.value)}
       />
       <ProblemBox error={add.error} />

@@ -10,7 +10,7 @@ import { Button, LinkButton, TextLink } from '../../parts/button.tsx'
 import { formatBytes, formatCount, formatNumberOf, hookNames } from '../../parts/format.ts'
 import { useAction } from '../../parts/mutation.ts'
 import { Empty, Page } from '../../parts/page.tsx'
-import { Pending, ProblemBox, problemOf } from '../../parts/problem.tsx'
+import { Pending, ProblemBox, problemOf, refusalOf } from '../../parts/problem.tsx'
 import { planOf, suggested } from './plan.ts'
 
 const defaults = defaultsOf(hyperparameters)
@@ -110,7 +110,7 @@ function Form({ models }: { models: Model[] }) {
   const errorOf = (field: string) =>
     errors[field] ??
     errors[`hyperparameters.${field}`] ??
-    (refused?.field === field || refused?.field === `hyperparameters.${field}` ? refused.title : undefined)
+    refusalOf(refused, [field, `hyperparameters.${field}`])
 
   return (
     <form className="grid gap-6 lg:grid-cols-[1fr_17rem]" onSubmit={submit} noValidate>

@@ -10,14 +10,7 @@ import { type TrainingCurves, trainingCurves } from '../../charts/points.ts'
 import { useHistory } from '../../live/live.ts'
 import { HookBadge, StatusBadge } from '../../parts/badge.tsx'
 import { Button, TextLink } from '../../parts/button.tsx'
-import {
-  formatCount,
-  formatDuration,
-  formatFigure,
-  formatRate,
-  formatShort,
-  formatTime,
-} from '../../parts/format.ts'
+import { formatCount, formatDuration, formatFigure, formatShort, formatTime } from '../../parts/format.ts'
 import { Figure } from '../../parts/hint.tsx'
 import { Metric, Metrics, Page, Section } from '../../parts/page.tsx'
 import { Pending, ProblemBox } from '../../parts/problem.tsx'
@@ -120,6 +113,8 @@ function Card({ training, above }: { training: Training; above: React.ReactNode[
 function Progress({ training }: { training: Training }) {
   const { status, progress, step, total_steps, tokens, total_tokens, tokens_per_second, eta_seconds } =
     training
+  // What was true of the last report is not true of a training that rests.
+  const running = status === 'running'
   const ended = isTerminal(trainingMachine, status)
   const notRunning = ended ? 'the training has ended' : `the training is ${status}`
   return (
@@ -132,14 +127,14 @@ function Progress({ training }: { training: Training }) {
         <Metric name="Tokens" note={`of ${formatCount(total_tokens)}`}>
           {formatCount(tokens)}
         </Metric>
-        <Metric name="Speed">
-          <Figure value={tokens_per_second} format={value => formatRate(value, 'tokens')} why={notRunning} />
+        <Metric name="Speed" note="tokens/s">
+          <Figure value={running ? tokens_per_second : null} format={formatCount} why={notRunning} />
         </Metric>
         <Metric name="ETA">
           <Figure
-            value={eta_seconds}
+            value={running ? eta_seconds : null}
             format={formatDuration}
-            why={status === 'running' ? 'not known before the first steps' : notRunning}
+            why={running ? 'not known before the first steps' : notRunning}
           />
         </Metric>
         <Metric name="Started" words>

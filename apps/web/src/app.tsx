@@ -1,4 +1,4 @@
-// Where the application starts.
+// The application put together.
 import { QueryClientProvider } from '@tanstack/react-query'
 import { RouterProvider } from '@tanstack/react-router'
 import { StrictMode } from 'react'
