@@ -14,7 +14,11 @@ const root = createRootRoute({ component: Shell, notFoundComponent: NotFound, er
 const under = () => root
 
 type Raw = Record<string, unknown> & SearchSchemaInput
-const text = (value: unknown) => (typeof value === 'string' && value !== '' ? value : undefined)
+/** The router reads `17` and `true` as values; a search for them is text. */
+const text = (value: unknown) => {
+  if (value === undefined || value === '') return undefined
+  return typeof value === 'string' ? value : JSON.stringify(value)
+}
 const number = (value: unknown) => {
   const parsed = typeof value === 'number' ? value : Number.parseFloat(String(value))
   return Number.isFinite(parsed) ? parsed : undefined
@@ -81,7 +85,7 @@ const features = createRoute({
   getParentRoute: under,
   path: '/extractions/$id/features',
   validateSearch: (raw: Raw) => ({
-    search: text(typeof raw.search === 'number' ? String(raw.search) : raw.search),
+    search: text(raw.search),
     sort_by: featureSorts.find(sort => sort === raw.sort_by),
     sort_order: raw.sort_order === 'asc' ? ('asc' as const) : undefined,
     min_density: number(raw.min_density),

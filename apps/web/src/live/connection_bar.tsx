@@ -22,12 +22,12 @@ export function ConnectionBar() {
     <div
       role="status"
       aria-live="polite"
-      data-testid="connection"
-      data-state={state}
       className="pointer-events-none fixed inset-x-0 bottom-4 z-50 flex justify-center px-4"
     >
       {(lost || back) && (
         <p
+          data-testid="connection"
+          data-state={state}
           className={`flex items-center gap-2 rounded-lg border border-transparent px-3.5 py-2 font-medium shadow-lg ${lost ? 'bg-warn-soft text-warn' : 'bg-accent-soft text-accent'}`}
         >
           {lost ? (

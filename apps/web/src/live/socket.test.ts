@@ -136,7 +136,7 @@ test('after a loss the rest is asked for, and nothing is lost or doubled', () =>
   socket.close()
 })
 
-test('tries come after one to five seconds, for ever, and begin anew after a success', () => {
+test('tries come after one to five seconds, for ever, and begin anew after a word from the server', () => {
   const socket = start()
   const expected = [...retryDelaysMs, 5000, 5000]
   for (const delay of expected) {
@@ -147,13 +147,20 @@ test('tries come after one to five seconds, for ever, and begin anew after a suc
     vi.advanceTimersByTime(1)
     expect(lines.length).toBe(before + 1)
   }
+  // One that opens and is closed at once is no success.
   line().open()
   line().drop()
+  vi.advanceTimersByTime(4999)
+  expect(lines.length).toBe(expected.length + 1)
+  vi.advanceTimersByTime(1)
+  line().open()
+  line().events(1, 1)
+  line().drop()
   vi.advanceTimersByTime(1000)
-  expect(lines.length).toBe(expected.length + 2)
+  expect(lines.length).toBe(expected.length + 3)
   socket.close()
   vi.advanceTimersByTime(20_000)
-  expect(lines.length).toBe(expected.length + 2)
+  expect(lines.length).toBe(expected.length + 3)
 })
 
 test('a gap is asked for once and filled', () => {

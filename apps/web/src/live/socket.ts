@@ -76,12 +76,14 @@ export function createStudioSocket(options: { open: () => Line }): StudioSocket 
     line = mine
     mine.addEventListener('open', () => {
       if (line !== mine) return
-      failures = 0
       for (const name of channels.keys()) request(name)
       move('open')
     })
     mine.addEventListener('message', event => {
-      if (line === mine) receive(String((event as MessageEvent).data))
+      if (line !== mine) return
+      // Not when it opens: a server that hangs up at once is not tried every second.
+      failures = 0
+      receive(String((event as MessageEvent).data))
     })
     mine.addEventListener('close', () => {
       if (line !== mine || closed) return
