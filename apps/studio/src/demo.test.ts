@@ -7,7 +7,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest'
 import { extractions, saes, trainings } from './db/schema.ts'
 import { databaseTargets } from './db/test_support.ts'
 import { demoRecipe, startDemo } from './demo.ts'
-import { completeTraining, startTestServer, type TestServer } from './routes/test_support.ts'
+import { completeTraining, eventually, startTestServer, type TestServer } from './routes/test_support.ts'
 
 const [embedded] = databaseTargets()
 let server: TestServer
@@ -71,7 +71,7 @@ test('a completed training gives SAEs and one batch of extractions, however ofte
   const training = await demoTraining()
   await completeTraining(server, training)
   await Promise.all([tell(training.id, 'completed'), tell(training.id, 'completed')])
-  await expect.poll(step).toBe('done')
+  await eventually(step).toBe('done')
   const { data } = await server.client.listExtractions()
   expect(data.map(one => [one.hook_point, one.batch_position, one.batch_total, one.nlp_status])).toEqual(
     training.saes.map(({ hook_point }, i) => [hook_point, i + 1, 4, 'pending']),
@@ -112,7 +112,7 @@ test('a training that is stopped or deleted is the end of it', async () => {
   await restart()
   const training = await demoTraining()
   await server.client.stopTraining({ params: { id: training.id }, body: { keep: false } })
-  await expect.poll(step).toBe('done')
+  await eventually(step).toBe('done')
   expect(await counts()).toEqual([4, 1, 1, 0])
   await server.client.deleteTraining({ params: { id: training.id } })
   await restart()

@@ -23,12 +23,16 @@ export const studioVersion: string = JSON.parse(
   readFileSync(new URL('../package.json', import.meta.url), 'utf8'),
 ).version
 
-/** @param options.webDir the built web application; default apps/web/dist */
+/**
+ * @param options.webDir the built web application; default apps/web/dist
+ * @param options.pingMilliseconds as of `createSockets`
+ */
 export async function buildServer(options: {
   services: Services
   webDir?: string
+  pingMilliseconds?: number
 }): Promise<FastifyInstance> {
-  const { services, webDir = builtWeb } = options
+  const { services, webDir = builtWeb, pingMilliseconds } = options
   const app = Fastify({
     bodyLimit: bodyLimitBytes,
     forceCloseConnections: true,
@@ -47,7 +51,7 @@ export async function buildServer(options: {
     return sendProblem(reply, error)
   })
 
-  const sockets = createSockets(services)
+  const sockets = createSockets({ services, pingMilliseconds })
   const streams = createStreams(services)
   await app.register(websocket, {
     options: { maxPayload: messageLimitBytes },

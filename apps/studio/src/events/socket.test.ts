@@ -6,6 +6,7 @@ import { databaseTargets } from '../db/test_support.ts'
 import {
   addDemoModel,
   addText,
+  eventually,
   startTestServer,
   type TestServer,
   trainingBody,
@@ -59,7 +60,7 @@ describe.each(databaseTargets())('on $kind', target => {
       socket,
       send: message => socket.send(JSON.stringify(message)),
       async next() {
-        await expect.poll(() => messages.length).toBeGreaterThan(taken)
+        await eventually(() => messages.length).toBeGreaterThan(taken)
         return messages[taken++]
       },
     }
@@ -96,7 +97,7 @@ describe.each(databaseTargets())('on $kind', target => {
     listener.send({ subscribe: channel, after: 41 })
     await Promise.all([write(3), write(2), write(1)])
     const last = 1 + 700 + 6
-    await expect.poll(() => listener.messages.length).toBe(last - 41)
+    await eventually(() => listener.messages.length).toBe(last - 41)
     expect(seqs(listener.messages)).toEqual(Array.from({ length: last - 41 }, (_, i) => 42 + i))
   })
 
@@ -173,7 +174,7 @@ describe.each(databaseTargets())('on $kind', target => {
     for (let i = 0; i < 40; i++) {
       await server.services.log.write(async () => Array.from({ length: 10 }, () => large))
     }
-    await expect.poll(() => other.messages.length, { timeout: 20_000 }).toBe(401)
+    await eventually(() => other.messages.length).toBe(401)
     slow.socket.resume()
     expect(await closed).toBe(1013)
     const seen = seqs(slow.messages)
@@ -241,6 +242,21 @@ describe.each(databaseTargets())('on $kind', target => {
         problem: { field: 'from' },
       })
     })
+  })
+
+  test('a client that answers no ping is cut off, one that does stays', async () => {
+    const own = await startTestServer(target, { pingMilliseconds: 50 })
+    const address = `${own.url.replace('http', 'ws')}/api/v1/events`
+    const [dead, alive] = [false, true].map(autoPong => new WebSocket(address, { autoPong }))
+    sockets.push(dead, alive)
+    const pings = new Promise<void>(resolve => {
+      let count = 0
+      alive.on('ping', () => ++count === 5 && resolve())
+    })
+    expect(await new Promise(resolve => dead.on('close', resolve))).toBe(1006)
+    await pings
+    expect(alive.readyState).toBe(WebSocket.OPEN)
+    await own.close()
   })
 
   test('a closing server ends sockets and streams, and says so', async () => {

@@ -11,7 +11,8 @@ import { snapshotOf } from '../routes/snapshot.ts'
 export const maxBufferedBytes = 8 << 20
 const maxChannels = 500
 const maxWaitingRequests = 1000
-const pingMilliseconds = 20_000
+/** Pings without an answer, after which a client is dead; a busy page answers late. */
+const patience = 2
 /** For the closing handshake; a client that does not answer is cut off. */
 const closeMilliseconds = 5_000
 
@@ -22,7 +23,12 @@ const tryAgainLater = 1013
 
 export type Sockets = { handle(socket: WebSocket): void; close(): void }
 
-export function createSockets(services: Pick<Services, 'db' | 'log' | 'onError'>): Sockets {
+/** @param options.pingMilliseconds how often clients are asked whether they live; default 20,000 */
+export function createSockets(options: {
+  services: Pick<Services, 'db' | 'log' | 'onError'>
+  pingMilliseconds?: number
+}): Sockets {
+  const { services, pingMilliseconds = 20_000 } = options
   const clients = new Set<Client>()
   const beat = setInterval(() => {
     for (const client of clients) client.beat()
@@ -47,7 +53,7 @@ export function createSockets(services: Pick<Services, 'db' | 'log' | 'onError'>
 type Subscribe = Extract<SocketRequest, { subscribe: string }>
 
 type Client = {
-  /** Asks whether it lives; one that did not answer the last time does not. */
+  /** Asks whether it lives. */
   beat(): void
   close(code: number, reason: string): void
   /** It is gone. */
@@ -62,7 +68,7 @@ function createClient(
   // Requests are done one after the other: an unsubscribe never overtakes its subscribe.
   let requests = Promise.resolve()
   let waiting = 0
-  let answered = true
+  let unanswered = 0
   let open = true
 
   function end(): void {
@@ -129,12 +135,11 @@ function createClient(
       .finally(() => waiting--)
   })
   socket.on('pong', () => {
-    answered = true
+    unanswered = 0
   })
   return {
     beat() {
-      if (!answered) return socket.terminate()
-      answered = false
+      if (unanswered++ >= patience) return socket.terminate()
       socket.ping()
     },
     close,

@@ -4,7 +4,7 @@ import { request } from 'node:http'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { databaseTargets } from '../db/test_support.ts'
-import { jsonl, problemOf, startTestServer, type TestServer } from './test_support.ts'
+import { eventually, jsonl, problemOf, startTestServer, type TestServer } from './test_support.ts'
 
 describe.each(databaseTargets())('on $kind', target => {
   let server: TestServer
@@ -159,8 +159,8 @@ describe.each(databaseTargets())('on $kind', target => {
     sent.write(
       '--xx\r\ncontent-disposition: form-data; name="file"; filename="a.jsonl"\r\n\r\n{"text": "one"}\n',
     )
-    await expect.poll(leftovers).toHaveLength(1)
+    await eventually(leftovers).toHaveLength(1)
     sent.destroy()
-    await expect.poll(leftovers).toEqual([])
+    await eventually(leftovers).toEqual([])
   })
 })

@@ -6,7 +6,6 @@ import { InputError } from '@mistudio/tensor'
 import { and, asc, eq, inArray } from 'drizzle-orm'
 import type { Transaction } from '../db/connect.ts'
 import { extractions, jobs, models, saes } from '../db/schema.ts'
-import type { NewEvent } from '../events/log.ts'
 import { newId } from '../ids.ts'
 import { extractionState } from '../jobs/moves.ts'
 import { jobEvent, newJob } from '../jobs/plan.ts'
@@ -14,7 +13,7 @@ import { notFound, ProblemError } from '../problem.ts'
 import type { Storage } from '../storage.ts'
 import { changed, inSequence } from './changes.ts'
 import type { Services } from './services.ts'
-import { checkContextSize, ensureTokenization, lockTexts } from './tokenizations.ts'
+import { checkContextSize, ensureTokenizations, lockTexts } from './tokenizations.ts'
 
 type Sae = typeof saes.$inferSelect
 /** `contextSize`: tokens of the contexts it was trained on; undefined where its files do not say. */
@@ -38,15 +37,15 @@ export async function createExtractions(services: Services, request: ExtractionR
     const batchId = members.length > 1 ? newId('batch') : null
     const rows: (typeof extractions.$inferInsert)[] = []
     const chain: ReturnType<typeof newJob>[] = []
-    const events: NewEvent[] = []
-    for (const [i, { sae, contextSize: trained = usualContextSize }] of members.entries()) {
-      const contextSize = config.context_size ?? Math.min(trained, model.context_length)
-      const needs: string[] = []
-      for (const text of texts) {
-        const ensured = await ensureTokenization(tx, { text, model, contextSize })
-        needs.push(...ensured.needs)
-        events.push(...ensured.events)
-      }
+    const sizes = members.map(
+      ({ contextSize = usualContextSize }) =>
+        config.context_size ?? Math.min(contextSize, model.context_length),
+    )
+    const tokenized = await ensureTokenizations(tx, { texts, model, contextSizes: sizes })
+    const events = [...tokenized.events]
+    for (const [i, { sae }] of members.entries()) {
+      const contextSize = sizes[i]
+      const needs = tokenized.needs.get(contextSize)
       const id = newId('extraction')
       const entity = channelOf.extraction(id)
       const after = chain.slice(-1).map(previous => previous.id)

@@ -11,13 +11,13 @@ import {
   addText,
   completeTraining,
   demoWidth,
+  trainingHooks as hooks,
   otherModelFolder,
   problemOf,
   startTestServer,
   type TestServer,
   temporaryFolder,
   trainingBody,
-  trainingHooks as hooks,
   writeSae,
 } from './test_support.ts'
 

@@ -16,7 +16,7 @@ import {
 import { createCollector } from '@mistudio/feature'
 import { saveSaeLens } from '@mistudio/sae'
 import { eq } from 'drizzle-orm'
-import { afterAll } from 'vitest'
+import { afterAll, expect } from 'vitest'
 import { tokenTexts } from '../../../../packages/feature/src/examples.ts'
 import { byteTokenizer } from '../../../../packages/feature/src/test_support.ts'
 import { writeExtraction } from '../../../../packages/feature/src/write_extraction.ts'
@@ -42,9 +42,9 @@ export type TestServer = {
 /** The job host is never started: jobs stay queued, and are moved as a person asks. */
 export async function startTestServer(
   target: DatabaseTarget,
-  options: { maxUploadBytes?: number; webDir?: string } = {},
+  options: { maxUploadBytes?: number; webDir?: string; pingMilliseconds?: number } = {},
 ): Promise<TestServer> {
-  const { maxUploadBytes = 1 << 20, webDir = join(tmpdir(), 'no-such-web') } = options
+  const { maxUploadBytes = 1 << 20, webDir = join(tmpdir(), 'no-such-web'), pingMilliseconds } = options
   const created = await target.create()
   const database = await openDatabase(created)
   const storage = createStorage(created)
@@ -54,7 +54,7 @@ export async function startTestServer(
   const host = createJobHost({ database, log, storage, onError })
   const shelf = createExtractionShelf()
   const services: Services = { db: database.db, log, host, storage, shelf, maxUploadBytes, onError }
-  const app = await buildServer({ services, webDir })
+  const app = await buildServer({ services, webDir, pingMilliseconds })
   const url = await app.listen({ host: '127.0.0.1', port: 0 })
   return {
     services,
@@ -69,6 +69,9 @@ export async function startTestServer(
     },
   }
 }
+
+/** What becomes true in its own time, also on a busy machine. */
+export const eventually = <T>(look: () => T) => expect.poll(look, { timeout: 60_000 })
 
 /** A folder that is gone after the file's last test. */
 export function temporaryFolder(): string {

@@ -9,7 +9,7 @@ import { jobEvent, newJob } from '../jobs/plan.ts'
 import { notFound, ProblemError } from '../problem.ts'
 import type { Handlers } from '../register.ts'
 import { changed } from './changes.ts'
-import { type Paging, iso, isoOrNull, pageOfItems } from './paging.ts'
+import { iso, isoOrNull, type Paging, pageOfItems } from './paging.ts'
 import type { Services } from './services.ts'
 
 type Row = typeof tokenizations.$inferSelect
@@ -99,10 +99,31 @@ export function checkContextSize(options: { size: number; model: Model; field: s
 }
 
 /**
- * The tokenization of a dataset for a model, made and queued if there is none.
- * @returns its id, the job that has to complete before it can be read, and the events of making it
+ * The tokenizations of datasets for a model in every context size asked for; those that are missing are made and queued.
+ * @returns for each size the jobs that have to complete before all datasets can be read, and the events of making them
  */
-export async function ensureTokenization(
+export async function ensureTokenizations(
+  tx: Transaction,
+  options: { texts: readonly Dataset[]; model: Model; contextSizes: readonly number[] },
+): Promise<{ needs: Map<number, string[]>; events: NewEvent[] }> {
+  const { texts, model, contextSizes } = options
+  const needs = new Map<number, string[]>()
+  const events: NewEvent[] = []
+  // In one order for all: requests at once wait for each other's rows, and must not do so in a circle.
+  const sorted = texts.toSorted((a, b) => (a.id < b.id ? -1 : 1))
+  for (const contextSize of [...new Set(contextSizes)].sort((a, b) => a - b)) {
+    const jobIds: string[] = []
+    for (const text of sorted) {
+      const ensured = await ensureTokenization(tx, { text, model, contextSize })
+      jobIds.push(...ensured.needs)
+      events.push(...ensured.events)
+    }
+    needs.set(contextSize, jobIds)
+  }
+  return { needs, events }
+}
+
+async function ensureTokenization(
   tx: Transaction,
   options: { text: Dataset; model: Model; contextSize: number },
 ): Promise<{ id: string; needs: string[]; events: NewEvent[] }> {

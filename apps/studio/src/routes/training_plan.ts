@@ -7,13 +7,12 @@ import {
   type TrainingRequest,
 } from '@mistudio/contract'
 import { jobs, type models, trainings } from '../db/schema.ts'
-import type { NewEvent } from '../events/log.ts'
 import { newId } from '../ids.ts'
 import { jobEvent, newJob } from '../jobs/plan.ts'
 import { ProblemError } from '../problem.ts'
 import { changed, inSequence } from './changes.ts'
 import type { Services } from './services.ts'
-import { checkContextSize, ensureTokenization, lockTexts } from './tokenizations.ts'
+import { checkContextSize, ensureTokenizations, lockTexts } from './tokenizations.ts'
 
 /** @returns the training's id */
 export async function createTraining(services: Services, request: TrainingRequest): Promise<string> {
@@ -27,15 +26,9 @@ export async function createTraining(services: Services, request: TrainingReques
     checkHooks({ layers, hookTypes: hook_types, model })
     const contextSize = hyperparameters.context_size
     checkContextSize({ size: contextSize, model, field: 'hyperparameters.context_size' })
-    const needs: string[] = []
-    const events: NewEvent[] = []
-    for (const text of texts) {
-      const ensured = await ensureTokenization(tx, { text, model, contextSize })
-      needs.push(...ensured.needs)
-      events.push(...ensured.events)
-    }
+    const { needs, events } = await ensureTokenizations(tx, { texts, model, contextSizes: [contextSize] })
     const name = request.name ?? nameOf({ model: model.name, layers, hookTypes: hook_types })
-    const job = newJob({ kind: 'train', entity, title: `Train ${name}`, needs })
+    const job = newJob({ kind: 'train', entity, title: `Train ${name}`, needs: needs.get(contextSize) })
     await tx.insert(trainings).values({
       id,
       name,

@@ -86,6 +86,14 @@ describe.each(databaseTargets())('on $kind', target => {
     expect(training.dataset_ids).toEqual([texts[1].id])
   })
 
+  test('many starts at once share the tokenizations, whatever the order of their datasets', async () => {
+    const ids = textIds()
+    const orders = Array.from({ length: 8 }, (_, i) => (i % 2 === 0 ? ids : ids.toReversed()))
+    const started = await Promise.all(orders.map(dataset_ids => start({ dataset_ids })))
+    expect(started.map(({ dataset_ids }) => dataset_ids)).toEqual(orders)
+    expect((await server.client.listTokenizations()).pagination.total).toBe(2)
+  })
+
   const hyperparameters = trainingBody('', []).hyperparameters
   test.each<[string, object, object]>([
     [

@@ -13,11 +13,9 @@ export const extractionConfig = z
       .max(1e12)
       .default(250_000)
       .meta({ description: 'tokens to read, at most' }),
-    context_size: contextSize
-      .optional()
-      .meta({
-        description: 'tokens a context; default: as the SAE was trained. An extraction says which it was',
-      }),
+    context_size: contextSize.optional().meta({
+      description: 'tokens a context; default: as the SAE was trained. An extraction says which it was',
+    }),
     examples_per_feature: z
       .number()
       .int()
