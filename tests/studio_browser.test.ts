@@ -138,14 +138,14 @@ describe.skipIf(chromium === undefined)('the studio in a browser', () => {
       await go(`/extractions/new?sae=${encodeURIComponent(JSON.stringify(chosen.join(',')).slice(1, -1))}`)
       const dialog = page.getByRole('dialog')
       await dialog.getByLabel('programming').check()
-      await dialog.getByLabel('Tokens to read').fill('60000')
+      await dialog.getByLabel('Tokens to read').fill('200000')
       await dialog.getByLabel('Examples per feature').fill('7')
       expect(await dialog.getByLabel('NLP analysis').isChecked()).toBe(true)
       await dialog.getByRole('button', { name: 'Save as Template' }).click()
       await dialog.getByTestId('template-saved').waitFor()
       const [template] = (await client().listTemplates({ params: { kind: 'extraction' } })).data
       expect(template.name).toBe(extractionTemplateName(template.config))
-      expect(template.name).toContain('60K tokens, 7 examples')
+      expect(template.name).toContain('200K tokens, 7 examples')
       expect(JSON.stringify(template.extra_metadata)).toContain('resid_post')
       await dialog.getByRole('button', { name: 'Start a batch of 3' }).click()
       const created = page.getByTestId('extractions-created')
@@ -259,7 +259,7 @@ describe.skipIf(chromium === undefined)('the studio in a browser', () => {
       await go('/templates')
       await page.getByRole('link', { name: /^Start from/ }).click()
       const dialog = page.getByRole('dialog')
-      expect(await dialog.getByLabel('Tokens to read').inputValue()).toBe('60000')
+      expect(await dialog.getByLabel('Tokens to read').inputValue()).toBe('200000')
       expect(await dialog.getByLabel('Examples per feature').inputValue()).toBe('7')
       const { data: saes } = await client().listSaes({ query: { training_id: trainingId } })
       await dialog.getByLabel(saes[3].name).check()
@@ -267,7 +267,7 @@ describe.skipIf(chromium === undefined)('the studio in a browser', () => {
       await dialog.getByRole('button', { name: 'Start extraction' }).click()
       await page.getByTestId('extractions-created').waitFor()
       const [extraction] = (await client().listExtractions({ query: { limit: 1 } })).data
-      expect(extraction.config).toMatchObject({ max_tokens: 60_000, examples_per_feature: 7 })
+      expect(extraction.config).toMatchObject({ max_tokens: 200_000, examples_per_feature: 7 })
       await client().cancelExtraction({ params: { id: extraction.id } })
     },
     minute,
