@@ -7,6 +7,7 @@ import {
   type Template,
 } from '@mistudio/contract'
 import { detailOf, features } from './features.ts'
+import { jobs, templates } from './jobs.ts'
 import * as world from './world.ts'
 
 type Request = { method: string; path: string; query: Record<string, string>; body: unknown }
@@ -19,8 +20,8 @@ const collections: Record<string, { id: string }[]> = {
   trainings: world.trainings,
   saes: world.saes,
   extractions: world.extractions,
-  'templates/extraction': world.templates,
-  jobs: world.jobs,
+  'templates/extraction': templates,
+  jobs: jobs,
 }
 
 export function entityOf(channel: string): unknown {
@@ -30,7 +31,7 @@ export function entityOf(channel: string): unknown {
 }
 
 const activeJobs = () =>
-  world.jobs.filter(({ status }) => status === 'running' || status === 'queued' || status === 'paused')
+  jobs.filter(({ status }) => status === 'running' || status === 'queued' || status === 'paused')
 
 const refuse = (status: number, problem: Omit<Problem, 'status'>): Answer => ({
   status,
@@ -146,13 +147,13 @@ function post({ path, body }: Request): Answer {
   if (path === '/templates/extraction') {
     const { name, config, extra_metadata } = body as Partial<Template> & { config: ExtractionConfig }
     const template: Template = {
-      ...world.templates[0],
-      id: world.idOf('template', world.templates.length + 1),
+      ...templates[0],
+      id: world.idOf('template', templates.length + 1),
       name: name ?? extractionTemplateName(config),
       config,
       extra_metadata: extra_metadata ?? {},
     }
-    world.templates.unshift(template)
+    templates.unshift(template)
     return { status: 201, body: template }
   }
   if (path === '/extractions') return start(body as ExtractionRequest)

@@ -1,7 +1,8 @@
 // How much JavaScript a first visit loads: for every page, the scripts that a browser with an empty cache asks for,
 // gzipped. Needs a built bundle.
-import { featureIdOf } from '@mistudio/contract'
+
 import { gzipSync } from 'node:zlib'
+import { featureIdOf } from '@mistudio/contract'
 import { launch } from './browser.ts'
 import { startTestServer } from './server.ts'
 import { doneExtraction, runningTraining } from './world.ts'

@@ -1,8 +1,9 @@
 // What happens in the test server while one looks: a training and an extraction that have a past and go on.
 import type { EventData, TrainingMember } from '@mistudio/contract'
 import { noise } from './features.ts'
+import { jobs } from './jobs.ts'
 import type { Log } from './log.ts'
-import { runningExtraction as extraction, jobs, tokenizations, runningTraining as training } from './world.ts'
+import { runningExtraction as extraction, tokenizations, runningTraining as training } from './world.ts'
 
 const trainChannel = `training/${training.id}`
 const extractChannel = `extraction/${extraction.id}`

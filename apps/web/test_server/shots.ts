@@ -2,8 +2,8 @@
 // folder given as argument. Says what is wider than its screen and what the browser complained about.
 import { mkdirSync } from 'node:fs'
 import { join, resolve } from 'node:path'
-import type { Browser, Page } from 'playwright-core'
 import { featureIdOf } from '@mistudio/contract'
+import type { Browser, Page } from 'playwright-core'
 import { launch } from './browser.ts'
 import { startTestServer } from './server.ts'
 import { doneExtraction, runningExtraction, runningTraining, saes, trainings } from './world.ts'

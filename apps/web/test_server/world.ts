@@ -8,10 +8,8 @@ import {
   hyperparameters,
   type IdKind,
   idPrefixes,
-  type Job,
   type Model,
   type Sae,
-  type Template,
   type Tokenization,
   type Training,
 } from '@mistudio/contract'
@@ -20,7 +18,7 @@ export const idOf = (kind: IdKind, number: number) =>
   `${idPrefixes[kind]}_${String(number).padStart(20, '0')}`
 
 const started = Date.UTC(2026, 0, 14, 9, 30)
-const time = (minutes: number) => new Date(started + minutes * 60_000).toISOString()
+export const time = (minutes: number) => new Date(started + minutes * 60_000).toISOString()
 
 export const modelName = 'mistudio-demo'
 const modelId = idOf('model', 1)
@@ -279,43 +277,3 @@ export const extractions: Extraction[] = [
 ]
 export const runningExtraction = extractions[1]
 export const doneExtraction = extractions[3]
-
-export const templates: Template[] = [
-  {
-    id: idOf('template', 1),
-    kind: 'extraction',
-    name: '250K tokens, 20 examples, context 24+16, with NLP',
-    description: '',
-    config: extractionConfig.parse({}),
-    extra_metadata: { hook_types: ['resid_post', 'mlp_out'], layers: [2, 4], d_sae: [4096] },
-    created_at: time(25),
-  },
-]
-
-const job = (kind: Job['kind'], entity: string, title: string, changes: Partial<Job> = {}): Job => ({
-  id: idOf('job', jobs.length + 1),
-  kind,
-  entity,
-  title,
-  status: 'running',
-  progress: 0,
-  attempt: 1,
-  needs: [],
-  after: [],
-  error_message: null,
-  created_at: time(20),
-  started_at: time(21),
-  ended_at: null,
-  ...changes,
-})
-export const jobs: Job[] = []
-const queued = { status: 'queued', attempt: 0, started_at: null } as const
-jobs.push(job('train', `training/${runningTraining.id}`, runningTraining.name))
-jobs.push(job('extract', `extraction/${runningExtraction.id}`, `Extract ${runningExtraction.sae_name}`))
-jobs.push(job('nlp', `extraction/${runningExtraction.id}`, `NLP of ${runningExtraction.sae_name}`, queued))
-jobs.push(job('extract', `extraction/${extractions[0].id}`, `Extract ${extractions[0].sae_name}`, queued))
-jobs.push(
-  job('tokenize', `tokenization/${tokenizations[3].id}`, 'Tokenize databases for mistudio-demo', {
-    progress: 0.42,
-  }),
-)
