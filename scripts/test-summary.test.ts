@@ -15,7 +15,7 @@ describe('summarise', () => {
   it('counts passed and failed tests', () => {
     const failed = { status: 'failed', fullName: 'subtracts' }
     const report = { testResults: [file([passed, failed, passed], 'failed'), file([passed])] }
-    expect(summarise({ report, code: 1 })).toEqual({ passed: 3, failed: 1, problems: [] })
+    expect(summarise({ report, code: 1 })).toEqual({ passed: 3, failed: 1, problems: [], skipped: [] })
   })
 
   it('takes a skipped test as a failure, unless it needs a GPU', () => {
@@ -32,6 +32,13 @@ describe('summarise', () => {
     const summary = summarise({ report, code: 0 })
     expect(summary).toMatchObject({ passed: 1, failed: 2 })
     expect(summary.problems.join('\n')).toMatch(/is slow[\s\S]*later/)
+  })
+
+  it('excuses a missing browser or Postgres, and says so, unless it is strict', () => {
+    const skipped = { status: 'skipped', fullName: 'pages (needs a browser: Chromium) open' }
+    const report = { testResults: [file([passed, skipped])] }
+    expect(summarise({ report, code: 0 })).toMatchObject({ failed: 0, skipped: [skipped.fullName] })
+    expect(summarise({ report, code: 0, strict: true })).toMatchObject({ failed: 1, skipped: [] })
   })
 
   it('counts a file that did not load', () => {

@@ -15,7 +15,7 @@ if (chromium === undefined && process.env.CI !== undefined)
   throw new Error('there is no Chromium: install one')
 const minute = 60_000
 
-describe.skipIf(chromium === undefined)('the studio in a browser', () => {
+describe.skipIf(chromium === undefined)('the studio in a browser (needs a browser: Chromium)', () => {
   let dataDir: string
   let studio: Studio
   let browser: Browser

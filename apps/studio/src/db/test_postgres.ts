@@ -1,11 +1,10 @@
 // A private Postgres for tests: a program that makes a cluster in a temporary folder, prints its address, and takes
 // everything away when its standard input closes, so also when the test's process was killed.
 import { spawn, spawnSync } from 'node:child_process'
-import { chownSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { chownSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-
-const debianFolder = '/usr/lib/postgresql'
+import { debianFolder, postgresFolder } from './test_postgres_folder.ts'
 
 /** Postgres refuses to run as root. */
 function user(): { uid: number; gid: number } | undefined {
@@ -16,9 +15,8 @@ function user(): { uid: number; gid: number } | undefined {
 }
 
 function binaries(): string {
-  const versions = existsSync(debianFolder) ? readdirSync(debianFolder).map(Number) : []
-  const newest = Math.max(...versions.filter(version => existsSync(`${debianFolder}/${version}/bin/initdb`)))
-  if (Number.isFinite(newest)) return `${debianFolder}/${newest}/bin`
+  const found = postgresFolder()
+  if (found !== undefined) return found
   throw new Error(
     `no Postgres in ${debianFolder}: install the Debian package postgresql, or set MISTUDIO_TEST_DATABASE_URL`,
   )

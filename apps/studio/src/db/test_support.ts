@@ -11,6 +11,7 @@ import { PGlite } from '@electric-sql/pglite'
 import { Client } from 'pg'
 import { afterAll } from 'vitest'
 import { folders } from '../storage.ts'
+import { postgresFolder } from './test_postgres_folder.ts'
 
 export type DatabaseTarget = {
   kind: 'pglite' | 'postgres'
@@ -24,7 +25,8 @@ export type DatabaseTarget = {
 /**
  * Call it once at the top of a test file: `describe.each(databaseTargets())('… on $kind', target => …)`.
  * Postgres is MISTUDIO_TEST_DATABASE_URL, whose user may create databases, or a private one of Debian's packages,
- * which starts when the first test asks for it. Without either, its tests fail and say what is missing.
+ * which starts when the first test asks for it. Without either, only the embedded one is tested, and
+ * tests/prerequisites.test.ts is skipped, which says so and fails where MISTUDIO_STRICT is 1.
  */
 export function databaseTargets(): DatabaseTarget[] {
   const removed: string[] = []
@@ -36,8 +38,13 @@ export function databaseTargets(): DatabaseTarget[] {
     removed.push(folder)
     return folder
   }
-  return [embedded(newFolder), postgres(newFolder)]
+  const targets = [embedded(newFolder)]
+  if (hasPostgres()) targets.push(postgres(newFolder))
+  return targets
 }
+
+export const hasPostgres = (): boolean =>
+  process.env.MISTUDIO_TEST_DATABASE_URL !== undefined || postgresFolder() !== undefined
 
 /** Making an embedded database takes seconds, copying one does not. */
 function embedded(newFolder: () => string): DatabaseTarget {
