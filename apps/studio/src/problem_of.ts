@@ -1,8 +1,8 @@
 // Whatever was thrown, as a problem: what a caller can mend names field, found and expected; anything else says
 // nothing of our insides.
-import { InputError } from '@mistudio/tensor'
 import type { Problem } from '@mistudio/contract'
-import { z } from 'zod'
+import { InputError } from '@mistudio/tensor'
+import type { z } from 'zod'
 import { ProblemError } from './problem.ts'
 
 /** Longer values are cut: a problem is for a person. */

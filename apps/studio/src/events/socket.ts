@@ -1,9 +1,9 @@
 // The WebSocket of events: a client subscribes to channels and gets a snapshot or what it missed, then everything
 // new. A client that does not read is not waited for: it is closed, comes back with the last number it saw, and goes
 // on from there.
-import { type SocketMessage, type SocketRequest, socketRequest } from '@mistudio/contract'
 import type { WebSocket } from '@fastify/websocket'
-import { problemOf, parsePart } from '../problem_of.ts'
+import { type SocketMessage, type SocketRequest, socketRequest } from '@mistudio/contract'
+import { parsePart, problemOf } from '../problem_of.ts'
 import type { Services } from '../routes/services.ts'
 import { snapshotOf } from '../routes/snapshot.ts'
 
