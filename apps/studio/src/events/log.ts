@@ -9,8 +9,8 @@ import {
 } from '@mistudio/contract'
 import { and, asc, eq, gt, sql } from 'drizzle-orm'
 import type { ZodType } from 'zod'
-import type { Database, Executor, Transaction } from '../db/connect.ts'
 import { insertChunked } from '../db/chunked.ts'
+import type { Database, Executor, Transaction } from '../db/connect.ts'
 import { channels, events } from '../db/schema.ts'
 import { createSubscription, type Subscription } from './subscription.ts'
 
