@@ -1,5 +1,5 @@
 // What the studio costs: a training in it against the same training from the command line, in turns; how soon it is
-// ready on a folder that has a project; the JavaScript of the first page.
+// ready on a folder that has a project. The JavaScript of a first page: apps/web/test_server/first_load.ts.
 //   node bench/studio.ts [--rounds 3] [--tokens 400000] [--data-dir DIR]      (DIR: an existing studio's folder)
 import { spawn } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
@@ -8,7 +8,6 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
-import { gzipSync } from 'node:zlib'
 import { ensureWeb } from '../scripts/web.js'
 import { mistudio } from '../tests/kill_loop.ts'
 import { recordedEvents } from '../tests/studio_kill_loop.ts'
@@ -107,7 +106,6 @@ try {
     await again.end()
   }
   console.log(`\nready on an existing folder (< 3): ${show(spread(ready), 2)} s`)
-  console.log(`first page: ${(firstPage() / 1000).toFixed(0)} kB of gzipped JavaScript (< 300)`)
 } finally {
   rmSync(folder, { recursive: true, force: true })
 }
@@ -145,12 +143,4 @@ async function trainAlone(round: number): Promise<number> {
       points.push({ tokens: event.tokens, at: performance.now() / 1000 })
   }
   return rateOf(points)
-}
-
-/** The scripts that index.html names, each as the server would send it. */
-function firstPage(): number {
-  const dist = fileURLToPath(new URL('../apps/web/dist', import.meta.url))
-  const html = readFileSync(join(dist, 'index.html'), 'utf8')
-  const scripts = [...html.matchAll(/(?:src|href)="\/?(assets\/[^"]+\.js)"/g)].map(([, path]) => path)
-  return scripts.reduce((sum, path) => sum + gzipSync(readFileSync(join(dist, path))).length, 0)
 }
