@@ -165,15 +165,15 @@ export async function launch({ script, args }) {
  * `watched`: the child gets an IPC channel, by which it notices that we were killed (apps/cli/src/main.ts ends
  * itself then: two processes must not write one data folder).
  * `output`: where its stdout goes, as in `stdio` of spawn.
- * @param {{ node: string, args: string[], watched?: boolean, output?: 'inherit' | number }} options
+ * @param {{ node: string, args: string[], watched?: boolean, output?: 'inherit' | number, env?: NodeJS.ProcessEnv }} options
  * @returns {Promise<number>} its exit code, or 128 + the signal that ended it
  */
-export function runChild({ node, args, watched = false, output = 'inherit' }) {
+export function runChild({ node, args, watched = false, output = 'inherit', env = process.env }) {
   return new Promise((resolve, reject) => {
     const child = spawn(node, args, {
       stdio: ['inherit', output, 'inherit', ...(watched ? ['ipc'] : [])],
       // We may be killed before the child listens to its channel: this tells it that there was one.
-      env: watched ? { ...process.env, MISTUDIO_WATCHED: '1' } : process.env,
+      env: watched ? { ...env, MISTUDIO_WATCHED: '1' } : env,
     })
     const forwarded = ['SIGINT', 'SIGTERM', 'SIGHUP']
     const forward = signal => child.kill(signal)

@@ -44,7 +44,9 @@ export async function ensureWeb({ node }) {
   process.stderr.write('miStudio: building the web application …\n')
   const vite = join(root, 'node_modules/vite/bin/vite.js')
   // What vite tells goes to stderr: stdout belongs to the command that is run.
-  const code = await runChild({ node, args: [vite, 'build', web, '--logLevel', 'warn'], output: 2 })
+  // A test run's NODE_ENV would put the development build of React into the bundle.
+  const env = { ...process.env, NODE_ENV: 'production' }
+  const code = await runChild({ node, args: [vite, 'build', web, '--logLevel', 'warn'], output: 2, env })
   if (code !== 0) throw new BootstrapError('the web application could not be built (messages above)')
   writeFileSync(stampFile, stamp)
 }
