@@ -324,6 +324,28 @@ describe.each(databaseTargets())('job host on $kind', target => {
     })
   })
 
+  test('a job of a host elsewhere is taken over when its lease has run out, and not before', async () => {
+    const one = await world(runner => void succeed(runner))
+    const members = await seedBatch({ db: one.database.db, project: one.project, nlp: [false] })
+    const lease = (seconds: number) => ({
+      status: 'running' as const,
+      attempt: 1,
+      host: 'elsewhere/1',
+      lease_until: new Date(Date.now() + seconds * 1000),
+    })
+    const mine = eq(jobs.id, members[0].extract)
+    await one.database.db.update(jobs).set(lease(3600)).where(mine)
+    await one.database.db.update(extractions).set({ status: 'extracting' })
+    await one.host.start()
+    one.host.wake()
+    await new Promise(resolve => setTimeout(resolve, 300))
+    expect(await rowOf(one, members[0].extract)).toMatchObject({ status: 'running', host: 'elsewhere/1' })
+    await one.database.db.update(jobs).set(lease(-1)).where(mine)
+    one.host.wake()
+    await until(statusOf(one, members[0].extract), ended)
+    expect(await rowOf(one, members[0].extract)).toMatchObject({ status: 'completed', attempt: 2 })
+  })
+
   test('what a runner reports is written with the row it tells of', async () => {
     const one = await world(() => {})
     const [member] = await seedBatch({ db: one.database.db, project: one.project, nlp: [false] })

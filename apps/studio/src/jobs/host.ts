@@ -49,7 +49,7 @@ export function createJobHost(options: {
   const { database, log, storage, threads, onError = error => console.error(error) } = options
   const start = options.startRunner ?? startRunner
   const { db } = database
-  const context = { database, log, storage }
+  const context = { database, log, storage, onError }
   // Hosts of one data folder follow each other (it is locked), so what the one before left is known to be orphaned.
   const place = createHash('sha256').update(`${hostname()}\n${storage.dataDir}`).digest('hex').slice(0, 16)
   const hostId = `${place}/${randomUUID()}`

@@ -10,7 +10,12 @@ import { tokenizeKind } from './kinds/tokenize.ts'
 import { trainKind } from './kinds/train.ts'
 import type { JobRow } from './plan.ts'
 
-export type KindContext = { database: OpenDatabase; log: EventLog; storage: Storage }
+export type KindContext = {
+  database: OpenDatabase
+  log: EventLog
+  storage: Storage
+  onError: (error: unknown) => void
+}
 
 export type JobKindHandler = {
   /**
