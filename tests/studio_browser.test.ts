@@ -135,8 +135,10 @@ describe.skipIf(chromium === undefined)('the studio in a browser (needs a browse
     async () => {
       const { data: saes } = await client().listSaes({ query: { training_id: trainingId } })
       const chosen = saes.slice(0, 3).map(({ id }) => id)
-      await go(`/extractions/new?sae=${encodeURIComponent(JSON.stringify(chosen.join(',')).slice(1, -1))}`)
+      await go('/extractions/new')
       const dialog = page.getByRole('dialog')
+      for (const { name } of saes.slice(0, 3)) await dialog.getByLabel(name).check()
+      expect(await dialog.getByTestId('saes-chosen').textContent()).toBe('3 chosen')
       await dialog.getByLabel('programming').check()
       await dialog.getByLabel('Tokens to read').fill('200000')
       await dialog.getByLabel('Examples per feature').fill('7')
@@ -300,6 +302,32 @@ describe.skipIf(chromium === undefined)('the studio in a browser (needs a browse
         await tab.getByText(detail.nlp!.summary).waitFor()
       } finally {
         await tab.close()
+      }
+    },
+    minute,
+  )
+
+  test(
+    'pages show names, never ids',
+    async () => {
+      const [extraction] = extractionIds
+      const paths = [
+        '/',
+        '/datasets',
+        '/models',
+        '/trainings',
+        `/trainings/${trainingId}`,
+        '/saes',
+        '/extractions',
+      ]
+      paths.push(`/extractions/${extraction}`, `/extractions/${extraction}/features`, '/templates')
+      for (const path of paths) {
+        await go(path)
+        await page.getByRole('heading', { level: 1 }).waitFor()
+        await page.waitForLoadState('networkidle')
+        const text = (await page.locator('main').textContent()) ?? ''
+        expect(text.length, path).toBeGreaterThan(50)
+        expect(text.match(/\b(ds|tok|m|train|sae|extr|feat|batch|tpl|job)_[0-9a-z]{20}/), path).toBeNull()
       }
     },
     minute,

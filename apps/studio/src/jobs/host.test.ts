@@ -171,6 +171,17 @@ describe.each(databaseTargets())('job host on $kind', target => {
       ['completed', 'failed'],
     ])
     expect(rows[0].error_message).toBe('its text is gone')
+    const told = await one.log.list({ channel: `extraction/${members[0].extraction}`, after: 0, limit: 100 })
+    expect(told.find(({ event }) => event === 'extraction:failed')!.data).toMatchObject({
+      status: 'failed',
+      stage: 'FAILED',
+      error_message: 'its text is gone',
+      progress: 0,
+      samples_processed: 0,
+      features_in_heap: 0,
+      heap_examples_count: 0,
+      eta_seconds: null,
+    })
     expect(rows[1].nlp_error_message).toBe('no words')
     expect(one.runners.map(({ spec }) => spec.kind)).toEqual([
       'extract',

@@ -117,12 +117,30 @@ export const extractionState = (row: Pick<Extraction, 'id' | 'status' | 'nlp_sta
   stage: stageOf(row),
 })
 
+/** The counters of a progress event, as the row has them. */
+export const extractionCounters = (row: Extraction) => ({
+  progress: row.progress,
+  current_batch: row.current_batch,
+  total_batches: row.total_batches,
+  samples_processed: row.samples_processed,
+  total_samples: row.total_samples,
+  samples_per_second: row.samples_per_second,
+  mean_samples_per_second: row.mean_samples_per_second,
+  eta_seconds: row.eta_seconds,
+  features_in_heap: row.features_in_heap,
+  heap_examples_count: row.heap_examples_count,
+})
+
 function extractionStatusEvent(row: Extraction): NewEvent {
   const channel = `extraction/${row.id}`
   const data = extractionState(row)
   if (row.status === 'failed') {
     const error_message = row.error_message ?? 'unknown'
-    return { channel, event: 'extraction:failed', data: { ...data, error_message } }
+    return {
+      channel,
+      event: 'extraction:failed',
+      data: { ...data, ...extractionCounters(row), error_message },
+    }
   }
   const error_message = row.error_message ?? row.nlp_error_message
   return { channel, event: 'extraction:status', data: { ...data, error_message } }

@@ -10,7 +10,7 @@ import type { NewEvent } from '../../events/log.ts'
 import { folders } from '../../storage.ts'
 import { featureRows } from '../feature_rows.ts'
 import { type JobKindHandler, resultOf } from '../kinds.ts'
-import { extractionState, moveExtraction } from '../moves.ts'
+import { extractionCounters, extractionState, moveExtraction } from '../moves.ts'
 import { entityId } from '../plan.ts'
 
 const extractionOf = (path: string) => `${path}/extraction`
@@ -134,14 +134,5 @@ async function stillWriting(tx: Transaction, id: string): Promise<NewEvent[]> {
 const measured = (row: typeof extractions.$inferSelect) => ({
   ...extractionState(row),
   phase: 'writing' as const,
-  progress: row.progress,
-  current_batch: row.current_batch,
-  total_batches: row.total_batches,
-  samples_processed: row.samples_processed,
-  total_samples: row.total_samples,
-  samples_per_second: row.samples_per_second,
-  mean_samples_per_second: row.mean_samples_per_second,
-  eta_seconds: row.eta_seconds,
-  features_in_heap: row.features_in_heap,
-  heap_examples_count: row.heap_examples_count,
+  ...extractionCounters(row),
 })
