@@ -1,7 +1,8 @@
 // The typed client: what it sends, and what it makes of an answer. `fetch` is given.
 import { expect, test } from 'vitest'
 import { ApiError, createClient, urlOf } from './client.ts'
-import { apiPrefix, type Route, type RouteName, routes } from './routes.ts'
+import { apiPrefix, type Route } from './route.ts'
+import { type RouteName, routes } from './routes.ts'
 
 type Sent = { url: string; init: RequestInit }
 

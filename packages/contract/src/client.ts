@@ -1,7 +1,8 @@
 // The typed client, derived from the table of routes: `client.getTraining({ params: { id } })`. Used by web, command
 // line and tests; needs nothing but `fetch`.
 import type { Problem } from './base.ts'
-import { apiPrefix, type RequestOf, type ResponseOf, type Route, type RouteName, routes } from './routes.ts'
+import { apiPrefix, type Route } from './route.ts'
+import { type RequestOf, type ResponseOf, type RouteName, routes } from './routes.ts'
 
 /** An answer that is not a success. */
 export class ApiError extends Error {

@@ -1,7 +1,8 @@
 // The OpenAPI document: the table of routes and nothing else, in the structure that OpenAPI 3.1 asks for.
 import { expect, test } from 'vitest'
 import { openapiDocument } from './openapi.ts'
-import { apiPrefix, type Route, type RouteName, routes } from './routes.ts'
+import { apiPrefix, type Route } from './route.ts'
+import { type RouteName, routes } from './routes.ts'
 
 type Parameter = { in: string; name: string; required?: boolean; schema: object }
 type Operation = {

@@ -3,7 +3,8 @@ import { z } from 'zod'
 import { createDocument, type ZodOpenApiOperationObject, type ZodOpenApiPathsObject } from 'zod-openapi'
 import { problem } from './base.ts'
 import { eventsQuery, studioEvent } from './events.ts'
-import { apiPrefix, type Route, routes } from './routes.ts'
+import { apiPrefix, type Route } from './route.ts'
+import { routes } from './routes.ts'
 
 export function openapiDocument(): object {
   const paths: Record<string, Record<string, ZodOpenApiOperationObject>> = {}

@@ -9,32 +9,12 @@ import { model, modelRequest } from './entities/model.ts'
 import { availableSae, sae, saeImport, saeImportResult } from './entities/sae.ts'
 import { template, templateKinds, templateRequest } from './entities/template.ts'
 import { training, trainingRequest, trainingStop } from './entities/training.ts'
-
-export type Method = 'GET' | 'POST' | 'PATCH' | 'DELETE'
-
-export type Route = {
-  method: Method
-  /** Under /api/v1, with `{name}` for parameters. */
-  path: string
-  summary: string
-  params?: z.ZodObject
-  query?: z.ZodType
-  /** JSON body. */
-  body?: z.ZodType
-  /** Fields of a multipart body whose one file part is `file`. */
-  upload?: z.ZodObject
-  /** Of the answer; undefined: 204. */
-  response?: z.ZodType
-  /** Default 200, or 204 without a response. */
-  status?: number
-}
+import type { Route } from './route.ts'
 
 const define = <const R extends Record<string, Route>>(routes: R) => routes
 
 const byId = (kind: Parameters<typeof idOf>[0]) => z.strictObject({ id: idOf(kind) })
 const kindParam = z.strictObject({ kind: z.enum(templateKinds) })
-
-export const apiPrefix = '/api/v1'
 
 export const routes = define({
   listDatasets: {

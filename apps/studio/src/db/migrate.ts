@@ -3,9 +3,9 @@
 // program or a crash left half-way.
 import { InputError } from '@mistudio/tensor'
 import { eq, type SQL, sql } from 'drizzle-orm'
-import type { Database, Transaction } from './connect.ts'
 import { type Migration, migrations, type Step } from './migrations.ts'
 import { meta } from './schema.ts'
+import type { Database, Transaction } from './transactions.ts'
 
 /** Of the advisory lock: any number that no other program takes. */
 const lockKey = 7_246_133_019

@@ -9,7 +9,7 @@ import { extractions, features, models, saes, tokenizations } from '../../db/sch
 import type { NewEvent } from '../../events/log.ts'
 import { folders } from '../../storage.ts'
 import { featureRows } from '../feature_rows.ts'
-import { type JobKindHandler, resultOf } from '../kinds.ts'
+import { type JobKindHandler, resultOf } from '../kind.ts'
 import { extractionCounters, extractionState, moveExtraction } from '../moves.ts'
 import { entityId } from '../plan.ts'
 

@@ -6,7 +6,7 @@ import { extractions, features } from '../../db/schema.ts'
 import type { NlpLine } from '../../runners/spec.ts'
 import { folders } from '../../storage.ts'
 import { nlpSearchText } from '../feature_rows.ts'
-import { type JobKindHandler, resultOf } from '../kinds.ts'
+import { type JobKindHandler, resultOf } from '../kind.ts'
 import { extractionState, moveExtraction } from '../moves.ts'
 import { entityId } from '../plan.ts'
 

@@ -2,7 +2,7 @@
 import { eq } from 'drizzle-orm'
 import { datasets, models, tokenizations } from '../../db/schema.ts'
 import { folders } from '../../storage.ts'
-import { type JobKindHandler, resultOf } from '../kinds.ts'
+import { type JobKindHandler, resultOf } from '../kind.ts'
 import { moveTokenization } from '../moves.ts'
 import { entityId } from '../plan.ts'
 

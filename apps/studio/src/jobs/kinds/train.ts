@@ -5,7 +5,7 @@ import { and, eq, inArray } from 'drizzle-orm'
 import { datasets, models, tokenizations, trainings } from '../../db/schema.ts'
 import { folders } from '../../storage.ts'
 import { takeOver } from '../attempts.ts'
-import { type JobKindHandler, resultOf } from '../kinds.ts'
+import { type JobKindHandler, resultOf } from '../kind.ts'
 import { moveTraining } from '../moves.ts'
 import { entityId } from '../plan.ts'
 
