@@ -1,7 +1,7 @@
 import type { InputError } from '@mistudio/tensor'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { type ReadTextOptions, readText, type TextDocument } from './read_text.ts'
+import { type ReadTextOptions, readText, type TextDocument, textFormat } from './read_text.ts'
 import { inputError, jsonl, useFolder } from './test_support.ts'
 
 const folder = useFolder()
@@ -153,4 +153,8 @@ test('any texts come back as they were, and every byte is seen once', async () =
 test('lines longer than one read of the file are put together', async () => {
   const given = [300_000, 1, 262_144, 700_000, 0, 262_143].map((n, i) => `${i}é`.repeat(n))
   expect(await texts(folder.write('a.jsonl', jsonl(given)))).toEqual(given)
+})
+
+test('a file whose name has no extension is refused in words', () => {
+  expect(() => textFormat('notes')).toThrow(/found: a name without extension; expected: \.jsonl or \.txt/)
 })

@@ -61,7 +61,7 @@ export function textFormat(file: string): 'jsonl' | 'txt' {
     throw new InputError({
       message: 'unknown text format',
       file,
-      found: extension,
+      found: extension || 'a name without extension',
       expected: '.jsonl or .txt',
     })
   }
