@@ -13,7 +13,7 @@ import {
   type Task,
   topkScratchBytes,
 } from '@mistudio/tensor'
-import type { SaeShape, SaeWeights } from './families.ts'
+import type { SaeShape, SaeWeights } from './topk_learner/families.ts'
 
 /** Rows of one GEMM call; see families/topk_block.ts for why. */
 const defaultRowsPerCall = 256

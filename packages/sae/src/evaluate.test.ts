@@ -3,8 +3,8 @@
 import { type Lanes, openLanes } from '@mistudio/tensor'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { type ContextLosses, type EvaluateMember, evaluateSaes } from './evaluate.ts'
-import { untiedWeights } from './families/test_support.ts'
-import { topk } from './families/topk.ts'
+import { untiedWeights } from './topk_learner/test_support.ts'
+import { topk } from './topk_learner/topk.ts'
 import { createTable, randomContexts, type Table } from './table_forward.ts'
 
 const dIn = 12

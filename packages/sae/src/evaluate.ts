@@ -4,7 +4,7 @@
 // Masked positions (the first of a context, special tokens) are neither scored nor replaced.
 import type { Lanes, Place } from '@mistudio/tensor'
 import { createEncoder, type Encoder } from './encoder.ts'
-import type { SaeShape, SaeWeights } from './families.ts'
+import type { SaeShape, SaeWeights } from './topk_learner/families.ts'
 import {
   ceScore,
   deadFraction,

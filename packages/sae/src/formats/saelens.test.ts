@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url'
 import { InputError, type Lanes, openLanes, openSafetensors } from '@mistudio/tensor'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { createEncoder } from '../encoder.ts'
-import { families } from '../families.ts'
+import { families } from '../topk_learner/families.ts'
 import { gaussianStream } from '../random.ts'
 import { describeSaeLens, foldScale, loadSaeLens, type SaeFile, saveSaeLens } from './saelens.ts'
 

@@ -10,7 +10,7 @@ import {
   writeDirectoryAtomic,
   writeSafetensors,
 } from '@mistudio/tensor'
-import type { SaeShape, SaeWeights } from '../families.ts'
+import type { SaeShape, SaeWeights } from '../topk_learner/families.ts'
 
 /** What an SAE's folder says beside its weights. Unknown numbers are absent, never invented. */
 export type SaeMetadata = {

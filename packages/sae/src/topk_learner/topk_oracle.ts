@@ -2,7 +2,7 @@
 // Gao et al. 2024 (arXiv 2406.04093): f = ReLU(TopK(W_enc (x − b_dec) + b_enc)), x̂ = W_decᵀ f + b_dec,
 // L = mean_B ‖x̂ − x‖² + α · AuxK. Gradients are those of the surrogate: the selected sets, the residual AuxK
 // reconstructs and its denominator are constants.
-import type { SaeShape } from '../families.ts'
+import type { SaeShape } from './families.ts'
 import type { TopKConfig } from './topk_config.ts'
 
 /** Parameters in float64, feature-major as `SaeWeights`. */

@@ -1,5 +1,5 @@
 // How a TopK SAE starts.
-import type { SaeShape, SaeWeights } from '../families.ts'
+import type { SaeShape, SaeWeights } from './families.ts'
 import { gaussianStream } from '../random.ts'
 
 /** Tied initialisation: decoder rows uniform on the sphere, W_enc = W_dec (feature-major), biases 0. */

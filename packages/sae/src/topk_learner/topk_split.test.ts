@@ -3,7 +3,7 @@
 import { type Lanes, openLanes } from '@mistudio/tensor'
 import * as fc from 'fast-check'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import type { Learner, SaeShape } from '../families.ts'
+import type { Learner, SaeShape } from './families.ts'
 import { randomStream } from '../random.ts'
 import { gaussianBatch, restoreSilence, takeStep, untiedWeights } from './test_support.ts'
 import { topk } from './topk.ts'

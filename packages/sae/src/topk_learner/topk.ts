@@ -12,7 +12,7 @@ import type {
   SaeShape,
   SaeWeights,
   StepLoss,
-} from '../families.ts'
+} from './families.ts'
 import { geometricMedian } from './geometric_median.ts'
 import { type Aux, beginAux, decodeAux, joinAux } from './topk_aux.ts'
 import { type Block, blockBytes, chunkRows, createBlock, pieces, rangeLatents } from './topk_block.ts'

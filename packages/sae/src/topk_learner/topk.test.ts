@@ -1,7 +1,7 @@
 // The fast TopK learner against the float64 oracle, for one memory and for latents split over three.
 import { type Lanes, openLanes } from '@mistudio/tensor'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import type { Learner } from '../families.ts'
+import type { Learner } from './families.ts'
 import { gaussianBatch, restoreSilence, takeStep, untiedWeights } from './test_support.ts'
 import { topk } from './topk.ts'
 import { removeParallel, topkGradients } from './topk_oracle.ts'

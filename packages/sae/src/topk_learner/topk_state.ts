@@ -1,7 +1,7 @@
 // Everything a TopK learner needs to go on after a restart, by name. One block gives views of its memory; several
 // are joined by a copy.
 import { InputError } from '@mistudio/tensor'
-import type { LearnerState, SaeWeights } from '../families.ts'
+import type { LearnerState, SaeWeights } from './families.ts'
 import type { Block } from './topk_block.ts'
 
 type Stored = {

@@ -1,7 +1,7 @@
 // The families of SAEs: what a member must offer, and the registry. The training loop (train.ts), evaluation
 // and extraction know only these types; a new family is one file in families/ and one line here.
 import type { Lanes, Place } from '@mistudio/tensor'
-import { topk } from './families/topk.ts'
+import { topk } from './topk.ts'
 
 /** Parameters, feature-major: `wEnc` and `wDec` are [d_sae, d_in] rows, `bEnc` [d_sae], `bDec` [d_in]. */
 export type SaeWeights = {

@@ -1,6 +1,6 @@
 // The tasks of each phase of a TopK step over one block of latents: what the lanes run, in which fixed pieces.
 import type { Arg, Step, Task } from '@mistudio/tensor'
-import type { BatchSource } from '../families.ts'
+import type { BatchSource } from './families.ts'
 import { type Block, chunkRows, pieces, rangeLatents } from './topk_block.ts'
 
 const call = (block: Block, kernel: string, ...args: Arg[]): Step => ({

@@ -1,6 +1,6 @@
 // The configuration of a TopK SAE: fields, units, defaults and where each default comes from.
 import { InputError } from '@mistudio/tensor'
-import type { SaeShape } from '../families.ts'
+import type { SaeShape } from './families.ts'
 
 export type TopKConfig = {
   /** Latents kept per token. Gao et al. 2024 (arXiv 2406.04093) use 32. */

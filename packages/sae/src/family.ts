@@ -1,0 +1,185 @@
+// What a family is, and the settings all families share. A new family is one file in families/ and one line in
+// families.ts: a table of fields, defaults with their source, and the plan that the fields mean.
+import { type ConfigOf, type FieldTable, fieldTable } from './fields.ts'
+import type { Dynamics, Plan, SaeShape } from './plan.ts'
+
+/** Settings of one SAE that every family has: optimiser, schedules, normalisation, initialisation, dead latents. */
+export const memberFields = fieldTable({
+  learningRate: {
+    kind: 'number',
+    label: 'Learning rate',
+    default: null,
+    above: 0,
+    max: 1,
+    help: "Adam's rate after the warm-up.",
+    chosen: 'by family, width and length of the run',
+  },
+  learningRateSchedule: {
+    kind: 'choice',
+    label: 'Schedule',
+    default: 'linear',
+    choices: ['constant', 'linear', 'cosine'],
+    help: 'After the warm-up: constant; constant, then linear to 0 over the decay; cosine from the end of the warm-up to 0.',
+  },
+  warmUpSteps: {
+    kind: 'integer',
+    label: 'Warm-up',
+    default: null,
+    min: 0,
+    unit: 'steps',
+    help: 'The rate rises linearly over these steps.',
+    chosen: 'the smaller of 1,000 and a tenth of the run',
+  },
+  decayFraction: {
+    kind: 'number',
+    label: 'Decay',
+    default: 0.2,
+    min: 0,
+    max: 1,
+    help: 'The last share of the run over which the rate falls.',
+    source: 'Anthropic April 2024; dictionary_learning demo',
+  },
+  adamBeta1: {
+    kind: 'number',
+    label: 'Adam β1',
+    default: 0.9,
+    min: 0,
+    max: 0.999999,
+    help: 'Decay of the first moment.',
+  },
+  adamBeta2: {
+    kind: 'number',
+    label: 'Adam β2',
+    default: 0.999,
+    min: 0,
+    max: 0.9999999,
+    help: 'Decay of the second moment.',
+  },
+  adamEpsilon: { kind: 'number', label: 'Adam ε', default: 1e-8, above: 0, max: 1, help: "Adam's ε." },
+  clipNorm: {
+    kind: 'number',
+    label: 'Clip norm',
+    default: 1,
+    min: 0,
+    help: 'Largest L2 norm of the whole gradient; 0 for none.',
+  },
+  sparsityWarmUpSteps: {
+    kind: 'integer',
+    label: 'Sparsity warm-up',
+    default: null,
+    min: 0,
+    unit: 'steps',
+    help: 'The coefficient of the sparsity penalty rises linearly over these steps.',
+    chosen: 'by family',
+  },
+  normalisation: {
+    kind: 'choice',
+    label: 'Normalisation',
+    default: 'none',
+    choices: ['none', 'expected_average', 'token_rms', 'layer_norm', 'whiten'],
+    help:
+      'none; expected_average: one scalar so that E‖x‖ = √d, folded on save; token_rms: every row to norm √d; layer_norm: ' +
+      'every row to mean 0 and variance 1; whiten: decorrelated (covariance, folded on save).',
+  },
+  bDecInit: {
+    kind: 'choice',
+    label: 'b_dec starts at',
+    default: 'geometric_median',
+    choices: ['zero', 'mean', 'geometric_median'],
+    help: 'Where the decoder bias starts, over the first batch.',
+  },
+  encoderInit: {
+    kind: 'choice',
+    label: 'W_enc starts as',
+    default: 'tied',
+    choices: ['tied', 'random'],
+    help: 'tied: W_dec, times encoder_init_scale; random: its own draw.',
+  },
+  encoderInitScale: {
+    kind: 'number',
+    label: 'W_enc scale',
+    default: 1,
+    above: 0,
+    help: 'Tied W_enc is W_dec times this.',
+  },
+  decoderInit: {
+    kind: 'choice',
+    label: 'W_dec starts as',
+    default: 'sphere',
+    choices: ['sphere', 'uniform', 'zero', 'active_subspace'],
+    help:
+      'sphere: random directions of norm decoder_init_norm; uniform: Kaiming-uniform entries, rows set to that norm; zero; ' +
+      'active_subspace: random directions in the span of the data (arXiv 2508.16929).',
+  },
+  decoderInitNorm: {
+    kind: 'number',
+    label: 'W_dec row norm',
+    default: 1,
+    above: 0,
+    help: 'Norm of the decoder rows at the start; unit decoders keep 1.',
+  },
+  initNormSearch: {
+    kind: 'flag',
+    label: 'Search the norm',
+    default: false,
+    help: 'Chooses decoder_init_norm from a grid by the reconstruction error of the first batch (Llamascopium).',
+  },
+  deadAfterTokens: {
+    kind: 'integer',
+    label: 'Dead after',
+    default: null,
+    min: 1,
+    unit: 'tokens',
+    help: 'A latent is dead once it has not fired for this many tokens.',
+    chosen: 'the smaller of 10 M and a tenth of the run',
+  },
+  resampleEverySteps: {
+    kind: 'integer',
+    label: 'Resample every',
+    default: 0,
+    min: 0,
+    unit: 'steps',
+    help: 'Dead latents start anew from inputs with a large error (Bricken et al. 2023); 0: never.',
+  },
+} as const)
+export type MemberConfig = ConfigOf<typeof memberFields>
+
+/** What a configuration is judged against. */
+export type FamilyContext = { shape: SaeShape; batchSize: number; totalSteps: number; trainTokens: number }
+
+/** `one`: x = y; `in_out`: a hook point read and another one predicted; `several`: joint; `layers`: pairs, layer by layer. */
+export type HookUse = 'one' | 'in_out' | 'several' | 'layers'
+
+export type Paper = { title: string; where: string }
+
+export interface Family<T extends FieldTable = FieldTable> {
+  /** Wire name. */
+  readonly name: string
+  readonly title: string
+  /** One sentence for the form. */
+  readonly summary: string
+  readonly paper: Paper
+  readonly hooks: HookUse
+  readonly fields: T
+  /** Defaults of the shared settings that this family changes. */
+  readonly defaults: Partial<MemberConfig>
+  /**
+   * Chooses what is null and checks what contradicts. Receives the member's settings with `defaults` applied.
+   * @throws InputError naming both fields
+   */
+  complete(
+    config: ConfigOf<T>,
+    member: MemberConfig,
+    context: FamilyContext,
+  ): { config: ConfigOf<T>; member: MemberConfig }
+  plan(config: ConfigOf<T>, member: MemberConfig, context: FamilyContext): Plan
+  /** Default: `sparsity` rises over sparsity_warm_up_steps, everything else is steady. */
+  dynamics?(
+    config: ConfigOf<T>,
+    member: MemberConfig,
+    at: { step: number; totalSteps: number; seed: number },
+  ): Dynamics
+}
+
+/** Keeps a family's own field types; the registry holds them widened. */
+export const defineFamily = <const T extends FieldTable>(family: Family<T>): Family<T> => family

@@ -1,0 +1,117 @@
+// A learner: one SAE in training. Two implementations read the same plan: learner/ (the compute lanes) and oracle/
+// (float64, slow, the judge). The training loop calls load, encode, decode, gradients, update, afterStep in this order.
+import type { Lanes, Place } from '@mistudio/tensor'
+import type { Dynamics, Plan } from './plan.ts'
+import type { SaeWeights } from './sae.ts'
+
+/**
+ * What is done to the rows of one hook point before the SAE sees them. `scale`: times one number. `token_rms`: each row
+ * times √d/‖row‖. `layer_norm`: (row − μ)/(σ + 1e-5), σ unbiased. `whiten`: (row − mean) · matrixᵀ, matrix [d, d].
+ */
+export type Normaliser =
+  | { kind: 'none' }
+  | { kind: 'scale'; scale: number }
+  | { kind: 'token_rms' }
+  | { kind: 'layer_norm' }
+  | { kind: 'whiten'; mean: Float32Array; matrix: Float32Array; inverse: Float32Array }
+
+/** Activations of one hook point, float32 [rows of the window, width]; the batch's rows are chosen by `BatchSource.rows`. */
+export type Columns = { activations: Place; width: number; normaliser: Normaliser }
+
+/** One batch: int32 row indices into every hook point's activations. `targets` absent: the inputs themselves. */
+export type BatchSource = { rows: Place; inputs: readonly Columns[]; targets?: readonly Columns[] }
+
+/** The loss of one step and its terms, as they enter it (with their coefficients). Means over the batch's rows. */
+export type StepLoss = {
+  loss: number
+  /** mean_B ‖x̂ − y‖² of the last level. */
+  mse: number
+  /** All levels, weighted; equals `mse` with one level of weight 1. */
+  reconstruction: number
+  /** λ · penalty. */
+  sparsity: number
+  aux: number
+  preAct: number
+  /** Gated: the auxiliary reconstruction. */
+  gateAux: number
+  l0: number
+  /** mean_B Σ f. */
+  l1: number
+  /** null while fewer tokens were seen than `deadAfterTokens`. */
+  deadLatents: number | null
+}
+
+/** Sums over one batch, in the space the SAE trains in: metrics are made from sums, never from averages of ratios. */
+export type BatchSums = {
+  rows: number
+  /** Σ ‖x̂ − y‖², per dimension [d_out]. */
+  squaredError: Float64Array
+  /** Σ y and Σ y², per dimension [d_out]. */
+  sum: Float64Array
+  sumSquares: Float64Array
+  /** Σ ‖x̂‖² and Σ x̂·y. */
+  reconstructionSquares: number
+  product: number
+  /** Σ over rows of cos(x̂, y) and of ‖x̂‖/‖y‖. */
+  cosine: number
+  normRatio: number
+  /** Firing latents, all rows. */
+  firing: number
+  /** Rows by their number of firing latents: [0], [1], [2,3], [4,7] … powers of two. */
+  l0Histogram: Float64Array
+  /** Tokens at which each latent fired [d_sae]. */
+  fired: Float64Array
+}
+
+/** Tensors of a learner by name, as a checkpoint stores them. */
+export type LearnerState = Map<string, Float32Array | Float64Array>
+
+export type AdamRates = {
+  learningRate: number
+  beta1: number
+  beta2: number
+  epsilon: number
+  clipScale: number
+}
+
+export interface Learner {
+  readonly plan: Plan
+  load(batch: BatchSource): Promise<void>
+  /** Writes the loaded batch [rows, width] for initialisation: float32 copies of x and y. */
+  loaded(): { x: Float32Array; y: Float32Array }
+  encode(dynamics: Dynamics): Promise<void>
+  decode(): Promise<void>
+  loss(): StepLoss
+  sums(): BatchSums
+  /** Leaves all gradients in place. @returns the global L2 norm of the gradient, before clipping */
+  gradients(): Promise<number>
+  /** One Adam step with the gradient scaled by `clipScale`, then the plan's constraints. */
+  update(rates: AdamRates): Promise<void>
+  /** Counts which latents fired; moves the EMA threshold of BatchTopK. */
+  afterStep(): Promise<void>
+  /**
+   * Gives dead latents a new start from the rows of the running batch with the largest error (Bricken et al. 2023): rows
+   * are drawn in proportion to their squared error; W_dec row = (y − b_dec) / ‖·‖, W_enc row that direction at 0.2 × the
+   * mean encoder norm of the alive (of x for transcoders), b_enc 0, moments 0. @returns how many
+   */
+  resample(options: { seed: number }): number
+  /** Current weights; views where that costs nothing. */
+  weights(): SaeWeights
+  /** Replaces the weights; moments stay. */
+  setWeights(weights: SaeWeights): void
+  /** BatchTopK's EMA of the least positive activation of a batch; null before the first. */
+  threshold(): number | null
+  /** Everything a resume needs, by name; `restore` takes the same names. @throws InputError for other shapes */
+  state(): LearnerState
+  restore(state: LearnerState): void
+  close(): Promise<void>
+}
+
+export type LearnerOptions = {
+  lanes: Lanes
+  plan: Plan
+  batchSize: number
+  weights: SaeWeights
+  /** Latents per shared memory; default as many as fit 4 GiB. Smaller only to test the split. */
+  latentsPerBlock?: number
+}
