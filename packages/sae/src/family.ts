@@ -2,6 +2,7 @@
 // families.ts: a table of fields, defaults with their source, and the plan that the fields mean.
 import { type ConfigOf, type FieldTable, fieldTable } from './fields.ts'
 import type { Dynamics, Plan, SaeShape } from './plan.ts'
+import type { HookSpan } from './sae.ts'
 
 /** Settings of one SAE that every family has: optimiser, schedules, normalisation, initialisation, dead latents. */
 export const memberFields = fieldTable({
@@ -145,7 +146,15 @@ export const memberFields = fieldTable({
 export type MemberConfig = ConfigOf<typeof memberFields>
 
 /** What a configuration is judged against. */
-export type FamilyContext = { shape: SaeShape; batchSize: number; totalSteps: number; trainTokens: number }
+export type FamilyContext = {
+  shape: SaeShape
+  batchSize: number
+  totalSteps: number
+  trainTokens: number
+  /** Hook points whose columns make up x and y, in their order; the same list twice where y is x. */
+  inputs: readonly HookSpan[]
+  outputs: readonly HookSpan[]
+}
 
 /** `one`: x = y; `in_out`: a hook point read and another one predicted; `several`: joint; `layers`: pairs, layer by layer. */
 export type HookUse = 'one' | 'in_out' | 'several' | 'layers'
