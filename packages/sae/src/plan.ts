@@ -46,7 +46,11 @@ export type Score = 'raw' | 'normed'
 export type Penalty =
   /** λ·mean_B Σ f·n. For a gated plan ReLU(π) stands in place of f. */
   | { kind: 'l1'; coefficient: number; normWeighted: boolean }
-  /** λ·mean_B Σ f^p·n, p = dynamics.p (p-annealing, Karvonen et al. 2024, arXiv 2408.00113). */
+  /**
+   * λ·mean_B S_p, S_p = Σ f^p·n, p = dynamics.p (p-annealing, Karvonen et al. 2024, arXiv 2408.00113). When p falls
+   * from one step to the next, the learner multiplies λ by mean_B S_old / mean_B S_new over the new step's batch, so
+   * that the penalty keeps its size; this factor (1 at first) is part of its state.
+   */
   | { kind: 'lp'; coefficient: number; normWeighted: boolean }
   /** λ·mean_B Σ H(π − θ). */
   | { kind: 'l0'; coefficient: number }
@@ -55,7 +59,9 @@ export type Penalty =
   /** λ·(L0/target − 1)², L0 = mean_B Σ H(π − θ). */
   | { kind: 'target_l0'; coefficient: number; target: number }
 
-/** coefficient · mean_B Σ ReLU(θ − π)·n over all latents (Anthropic) or those that are dead (SAELens). */
+/**
+ * coefficient · mean_B Σ ReLU(θ − π)·n over all latents (Anthropic) or those that are dead (SAELens). It has no warm-up.
+ */
 export type PreActLoss = { coefficient: number; on: 'all' | 'dead' }
 
 /**
@@ -100,7 +106,7 @@ export type Plan = {
 
 /** What changes from step to step by a schedule: a pure function of the step. */
 export type Dynamics = {
-  /** Multiplies the penalty's coefficient (sparsity warm-up) and the pre-act loss's. */
+  /** Multiplies the penalty's coefficient (sparsity warm-up), as in SAELens not that of the pre-act loss. */
   sparsity: number
   /** Exponent of an `lp` penalty. */
   p: number
