@@ -91,15 +91,20 @@ export interface Learner {
   afterStep(): Promise<void>
   /**
    * Gives dead latents a new start from the rows of the running batch with the largest error (Bricken et al. 2023): rows
-   * are drawn in proportion to their squared error; W_dec row = (y − b_dec) / ‖·‖, W_enc row that direction at 0.2 × the
-   * mean encoder norm of the alive (of x for transcoders), b_enc 0, moments 0. @returns how many
+   * are drawn in proportion to their squared error, each at most once; W_dec row = (y − b_dec) / ‖·‖, W_enc row that direction at 0.2 × the
+   * mean encoder norm of the alive (of x for transcoders), b_enc, r_mag and b_mag 0, moments 0, tokens since it fired 0.
+   * For each dead latent in ascending order one draw u of `randomStream({ seed, purpose: 'resample' })`: the first row
+   * whose running sum of squared errors, rows drawn before left out, exceeds u times the total. @returns how many
    */
   resample(options: { seed: number }): number
   /** Current weights; views where that costs nothing. */
   weights(): SaeWeights
   /** Replaces the weights; moments stay. */
   setWeights(weights: SaeWeights): void
-  /** BatchTopK's EMA of the least positive activation of a batch; null before the first. */
+  /**
+   * BatchTopK's EMA of the least positive score that a batch selects (π, or π·‖d‖ where normed); the first batch's own at
+   * first, null before it. A batch that selects nothing positive leaves it as it is.
+   */
   threshold(): number | null
   /** Everything a resume needs, by name; `restore` takes the same names. @throws InputError for other shapes */
   state(): LearnerState

@@ -65,8 +65,9 @@ export type Penalty =
 export type PreActLoss = { coefficient: number; on: 'all' | 'dead' }
 
 /**
- * AuxK (Gao et al. 2024, arXiv 2406.04093): the dead latents' kAux largest π of a row reconstruct the residual
- * y − x̂ (detached; of the last level), without bias. Weight: coefficient / denominator, the denominator
+ * AuxK (Gao et al. 2024, arXiv 2406.04093): the dead latents' kAux largest scores of a row (the selection's score: π, or
+ * π·‖d‖ where it is normed, as in SAELens) reconstruct by their π the residual y − x̂ (detached; of the last level),
+ * without bias. Weight: coefficient / denominator, the denominator
  * (detached) being the residual's variance about its batch mean (`variance`) or 1.
  */
 export type AuxK = {
