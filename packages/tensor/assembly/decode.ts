@@ -2,7 +2,7 @@
 import { dot, dot4, laneSum, madd, rowOf, word } from './vector'
 
 // out = bias + Σ val·wDec[idx], 32 columns at a time so that the sums stay in registers.
-function decodeRow(idx: usize, val: usize, k: i32, wDec: usize, d: i32, bias: usize, out: usize): void {
+export function decodeRow(idx: usize, val: usize, k: i32, wDec: usize, d: i32, bias: usize, out: usize): void {
   let j = 0
   for (; j + 32 <= d; j += 32) {
     const o = word(j)
@@ -54,7 +54,7 @@ export function decodeOnto(idx: usize, val: usize, rows: i32, k: i32, wDec: usiz
 }
 
 // e = a − x, returns Σ e².
-function residualRow(a: usize, x: usize, d: i32, e: usize): f64 {
+export function residualRow(a: usize, x: usize, d: i32, e: usize): f64 {
   let s = f32x4.splat(0)
   let j = 0
   for (; j + 4 <= d; j += 4) {

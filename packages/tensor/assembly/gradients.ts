@@ -1,6 +1,6 @@
 // The sparse backward half of a training step: the gradients of both matrices from the hits listed by latent.
 // A latent's rows are written by one call, its hits summed in ascending order.
-import { high64, laneSum, laneSum64, low64, madd, rowOf, square, word } from './vector'
+import { high64, laneSum, laneSum64, low64, madd, rowOf, square, squares, word } from './vector'
 
 // out (+)= Σ_t v_t · row_t for count = 1, 2, 4 or 8 rows. `count` and `fresh` are literals at every call, so
 // inlining leaves only the loop that is needed. Each column's terms are added in order of t.
@@ -42,16 +42,22 @@ function combine(
   }
 }
 
-// out (+)= Σ c[p]·scale·x[p / k] over the hits entries[from, to), p ascending.
+// The row of the hit at flat position p: listed, or k hits to each row.
+@inline
+function rowAt(rows: usize, k: i32, p: i32): i32 {
+  return rows ? load<i32>(rows + word(p)) : p / k
+}
+
+// out (+)= Σ c[p]·scale·x[row of p] over the hits entries[from, to), p ascending.
 function addHits(
-  entries: usize, from: i32, to: i32, k: i32, c: usize, scale: f32, x: usize, d: i32, out: usize, fresh: bool,
+  entries: usize, from: i32, to: i32, rows: usize, k: i32, c: usize, scale: f32, x: usize, d: i32, out: usize, fresh: bool,
 ): void {
   let at = from
   while (at < to) {
     const left = to - at
     const list = entries + word(at)
     const p0 = load<i32>(list)
-    const r0 = x + rowOf(p0 / k, d)
+    const r0 = x + rowOf(rowAt(rows, k, p0), d)
     const v0 = load<f32>(c + word(p0)) * scale
     const first = fresh && at == from
     if (left < 2) {
@@ -60,7 +66,7 @@ function addHits(
       return
     }
     const p1 = load<i32>(list, 4)
-    const r1 = x + rowOf(p1 / k, d)
+    const r1 = x + rowOf(rowAt(rows, k, p1), d)
     const v1 = load<f32>(c + word(p1)) * scale
     if (left < 4) {
       if (first) combine(2, true, out, d, r0, r1, r0, r0, r0, r0, r0, r0, v0, v1, v0, v0, v0, v0, v0, v0)
@@ -69,7 +75,7 @@ function addHits(
       continue
     }
     const p2 = load<i32>(list, 8), p3 = load<i32>(list, 12)
-    const r2 = x + rowOf(p2 / k, d), r3 = x + rowOf(p3 / k, d)
+    const r2 = x + rowOf(rowAt(rows, k, p2), d), r3 = x + rowOf(rowAt(rows, k, p3), d)
     const v2 = load<f32>(c + word(p2)) * scale, v3 = load<f32>(c + word(p3)) * scale
     if (left < 8) {
       if (first) combine(4, true, out, d, r0, r1, r2, r3, r0, r0, r0, r0, v0, v1, v2, v3, v0, v0, v0, v0)
@@ -78,7 +84,7 @@ function addHits(
       continue
     }
     const p4 = load<i32>(list, 16), p5 = load<i32>(list, 20), p6 = load<i32>(list, 24), p7 = load<i32>(list, 28)
-    const r4 = x + rowOf(p4 / k, d), r5 = x + rowOf(p5 / k, d), r6 = x + rowOf(p6 / k, d), r7 = x + rowOf(p7 / k, d)
+    const r4 = x + rowOf(rowAt(rows, k, p4), d), r5 = x + rowOf(rowAt(rows, k, p5), d), r6 = x + rowOf(rowAt(rows, k, p6), d), r7 = x + rowOf(rowAt(rows, k, p7), d)
     const v4 = load<f32>(c + word(p4)) * scale, v5 = load<f32>(c + word(p5)) * scale
     const v6 = load<f32>(c + word(p6)) * scale, v7 = load<f32>(c + word(p7)) * scale
     if (first) combine(8, true, out, d, r0, r1, r2, r3, r4, r5, r6, r7, v0, v1, v2, v3, v4, v5, v6, v7)
@@ -118,13 +124,13 @@ function alongRow(a: usize, b: usize, d: i32): f32 {
   return norm > 0 ? <f32>(-sum / norm) : 0
 }
 
-// a += c·b, and Σ a² + Σ w² of the two rows of gradients; c = 0 leaves a alone, whatever b holds.
-function finishRows(a: usize, c: f32, b: usize, w: usize, d: i32): f64 {
+// a += c·b, and Σ a²; c = 0 leaves a alone, whatever b holds.
+function finishRow(a: usize, c: f32, b: usize, d: i32): f64 {
   const c4 = f32x4.splat(c)
-  let s0 = f64x2.splat(0), s1 = s0, s2 = s0, s3 = s0, t0 = s0, t1 = s0, t2 = s0, t3 = s0
+  let s0 = f64x2.splat(0), s1 = s0, s2 = s0, s3 = s0
   let j = 0
   for (; j + 8 <= d; j += 8) {
-    const p = a + word(j), q = b + word(j), r = w + word(j)
+    const p = a + word(j), q = b + word(j)
     let x = v128.load(p), y = v128.load(p, 16)
     if (c != 0) {
       x = madd(c4, v128.load(q), x)
@@ -132,19 +138,12 @@ function finishRows(a: usize, c: f32, b: usize, w: usize, d: i32): f64 {
       v128.store(p, x)
       v128.store(p, y, 16)
     }
-    const u = v128.load(r), v = v128.load(r, 16)
     s0 = square(low64(x), s0)
     s1 = square(high64(x), s1)
     s2 = square(low64(y), s2)
     s3 = square(high64(y), s3)
-    t0 = square(low64(u), t0)
-    t1 = square(high64(u), t1)
-    t2 = square(low64(v), t2)
-    t3 = square(high64(v), t3)
   }
-  s0 = f64x2.add(f64x2.add(s0, s1), f64x2.add(s2, s3))
-  t0 = f64x2.add(f64x2.add(t0, t1), f64x2.add(t2, t3))
-  let sum = laneSum64(f64x2.add(s0, t0))
+  let sum = laneSum64(f64x2.add(f64x2.add(s0, s1), f64x2.add(s2, s3)))
   for (; j < d; j++) {
     const o = word(j)
     let u = load<f32>(a + o)
@@ -152,8 +151,7 @@ function finishRows(a: usize, c: f32, b: usize, w: usize, d: i32): f64 {
       u += c * load<f32>(b + o)
       store<f32>(a + o, u)
     }
-    const x = <f64>u, v = <f64>load<f32>(w + o)
-    sum += x * x + v * v
+    sum += <f64>u * <f64>u
   }
   return sum
 }
@@ -177,8 +175,8 @@ function lengthOf(starts: usize, list: i32): i32 {
 // a block of rows at a time, while those rows are in the cache; each list's order stays, so the sums are those of
 // one pass. `cursors` is room for one int32 a latent, 8 bytes apart.
 function addLongLists(
-  lo: i32, hi: i32, slots: usize, starts: usize, entries: usize, k: i32, val: usize, g: usize, e: usize, scale: f32,
-  xc: usize, d: i32, gDec: usize, gEnc: usize, touched: usize, cursors: usize,
+  lo: i32, hi: i32, slots: usize, starts: usize, entries: usize, listed: usize, k: i32, val: usize, g: usize, e: usize,
+  scale: f32, xc: usize, dDec: i32, dEnc: i32, gDec: usize, gEnc: usize, touched: usize, cursors: usize,
 ): void {
   let open = 0
   for (let i = lo; i < hi; i++) {
@@ -189,9 +187,8 @@ function addLongLists(
     open += i32(some)
   }
   // Half a MiB for the rows of each of e and xc.
-  const rows = max(8, 131072 / d)
+  const rows = max(8, 131072 / max(dDec, dEnc))
   for (let row = rows; open > 0; row += rows) {
-    const limit = row * k
     for (let i = lo; i < hi; i++) {
       const state = load<u8>(touched + <usize>i)
       if (state < waiting) continue
@@ -200,10 +197,10 @@ function addLongLists(
       if (from < 0) continue
       const end = load<i32>(starts + word(listOf(slots, i)), 4)
       let to = from
-      while (to < end && load<i32>(entries + word(to)) < limit) to++
+      while (to < end && rowAt(listed, k, load<i32>(entries + word(to))) < row) to++
       if (to > from) {
-        addHits(entries, from, to, k, val, scale, e, d, gDec + rowOf(i, d), state == waiting)
-        addHits(entries, from, to, k, g, 1, xc, d, gEnc + rowOf(i, d), state == waiting)
+        addHits(entries, from, to, listed, k, val, scale, e, dDec, gDec + rowOf(i, dDec), state == waiting)
+        addHits(entries, from, to, listed, k, g, 1, xc, dEnc, gEnc + rowOf(i, dEnc), state == waiting)
         store<u8>(touched + <usize>i, started)
       }
       store<i32>(cursor, to == end ? -1 : to)
@@ -216,20 +213,22 @@ function addLongLists(
 // not see it), and writes what is left to say of the latent.
 @inline
 function finishLatent(
-  i: i32, sum: f64, dec: usize, enc: usize, wDec: usize, d: i32, gBEnc: usize, touched: usize, sq: usize,
+  i: i32, sum: f64, dec: usize, enc: usize, wDec: usize, dDec: i32, dEnc: i32, gBEnc: usize, touched: usize, sq: usize,
 ): void {
-  const row = wDec ? wDec + rowOf(i, d) : dec
-  const c: f32 = wDec ? alongRow(dec, row, d) : 0
+  const row = wDec ? wDec + rowOf(i, dDec) : dec
+  const c: f32 = wDec ? alongRow(dec, row, dDec) : 0
   const bias = <f32>sum
   store<f32>(gBEnc + word(i), bias)
   store<u8>(touched + <usize>i, 1)
-  store<f64>(sq + (<usize>i << 3), finishRows(dec, c, row, enc, d) + <f64>bias * <f64>bias)
+  store<f64>(sq + (<usize>i << 3), finishRow(dec, c, row, dDec) + finishRow(enc, 0, enc, dEnc) + <f64>bias * <f64>bias)
 }
 
+// The hits of both selections: listed by latent (starts, entries), with `rows` naming the row of each, or k to a row.
 export function weightGrads(
-  lo: i32, hi: i32, starts: usize, entries: usize, k: i32, val: usize, g: usize, e: usize, xc: usize, d: i32, eScale: f32,
-  auxSlot: usize, auxStarts: usize, auxEntries: usize, kAux: i32, auxVal: usize, auxG: usize, auxE: usize, auxScale: f32,
-  wDec: usize, gDec: usize, gEnc: usize, gBEnc: usize, touched: usize, sq: usize,
+  lo: i32, hi: i32, starts: usize, entries: usize, rows: usize, k: i32, val: usize, g: usize, e: usize, eScale: f32,
+  auxSlot: usize, auxStarts: usize, auxEntries: usize, auxRows: usize, kAux: i32, auxVal: usize, auxG: usize, auxE: usize,
+  auxScale: f32, xc: usize, dDec: i32, dEnc: i32, wDec: usize, gDec: usize, gEnc: usize, gBEnc: usize, touched: usize,
+  sq: usize,
 ): void {
   let aside = 0
   for (let i = lo; i < hi; i++) {
@@ -247,26 +246,27 @@ export function weightGrads(
       aside++
       continue
     }
-    const dec = gDec + rowOf(i, d), enc = gEnc + rowOf(i, d)
+    const dec = gDec + rowOf(i, dDec), enc = gEnc + rowOf(i, dEnc)
     let sum: f64 = 0
     if (n > 0) {
-      addHits(entries, from, to, k, val, eScale, e, d, dec, true)
-      addHits(entries, from, to, k, g, 1, xc, d, enc, true)
+      addHits(entries, from, to, rows, k, val, eScale, e, dDec, dec, true)
+      addHits(entries, from, to, rows, k, g, 1, xc, dEnc, enc, true)
       sum = sumHits(entries, from, to, g)
     }
     if (nAux > 0) {
       const auxFrom = load<i32>(auxStarts + word(list)), auxTo = auxFrom + nAux
-      addHits(auxEntries, auxFrom, auxTo, kAux, auxVal, auxScale, auxE, d, dec, n == 0)
-      addHits(auxEntries, auxFrom, auxTo, kAux, auxG, 1, xc, d, enc, n == 0)
+      addHits(auxEntries, auxFrom, auxTo, auxRows, kAux, auxVal, auxScale, auxE, dDec, dec, n == 0)
+      addHits(auxEntries, auxFrom, auxTo, auxRows, kAux, auxG, 1, xc, dEnc, enc, n == 0)
       sum += sumHits(auxEntries, auxFrom, auxTo, auxG)
     }
-    finishLatent(i, sum, dec, enc, wDec, d, gBEnc, touched, sq)
+    finishLatent(i, sum, dec, enc, wDec, dDec, dEnc, gBEnc, touched, sq)
   }
   if (aside == 0) return
-  addLongLists(lo, hi, 0, starts, entries, k, val, g, e, eScale, xc, d, gDec, gEnc, touched, sq)
+  addLongLists(lo, hi, 0, starts, entries, rows, k, val, g, e, eScale, xc, dDec, dEnc, gDec, gEnc, touched, sq)
   if (auxSlot) {
     addLongLists(
-      lo, hi, auxSlot, auxStarts, auxEntries, kAux, auxVal, auxG, auxE, auxScale, xc, d, gDec, gEnc, touched, sq,
+      lo, hi, auxSlot, auxStarts, auxEntries, auxRows, kAux, auxVal, auxG, auxE, auxScale, xc, dDec, dEnc, gDec, gEnc,
+      touched, sq,
     )
   }
   for (let i = lo; i < hi; i++) {
@@ -276,6 +276,60 @@ export function weightGrads(
     if (list >= 0) {
       sum += sumHits(auxEntries, load<i32>(auxStarts + word(list)), load<i32>(auxStarts + word(list), 4), auxG)
     }
-    finishLatent(i, sum, gDec + rowOf(i, d), gEnc + rowOf(i, d), wDec, d, gBEnc, touched, sq)
+    finishLatent(i, sum, gDec + rowOf(i, dDec), gEnc + rowOf(i, dEnc), wDec, dDec, dEnc, gBEnc, touched, sq)
   }
+}
+
+// What is left to do for latents [lo, hi) once their sums over rows stand: `scale` times gDec (the dense path leaves
+// dL/dx̂'s factor out); the gradient of decoder norms, coef[i]·d_i/‖d_i‖ on each of `segments` spans of columns (pairs
+// of int32); `outer`[i]·`input` on gEnc and outer[i] on gBEnc (a gradient that every row gives alike); the part along
+// the decoder row removed where it keeps norm 1. Rows that no hit has written start at 0. Squares of all as weightGrads.
+export function finishGrads(
+  lo: i32, hi: i32, scale: f32, coef: usize, segments: usize, count: i32, outer: usize, input: usize, unit: i32,
+  wDec: usize, dDec: i32, dEnc: i32, gDec: usize, gEnc: usize, gBEnc: usize, touched: usize, sq: usize,
+): void {
+  for (let i = lo; i < hi; i++) {
+    const dec = gDec + rowOf(i, dDec), enc = gEnc + rowOf(i, dEnc), row = wDec + rowOf(i, dDec)
+    const push: f32 = outer ? load<f32>(outer + word(i)) : 0
+    const live = load<u8>(touched + <usize>i) != 0
+    if (!live) {
+      if (push == 0) {
+        store<f64>(sq + (<usize>i << 3), 0)
+        continue
+      }
+      memory.fill(dec, 0, word(dDec))
+      memory.fill(enc, 0, word(dEnc))
+      store<u8>(touched + <usize>i, 1)
+    } else if (scale != 1) scaleRow(dec, scale, dDec)
+    if (push != 0) {
+      addRow(enc, push, input, dEnc)
+      store<f32>(gBEnc + word(i), load<f32>(gBEnc + word(i)) + push)
+    }
+    const c: f32 = coef ? load<f32>(coef + word(i)) : 0
+    if (c != 0) {
+      for (let s = 0; s < count; s++) {
+        const from = load<i32>(segments + word(2 * s)), to = load<i32>(segments + word(2 * s + 1))
+        const norm = sqrt<f64>(squares(row + word(from), to - from))
+        if (norm > 0) addRow(dec + word(from), <f32>(<f64>c / norm), row + word(from), to - from)
+      }
+    }
+    const along: f32 = unit ? alongRow(dec, row, dDec) : 0
+    const bias = <f64>load<f32>(gBEnc + word(i))
+    store<f64>(sq + (<usize>i << 3), finishRow(dec, along, row, dDec) + finishRow(enc, 0, enc, dEnc) + bias * bias)
+  }
+}
+
+function scaleRow(a: usize, c: f32, d: i32): void {
+  const v = f32x4.splat(c)
+  let j = 0
+  for (; j + 4 <= d; j += 4) v128.store(a + word(j), f32x4.mul(v, v128.load(a + word(j))))
+  for (; j < d; j++) store<f32>(a + word(j), c * load<f32>(a + word(j)))
+}
+
+// a += c·b
+function addRow(a: usize, c: f32, b: usize, d: i32): void {
+  const v = f32x4.splat(c)
+  let j = 0
+  for (; j + 4 <= d; j += 4) v128.store(a + word(j), madd(v, v128.load(b + word(j)), v128.load(a + word(j))))
+  for (; j < d; j++) store<f32>(a + word(j), load<f32>(a + word(j)) + c * load<f32>(b + word(j)))
 }

@@ -3,7 +3,12 @@
 export { topkRows, gatherColumns } from './topk'
 export { decodeRows, decodeOnto, residualRows, valueGrads, decodeStep, rescoreRows } from './decode'
 export { buildLists, markFired } from './lists'
-export { weightGrads } from './gradients'
+export { weightGrads, finishGrads } from './gradients'
+export { collectAbove, splitRows, decodeSpans, dotSpans, decodeHits, scoreRows, unscoreHits } from './hits'
+export {
+  reluRows, jumpreluRows, gatedRows, reluInto, reluBack, powerBack, jumpreluBack, gatedBack, expRange,
+} from './activation'
+export { tokenRmsRows, layerNormRows, reconstructionSums, segmentNorms, combineRange } from './rows'
 export { adamRows, normaliseRows, centreRows, rowNorms, maxAbsRows, scaleRange, addRange } from './dense'
 export { columnSums, weightedRowSum, runningMoments, weiszfeldStep } from './statistics'
 export { quantiseRowsU8, quantiseTransposeI8 } from './quantise'

@@ -83,8 +83,11 @@ function inputOf({ d, rows, k, kAux, m, withAux, parallel, seed: from }: Shape) 
 }
 type Input = ReturnType<typeof inputOf>
 
-function weightGrads({ d, m, main, aux, xc, wDec }: Input, cuts: number[] = []) {
+function weightGrads({ d, m, main, aux, xc, wDec }: Input, cuts: number[] = [], listed = false) {
   const arena = createArena({ skew: 8 })
+  /** The same rows as k hits to each, as a list. */
+  const rowsOfHits = (k: number, n: number) =>
+    arena.put(Int32Array.from({ length: n }, (_, p) => Math.floor(p / k)))
   const put = ({ starts, entries, value, g, e }: Input['main']) => ({
     starts: arena.put(starts),
     entries: arena.put(entries),
@@ -105,21 +108,24 @@ function weightGrads({ d, m, main, aux, xc, wDec }: Input, cuts: number[] = []) 
       bounds[i + 1],
       a.starts,
       a.entries,
+      listed ? rowsOfHits(main.k, main.value.length) : 0,
       main.k,
       a.value,
       a.g,
       a.e,
-      x,
-      d,
       main.scale,
       slot,
       b.starts,
       b.entries,
+      0,
       aux?.k ?? 1,
       b.value,
       b.g,
       b.e,
       aux?.scale ?? 0,
+      x,
+      d,
+      d,
       w,
       dec,
       enc,
@@ -188,6 +194,15 @@ describe('weightGrads', () => {
       expectClose(whole.sq, expected.sq)
       expect(weightGrads(input, [1])).toEqual(whole)
     }
+  })
+
+  test('rows given as a list are those of k hits to each', () => {
+    fc.assert(
+      fc.property(shape, options => {
+        const input = inputOf(options)
+        expect(weightGrads(input, [], true)).toEqual(weightGrads(input))
+      }),
+    )
   })
 
   test('latents come out the same however they are shared out', () => {

@@ -106,19 +106,22 @@ async function runStep(step: Step): Promise<void> {
   await session.run(tensors(step.inputs), tensors(step.outputs))
 }
 
-function copyRows({ copy: { from, to, rows, count, width } }: CopyStep): void {
-  const target = new Float32Array(memoryOf(to.memory).buffer, resolve(to.offset), count * width)
+function copyRows({ copy }: CopyStep): void {
+  const { from, to, rows, count, width, fromStride = width, toStride = width } = copy
   const { buffer } = memoryOf(from.memory)
-  if (rows === undefined) {
+  const last = count === 0 ? 0 : (count - 1) * toStride + width
+  const target = new Float32Array(memoryOf(to.memory).buffer, resolve(to.offset), last)
+  if (rows === undefined && fromStride === width && toStride === width) {
     target.set(new Float32Array(buffer, resolve(from.offset), count * width))
     return
   }
-  const index = new Int32Array(memoryOf(rows.memory).buffer, resolve(rows.offset), count)
+  const index = rows && new Int32Array(memoryOf(rows.memory).buffer, resolve(rows.offset), count)
   const source = new Float32Array(buffer, resolve(from.offset))
   for (let i = 0; i < count; i++) {
-    const start = index[i] * width
-    if (start < 0 || start + width > source.length) throw new Error(`there is no row ${index[i]} to copy`)
-    target.set(source.subarray(start, start + width), i * width)
+    const row = index === undefined ? i : index[i]
+    const start = row * fromStride
+    if (start < 0 || start + width > source.length) throw new Error(`there is no row ${row} to copy`)
+    target.set(source.subarray(start, start + width), i * toStride)
   }
 }
 

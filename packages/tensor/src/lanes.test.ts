@@ -124,6 +124,38 @@ describe('copies', () => {
     const expected = [...picked].flatMap(row => [...data.subarray(row * width, (row + 1) * width)])
     expect([...to.f32(gathered, n * width)]).toEqual(expected)
   })
+
+  test('of columns between matrices of other widths leave the other columns alone', async () => {
+    const lanes = await open(2)
+    const memory = await lanes.memory({ bytes: 8192 })
+    const [n, wide, narrow] = [6, 7, 3]
+    const data = floats(n * wide, uniform(4))
+    const [source, target, rows] = [memory.alloc(n * wide * 4), memory.alloc(n * 5 * 4), memory.alloc(n * 4)]
+    memory.f32(source, n * wide).set(data)
+    memory.f32(target, n * 5).fill(9)
+    memory.i32(rows, n).set([5, 4, 3, 2, 1, 0])
+    const place = (offset: number) => ({ memory: memory.id, offset })
+    await lanes.run([
+      [
+        {
+          copy: {
+            from: place(source + 2 * 4),
+            to: place(target + 4),
+            rows: place(rows),
+            count: n,
+            width: narrow,
+            fromStride: wide,
+            toStride: 5,
+          },
+        },
+      ],
+    ])
+    const expected = Array.from({ length: n }, (_, i) => {
+      const from = (n - 1 - i) * wide + 2
+      return [9, ...data.subarray(from, from + narrow), 9]
+    }).flat()
+    expect([...memory.f32(target, n * 5)]).toEqual(expected)
+  })
 })
 
 describe('sessions', () => {

@@ -26,10 +26,19 @@ export type KernelStep = { kernel: string; memory: number; args: Arg[] }
 export type SessionStep = { session: number; inputs: Record<string, View>; outputs: Record<string, View> }
 /**
  * Copies rows between memories (a kernel sees only one): `to[i] = from[rows[i]]`, or `from[i]` without `rows`.
- * `rows` are int32 row indices; `width` is in float32 elements.
+ * `rows` are int32 row indices; `width` is in float32 elements, and so are the distances of rows in wider matrices
+ * (`fromStride`, `toStride`; default `width`).
  */
 export type CopyStep = {
-  copy: { from: LanePlace; to: LanePlace; rows?: LanePlace; count: number; width: number }
+  copy: {
+    from: LanePlace
+    to: LanePlace
+    rows?: LanePlace
+    count: number
+    width: number
+    fromStride?: number
+    toStride?: number
+  }
 }
 /** A byte offset in a shared memory. */
 export type Place = { memory: number; offset: number }
