@@ -7,6 +7,7 @@ import type { HookSpan } from './sae.ts'
 /** Settings of one SAE that every family has: optimiser, schedules, normalisation, initialisation, dead latents. */
 export const memberFields = fieldTable({
   learningRate: {
+    group: 'optimiser',
     kind: 'number',
     label: 'Learning rate',
     default: null,
@@ -16,6 +17,7 @@ export const memberFields = fieldTable({
     chosen: 'by family, width and length of the run',
   },
   learningRateSchedule: {
+    group: 'schedule',
     kind: 'choice',
     label: 'Schedule',
     default: 'linear',
@@ -23,6 +25,7 @@ export const memberFields = fieldTable({
     help: 'After the warm-up: constant; constant, then linear to 0 over the decay; cosine from the end of the warm-up to 0.',
   },
   warmUpSteps: {
+    group: 'schedule',
     kind: 'integer',
     label: 'Warm-up',
     default: null,
@@ -32,6 +35,7 @@ export const memberFields = fieldTable({
     chosen: 'the smaller of 1,000 and a tenth of the run',
   },
   decayFraction: {
+    group: 'schedule',
     kind: 'number',
     label: 'Decay',
     default: 0.2,
@@ -41,6 +45,7 @@ export const memberFields = fieldTable({
     source: 'Anthropic April 2024; dictionary_learning demo',
   },
   adamBeta1: {
+    group: 'optimiser',
     kind: 'number',
     label: 'Adam β1',
     default: 0.9,
@@ -49,6 +54,7 @@ export const memberFields = fieldTable({
     help: 'Decay of the first moment.',
   },
   adamBeta2: {
+    group: 'optimiser',
     kind: 'number',
     label: 'Adam β2',
     default: 0.999,
@@ -56,8 +62,17 @@ export const memberFields = fieldTable({
     max: 0.9999999,
     help: 'Decay of the second moment.',
   },
-  adamEpsilon: { kind: 'number', label: 'Adam ε', default: 1e-8, above: 0, max: 1, help: "Adam's ε." },
+  adamEpsilon: {
+    group: 'optimiser',
+    kind: 'number',
+    label: 'Adam ε',
+    default: 1e-8,
+    above: 0,
+    max: 1,
+    help: "Adam's ε.",
+  },
   clipNorm: {
+    group: 'optimiser',
     kind: 'number',
     label: 'Clip norm',
     default: 1,
@@ -65,6 +80,7 @@ export const memberFields = fieldTable({
     help: 'Largest L2 norm of the whole gradient; 0 for none.',
   },
   sparsityWarmUpSteps: {
+    group: 'schedule',
     kind: 'integer',
     label: 'Sparsity warm-up',
     default: null,
@@ -74,6 +90,7 @@ export const memberFields = fieldTable({
     chosen: 'by family',
   },
   normalisation: {
+    group: 'common',
     kind: 'choice',
     label: 'Normalisation',
     default: 'none',
@@ -83,6 +100,7 @@ export const memberFields = fieldTable({
       'every row to mean 0 and variance 1; whiten: decorrelated (covariance, folded on save).',
   },
   bDecInit: {
+    group: 'initialisation',
     kind: 'choice',
     label: 'b_dec starts at',
     default: 'geometric_median',
@@ -90,6 +108,7 @@ export const memberFields = fieldTable({
     help: 'Where the decoder bias starts, over the first batch.',
   },
   encoderInit: {
+    group: 'initialisation',
     kind: 'choice',
     label: 'W_enc starts as',
     default: 'tied',
@@ -97,6 +116,7 @@ export const memberFields = fieldTable({
     help: 'tied: W_dec, times encoder_init_scale; random: its own draw.',
   },
   encoderInitScale: {
+    group: 'initialisation',
     kind: 'number',
     label: 'W_enc scale',
     default: 1,
@@ -104,6 +124,7 @@ export const memberFields = fieldTable({
     help: 'Tied W_enc is W_dec times this.',
   },
   decoderInit: {
+    group: 'initialisation',
     kind: 'choice',
     label: 'W_dec starts as',
     default: 'sphere',
@@ -113,6 +134,7 @@ export const memberFields = fieldTable({
       'active_subspace: random directions in the span of the data (arXiv 2508.16929).',
   },
   decoderInitNorm: {
+    group: 'initialisation',
     kind: 'number',
     label: 'W_dec row norm',
     default: 1,
@@ -120,12 +142,14 @@ export const memberFields = fieldTable({
     help: 'Norm of the decoder rows at the start; unit decoders keep 1.',
   },
   initNormSearch: {
+    group: 'initialisation',
     kind: 'flag',
     label: 'Search the norm',
     default: false,
     help: 'Chooses decoder_init_norm from a grid by the reconstruction error of the first batch (Llamascopium).',
   },
   deadAfterTokens: {
+    group: 'dead latents',
     kind: 'integer',
     label: 'Dead after',
     default: null,
@@ -135,6 +159,7 @@ export const memberFields = fieldTable({
     chosen: 'the smaller of 10 M and a tenth of the run',
   },
   resampleEverySteps: {
+    group: 'dead latents',
     kind: 'integer',
     label: 'Resample every',
     default: 0,

@@ -16,7 +16,12 @@ type Described = {
   source?: string
   /** How a null default is chosen, e.g. `d_in / 2`. */
   chosen?: string
+  /** Where a form shows it; absent: with the table's own. */
+  group?: FieldGroup
 }
+
+export const fieldGroups = ['common', 'optimiser', 'schedule', 'initialisation', 'dead latents'] as const
+export type FieldGroup = (typeof fieldGroups)[number]
 
 export type Field = Described &
   (
