@@ -1,5 +1,5 @@
 // A TopK learner with random data, as the step benchmarks need it: activations as SAELens and we both read them.
-import { families, gaussianStream, initialWeights, type Learner } from '@mistudio/sae'
+import { gaussianStream, initialWeights, type Learner, topkFamilies } from '@mistudio/sae'
 import type { Lanes } from '@mistudio/tensor'
 
 export type StepShape = { dIn: number; dSae: number; k: number; batchSize: number; deadFraction?: number }
@@ -34,11 +34,11 @@ export async function stepSetup(options: { lanes: Lanes; shape: StepShape }) {
     activations: { memory: memory.id, offset: activations },
     scale: 1,
   }
-  const config = families.topk.config(
+  const config = topkFamilies.topk.config(
     { k, deadAfterTokens: 1e9, ...saelensAux },
     { shape: { dIn, dSae }, trainTokens: 1e10 },
   )
-  const learner = await families.topk.learner({
+  const learner = await topkFamilies.topk.learner({
     lanes,
     shape: { dIn, dSae },
     config,

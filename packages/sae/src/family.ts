@@ -112,8 +112,19 @@ export const memberFields = fieldTable({
     kind: 'choice',
     label: 'W_enc starts as',
     default: 'tied',
-    choices: ['tied', 'random'],
-    help: 'tied: W_dec, times encoder_init_scale; random: its own draw.',
+    choices: ['tied', 'tied_ratio', 'random'],
+    help:
+      'tied: W_dec, times encoder_init_scale; tied_ratio: also times d_in / d_sae (Anthropic, January 2025); random: its ' +
+      'own draw, uniform within ±1/√d_in.',
+  },
+  bEncInit: {
+    kind: 'choice',
+    label: 'b_enc starts at',
+    default: 'zero',
+    choices: ['zero', 'centre', 'firing_rate'],
+    help:
+      'zero; centre: −W_enc times the mean of the first batch (sparsify, transcoders); firing_rate: so that every latent ' +
+      'fires on 10,000 / d_sae of the first batch, at most half (Anthropic, January 2025).',
   },
   encoderInitScale: {
     group: 'initialisation',
@@ -211,7 +222,7 @@ export interface Family<T extends FieldTable = FieldTable> {
   dynamics?(
     config: ConfigOf<T>,
     member: MemberConfig,
-    at: { step: number; totalSteps: number; seed: number },
+    at: { step: number; totalSteps: number; seed: number; shape: SaeShape },
   ): Dynamics
 }
 

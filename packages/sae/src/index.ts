@@ -2,9 +2,20 @@
 export * from './checkpoint.ts'
 export * from './encoder.ts'
 export * from './evaluate.ts'
+export { families, familyNames, familyOf } from './families.ts'
+export type { Family, FamilyContext, HookUse, MemberConfig, Paper } from './family.ts'
+export { memberFields } from './family.ts'
+export * from './fields.ts'
+export {
+  type CompleteMember,
+  completeMember,
+  type DescribedMember,
+  settingsOf,
+} from './member.ts'
 export type { TopKConfig } from './topk_learner/topk_config.ts'
 export { initialWeights } from './topk_learner/topk_weights.ts'
 export * from './topk_learner/families.ts'
+export { families as topkFamilies } from './topk_learner/families.ts'
 export * from './formats/saelens.ts'
 export * from './metrics.ts'
 export * from './random.ts'

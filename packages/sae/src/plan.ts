@@ -42,7 +42,7 @@ export type Selection =
 
 export type Score = 'raw' | 'normed'
 
-/** n_i: ‖d_i‖, summed over `normSegments`; 1 where `normWeighted` is false. λ = `coefficient` · dynamics.sparsity. */
+/** n_i: ‖d_i‖, summed over `normSegments` (of gradient 0 where it is 0); 1 where `normWeighted` is false. λ = `coefficient` · dynamics.sparsity. */
 export type Penalty =
   /** λ·mean_B Σ f·n. For a gated plan ReLU(π) stands in place of f. */
   | { kind: 'l1'; coefficient: number; normWeighted: boolean }

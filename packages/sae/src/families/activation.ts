@@ -1,0 +1,125 @@
+// A choice of activation for the families that predict or join hook points: transcoders, crosscoders and cross-layer
+// transcoders come with TopK, ReLU and L1, BatchTopK or JumpReLU in different papers.
+import { type ConfigOf, fieldTable } from '../fields.ts'
+import type { FamilyContext } from '../family.ts'
+import type { Plan } from '../plan.ts'
+import { completeJump, jumpFields, jumpPlan, jumpWarmUp } from './jump.ts'
+import { annealFields, auxFields, auxPlan, completeAux, completeK, kField, thresholdDecay } from './parts.ts'
+import { contradiction, shareOfRun } from './shared.ts'
+import { l1Coefficient, sparsityCoefficient } from './standard.ts'
+
+export const activations = ['topk', 'batchtopk', 'relu', 'jumprelu'] as const
+export type ActivationChoice = (typeof activations)[number]
+
+/** `activation` itself is each family's own field, because its default differs. */
+export const activationFields = fieldTable({
+  k: {
+    ...kField,
+    default: null,
+    help: 'Latents kept a token, on average for batchtopk; at most d_sae. For topk and batchtopk.',
+    chosen: 'the smaller of 32 and d_sae',
+  },
+  ...annealFields,
+  thresholdDecay,
+  sparsityCoefficient: {
+    ...sparsityCoefficient,
+    chosen: '0.04·√width for relu; as in jumprelu for jumprelu',
+    source:
+      'ckkissane/crosscoder-model-diff-replication: 2 at width 2,304; Gemma Scope and Anthropic for jumprelu',
+  },
+  ...jumpFields,
+  ...auxFields,
+} as const)
+type ActivationConfig = ConfigOf<typeof activationFields> & { activation: ActivationChoice }
+
+export const activationField = {
+  kind: 'choice',
+  label: 'Activation',
+  choices: activations,
+  help: 'topk: the k largest of a token; batchtopk: of a batch; relu: with an L1 penalty; jumprelu: learned thresholds.',
+} as const
+
+/** Settings that only one kind of activation reads, with what they need. */
+const readBy: readonly (readonly [
+  key: keyof ActivationConfig,
+  name: string,
+  by: readonly ActivationChoice[],
+])[] = [
+  ['k', 'k', ['topk', 'batchtopk']],
+  ['kStart', 'k_start', ['topk', 'batchtopk']],
+  ['kAux', 'k_aux', ['topk', 'batchtopk']],
+  ['sparsityCoefficient', 'sparsity_coefficient', ['relu', 'jumprelu']],
+  ['targetL0', 'target_l0', ['jumprelu']],
+  ['bandwidth', 'bandwidth', ['jumprelu']],
+  ['initialThreshold', 'initial_threshold', ['jumprelu']],
+  ['preActCoefficient', 'pre_act_coefficient', ['jumprelu']],
+]
+
+/** `width`: of one hook point, from which λ is chosen. @throws InputError for a setting that the activation does not read */
+export function completeActivation<C extends ActivationConfig>(
+  config: C,
+  context: FamilyContext,
+  width: number,
+): C {
+  const { activation } = config
+  for (const [key, name, by] of readBy) {
+    if (config[key] === null || by.includes(activation)) continue
+    throw contradiction({
+      message: `${activation} has no ${name}`,
+      fields: [name, 'activation'],
+      found: `${config[key]} and ${activation}`,
+      expected: `activation ${by.join(' or ')}, or no ${name}`,
+    })
+  }
+  switch (activation) {
+    case 'topk':
+    case 'batchtopk': {
+      const k = config.k ?? Math.min(32, context.shape.dSae)
+      return completeAux(completeK({ ...config, k }, context), width)
+    }
+    case 'relu':
+      return { ...config, sparsityCoefficient: config.sparsityCoefficient ?? l1Coefficient(width) }
+    case 'jumprelu':
+      return completeJump(config, { ...context, shape: { ...context.shape, dIn: width } })
+  }
+}
+
+/** What of a plan follows from the activation. Decoders are free, so penalties count norms. */
+export function activationPlan(
+  config: ActivationConfig,
+): Pick<Plan, 'selection' | 'penalty' | 'preAct' | 'auxK'> {
+  const { activation, thresholdDecay } = config
+  switch (activation) {
+    case 'topk':
+      return { selection: { kind: 'topk', k: config.k!, score: 'raw' }, ...none, auxK: auxPlan(config) }
+    case 'batchtopk':
+      return {
+        selection: { kind: 'batchtopk', k: config.k!, score: 'raw', thresholdDecay },
+        ...none,
+        auxK: auxPlan(config),
+      }
+    case 'relu':
+      return {
+        ...none,
+        selection: { kind: 'relu' },
+        penalty: { kind: 'l1', coefficient: config.sparsityCoefficient!, normWeighted: true },
+        auxK: null,
+      }
+    case 'jumprelu':
+      return { ...jumpPlan(config, true), auxK: null }
+  }
+}
+const none = { penalty: null, preAct: null } as const
+
+/** Steps over which λ rises. */
+export function activationWarmUp(config: ActivationConfig, context: FamilyContext): number {
+  switch (config.activation) {
+    case 'topk':
+    case 'batchtopk':
+      return 0
+    case 'relu':
+      return shareOfRun(context, 0.05)
+    case 'jumprelu':
+      return jumpWarmUp(config.sparsityLoss, context)
+  }
+}

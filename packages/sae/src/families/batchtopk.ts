@@ -1,0 +1,78 @@
+// BatchTopK SAEs: the k·B largest activations of a batch are kept, so that tokens may use more or fewer than k. At
+// inference a single threshold stands in its place (a JumpReLU), by running mean and calibrated at the end.
+import { defineFamily } from '../family.ts'
+import { basePlan } from '../plan.ts'
+import {
+  annealedK,
+  annealFields,
+  auxFields,
+  auxPlan,
+  completeAux,
+  completeK,
+  freeOrUnit,
+  kField,
+  scoreField,
+  subtractBDec,
+  thresholdDecay,
+} from './parts.ts'
+import { completeShared, rateByWidth, unitNotZero } from './shared.ts'
+
+/** Also Matryoshka's: it is a BatchTopK with nested reconstructions. */
+export const batchTopKFields = {
+  k: { ...kField, help: 'Latents kept on average: k times the batch size in every batch, at most d_sae.' },
+  ...annealFields,
+  score: {
+    ...scoreField,
+    default: 'raw',
+    source: 'Bussmann et al. and dictionary_learning: raw; SAELens: normed',
+  },
+  decoder: {
+    ...freeOrUnit,
+    default: 'unit',
+    source: 'Bussmann et al. and dictionary_learning: unit; SAELens: free',
+  },
+  centred: {
+    ...subtractBDec,
+    default: true,
+    source: 'Bussmann et al., SAELens and dictionary_learning: yes',
+  },
+  thresholdDecay,
+  ...auxFields,
+} as const
+
+export const batchtopk = defineFamily({
+  name: 'batchtopk',
+  title: 'BatchTopK',
+  summary: 'Keeps the k largest activations a token on average over the batch.',
+  paper: { title: 'BatchTopK Sparse Autoencoders (Bussmann et al. 2024)', where: 'arXiv 2412.06410' },
+  hooks: 'one',
+  fields: batchTopKFields,
+  defaults: {},
+  complete(config, member, context) {
+    unitNotZero(config.decoder, member)
+    return {
+      config: completeAux(completeK(config, context), context.shape.dOut),
+      member: completeShared({
+        member,
+        context,
+        rate: rateByWidth(context.shape.dSae),
+        sparsityWarmUpSteps: 0,
+      }),
+    }
+  },
+  plan(config, member, { shape }) {
+    const { k, score, thresholdDecay } = config
+    return {
+      ...basePlan(shape),
+      centred: config.centred,
+      skip: false,
+      selection: { kind: 'batchtopk', k, score, thresholdDecay },
+      penalty: null,
+      preAct: null,
+      auxK: auxPlan(config),
+      decoder: config.decoder,
+      deadAfterTokens: member.deadAfterTokens!,
+    }
+  },
+  dynamics: (config, _member, { step }) => ({ sparsity: 1, p: 1, ...annealedK(config, step) }),
+})

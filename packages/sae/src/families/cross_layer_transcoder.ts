@@ -1,0 +1,99 @@
+// Cross-layer transcoders: the latents of a layer read that layer alone and write to the outputs of it and of all later
+// layers, all trained together. One group of latents a layer; the penalty counts the norm of a latent's decoders together.
+import { defineFamily } from '../family.ts'
+import { basePlan, type LatentGroup } from '../plan.ts'
+import {
+  activationField,
+  activationFields,
+  activationPlan,
+  activationWarmUp,
+  completeActivation,
+} from './activation.ts'
+import { spansOf } from './crosscoder.ts'
+import { annealedK, warmedUp } from './parts.ts'
+import { completeShared, contradiction } from './shared.ts'
+
+export const crossLayerTranscoder = defineFamily({
+  name: 'cross_layer_transcoder',
+  title: 'Cross-layer transcoder',
+  summary: 'An encoder a layer, decoders to that layer and all later ones.',
+  paper: {
+    title: 'Circuit Tracing (Ameisen et al. 2025)',
+    where: 'transformer-circuits.pub/2025/attribution-graphs/methods',
+  },
+  hooks: 'layers',
+  fields: {
+    activation: {
+      ...activationField,
+      default: 'jumprelu',
+      source: 'Ameisen et al. 2025 and crosslayer-coding: jumprelu',
+    },
+    ...activationFields,
+    sparsityLoss: {
+      ...activationFields.sparsityLoss,
+      default: 'tanh',
+      source: 'Ameisen et al. 2025 and crosslayer-coding: tanh',
+    },
+    initialThreshold: {
+      ...activationFields.initialThreshold,
+      chosen: '0.03 for tanh, otherwise 0.001·√d_in',
+      source: 'crosslayer-coding jumprelu_threshold 0.03',
+    },
+  },
+  defaults: {
+    normalisation: 'expected_average',
+    bDecInit: 'mean',
+    encoderInit: 'random',
+    decoderInit: 'uniform',
+    decoderInitNorm: 0.1,
+  },
+  complete(config, member, context) {
+    const layers = context.inputs.length
+    const { dSae } = context.shape
+    if (dSae % layers !== 0) {
+      throw contradiction({
+        message: 'the latents are shared out evenly among the layers',
+        fields: ['d_sae', 'hook'],
+        found: `${dSae} latents and ${layers} layers`,
+        expected: `a multiple of ${layers}`,
+      })
+    }
+    const tanh = config.activation === 'jumprelu' && config.sparsityLoss === 'tanh'
+    const initialThreshold = config.initialThreshold ?? (tanh ? 0.03 : null)
+    return {
+      config: completeActivation({ ...config, initialThreshold }, context, context.inputs[0].width),
+      member: completeShared({
+        member,
+        context,
+        rate: 2e-4,
+        sparsityWarmUpSteps: activationWarmUp(config, context),
+      }),
+    }
+  },
+  plan(config, member, { shape, inputs, outputs }) {
+    const perLayer = shape.dSae / inputs.length
+    const read = spansOf(inputs)
+    const written = spansOf(outputs)
+    const groups = inputs.map(
+      (_, l): LatentGroup => ({
+        latents: [l * perLayer, (l + 1) * perLayer],
+        input: read[l],
+        output: [written[l][0], shape.dOut],
+      }),
+    )
+    return {
+      ...basePlan(shape),
+      groups,
+      centred: false,
+      skip: false,
+      ...activationPlan(config),
+      decoder: 'free',
+      deadAfterTokens: member.deadAfterTokens!,
+    }
+  },
+  dynamics: (config, member, { step }) => ({
+    sparsity: warmedUp(step, member.sparsityWarmUpSteps),
+    p: 1,
+    ...annealedK(config, step),
+  }),
+})

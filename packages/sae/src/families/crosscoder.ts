@@ -1,0 +1,72 @@
+// Crosscoders: one set of latents for several layers, or for the same layer of several models. Every hook point has its
+// own part of the encoder and decoder; a latent's penalty counts the sum of the norms of its decoder parts, so that a
+// latent that belongs to one hook point costs no more than one of an SAE.
+import { defineFamily } from '../family.ts'
+import { basePlan, type Span } from '../plan.ts'
+import type { HookSpan } from '../sae.ts'
+import {
+  activationField,
+  activationFields,
+  activationPlan,
+  activationWarmUp,
+  completeActivation,
+} from './activation.ts'
+import { annealedK, warmedUp } from './parts.ts'
+import { completeShared } from './shared.ts'
+
+export const crosscoder = defineFamily({
+  name: 'crosscoder',
+  title: 'Crosscoder',
+  summary: 'Shared latents of several layers or several models.',
+  paper: {
+    title: 'Sparse Crosscoders for Cross-Layer Features and Model Diffing (Lindsey et al. 2024)',
+    where: 'transformer-circuits.pub/2024/crosscoders',
+  },
+  hooks: 'several',
+  fields: {
+    activation: {
+      ...activationField,
+      default: 'relu',
+      source: 'Lindsey et al. 2024 and ckkissane: relu; science-of-finetuning: batchtopk',
+    },
+    ...activationFields,
+  },
+  defaults: {
+    normalisation: 'expected_average',
+    bDecInit: 'zero',
+    decoderInitNorm: 0.08,
+  },
+  complete: (config, member, context) => ({
+    config: completeActivation(config, context, context.inputs[0].width),
+    member: completeShared({
+      member,
+      context,
+      rate: 5e-5,
+      sparsityWarmUpSteps: activationWarmUp(config, context),
+    }),
+  }),
+  plan: (config, member, { shape, outputs }) => ({
+    ...basePlan(shape),
+    normSegments: spansOf(outputs),
+    centred: false,
+    skip: false,
+    ...activationPlan(config),
+    decoder: 'free',
+    deadAfterTokens: member.deadAfterTokens!,
+  }),
+  dynamics: (config, member, { step }) => ({
+    sparsity: warmedUp(step, member.sparsityWarmUpSteps),
+    p: 1,
+    ...annealedK(config, step),
+  }),
+})
+
+/** The columns of each hook point, in their order. */
+export function spansOf(hooks: readonly HookSpan[]): readonly Span[] {
+  let from = 0
+  return hooks.map(({ width }) => {
+    const span: Span = [from, from + width]
+    from += width
+    return span
+  })
+}

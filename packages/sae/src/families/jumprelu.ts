@@ -1,0 +1,65 @@
+// JumpReLU SAEs: a threshold for every latent, trained by straight-through estimators. The threshold itself is the
+// parameter, in float32: with its logarithm the peers' thresholds hardly moved (SAELens #718 to #720).
+import { defineFamily } from '../family.ts'
+import { basePlan } from '../plan.ts'
+import { completeJump, jumpCoefficientHelp, jumpFields, jumpPlan, jumpWarmUp } from './jump.ts'
+import { freeOrUnit, subtractBDec } from './parts.ts'
+import { completeShared, unitNotZero } from './shared.ts'
+import { sparsityCoefficient } from './standard.ts'
+
+export const jumprelu = defineFamily({
+  name: 'jumprelu',
+  title: 'JumpReLU',
+  summary: 'A learned threshold for every latent; L0, tanh or target-L0 penalty.',
+  paper: { title: 'Jumping Ahead (Rajamanoharan et al. 2024)', where: 'arXiv 2407.14435' },
+  hooks: 'one',
+  fields: {
+    sparsityCoefficient: {
+      ...sparsityCoefficient,
+      chosen: jumpCoefficientHelp,
+      source:
+        'Gemma Scope 0.001 for E‖x‖² = 1, in the scale E‖x‖ = √d; tanh: 5 at width 2,304 (SAELens), Anthropic, January ' +
+        '2025: 10 to 20; dictionary_learning: 1 for E‖x‖² = 1',
+    },
+    ...jumpFields,
+    decoder: {
+      ...freeOrUnit,
+      default: 'unit',
+      source: 'Gemma Scope and dictionary_learning: unit; Anthropic and SAELens: free',
+    },
+    centred: {
+      ...subtractBDec,
+      default: false,
+      source: 'Rajamanoharan et al. 2024, Anthropic and dictionary_learning: no; SAELens: yes',
+    },
+  },
+  defaults: {
+    adamBeta1: 0,
+    normalisation: 'expected_average',
+    decoderInit: 'uniform',
+    bDecInit: 'zero',
+  },
+  complete(config, member, context) {
+    unitNotZero(config.decoder, member)
+    return {
+      config: completeJump(config, context),
+      member: completeShared({
+        member,
+        context,
+        rate: 7e-5,
+        sparsityWarmUpSteps: jumpWarmUp(config.sparsityLoss, context),
+      }),
+    }
+  },
+  plan(config, member, { shape }) {
+    return {
+      ...basePlan(shape),
+      centred: config.centred,
+      skip: false,
+      ...jumpPlan(config, config.decoder === 'free'),
+      auxK: null,
+      decoder: config.decoder,
+      deadAfterTokens: member.deadAfterTokens!,
+    }
+  },
+})

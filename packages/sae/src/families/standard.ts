@@ -1,0 +1,87 @@
+// The standard SAE: ReLU and an L1 penalty. Anthropic's form of April 2024 by default, where decoder norms are free and
+// the penalty counts them, so that nothing is gained by small activations with long decoder rows.
+import { defineFamily } from '../family.ts'
+import { basePlan } from '../plan.ts'
+import { freeOrUnit, subtractBDec } from './parts.ts'
+import { completeShared, shareOfRun, unitNotZero } from './shared.ts'
+
+/**
+ * 0.04 for E‖x‖² = 1, in the middle of what dictionary_learning_demo sweeps (0.012 to 0.08), times √d where E‖x‖ = √d,
+ * because an L1 grows as x and the error as its square. ckkissane's crosscoder has 2 at width 2,304, which is the same.
+ */
+export const l1Coefficient = (width: number): number => 0.04 * Math.sqrt(width)
+export const l1CoefficientText = '0.04·√d_in'
+
+export const sparsityCoefficient = {
+  kind: 'number',
+  label: 'Sparsity λ',
+  default: null,
+  min: 0,
+  help: 'Weight of the sparsity penalty against the squared error, summed over dimensions. Depends on the normalisation.',
+} as const
+
+export const standard = defineFamily({
+  name: 'standard',
+  title: 'Standard (L1)',
+  summary: 'ReLU with an L1 penalty on activations times decoder norms.',
+  paper: {
+    title: 'Circuits Updates, April 2024; Towards Monosemanticity (Bricken et al. 2023)',
+    where: 'transformer-circuits.pub/2024/april-update',
+  },
+  hooks: 'one',
+  fields: {
+    sparsityCoefficient: {
+      ...sparsityCoefficient,
+      chosen: l1CoefficientText,
+      source:
+        'dictionary_learning_demo 0.012 to 0.06 for E‖x‖² = 1, in the scale E‖x‖ = √d; Anthropic, April 2024: 5; SAELens: 1',
+    },
+    decoder: {
+      ...freeOrUnit,
+      default: 'free',
+      source: 'Anthropic, April 2024: free; Bricken et al. 2023: unit, with resampling',
+    },
+    centred: {
+      ...subtractBDec,
+      default: false,
+      source: 'Anthropic, April 2024: no; Bricken et al. 2023, SAELens and dictionary_learning: yes',
+    },
+  },
+  defaults: {
+    normalisation: 'expected_average',
+    bDecInit: 'zero',
+    decoderInitNorm: 0.1,
+  },
+  complete(config, member, context) {
+    unitNotZero(config.decoder, member)
+    return {
+      config: {
+        ...config,
+        sparsityCoefficient: config.sparsityCoefficient ?? l1Coefficient(context.shape.dIn),
+      },
+      member: completeShared({
+        member,
+        context,
+        rate: 5e-5,
+        sparsityWarmUpSteps: shareOfRun(context, 0.05),
+      }),
+    }
+  },
+  plan(config, member, { shape }) {
+    return {
+      ...basePlan(shape),
+      centred: config.centred,
+      skip: false,
+      selection: { kind: 'relu' },
+      penalty: {
+        kind: 'l1',
+        coefficient: config.sparsityCoefficient!,
+        normWeighted: config.decoder === 'free',
+      },
+      preAct: null,
+      auxK: null,
+      decoder: config.decoder,
+      deadAfterTokens: member.deadAfterTokens!,
+    }
+  },
+})

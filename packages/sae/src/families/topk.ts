@@ -1,0 +1,68 @@
+// TopK SAEs: the k largest pre-activations of a token are kept. No penalty, so no shrinkage and an L0 that is known;
+// dead latents are revived by AuxK.
+import { defineFamily } from '../family.ts'
+import { basePlan } from '../plan.ts'
+import {
+  annealedK,
+  annealFields,
+  auxFields,
+  auxPlan,
+  completeAux,
+  completeK,
+  freeOrUnit,
+  kField,
+  scoreField,
+  subtractBDec,
+} from './parts.ts'
+import { completeShared, rateByWidth, unitNotZero } from './shared.ts'
+
+export const topk = defineFamily({
+  name: 'topk',
+  title: 'TopK',
+  summary: 'Keeps the k largest pre-activations of every token.',
+  paper: { title: 'Scaling and evaluating sparse autoencoders (Gao et al. 2024)', where: 'arXiv 2406.04093' },
+  hooks: 'one',
+  fields: {
+    k: { ...kField, help: 'Latents kept for every token, at most d_sae.' },
+    ...annealFields,
+    score: { ...scoreField, default: 'raw', source: 'OpenAI and dictionary_learning: raw; SAELens: normed' },
+    decoder: {
+      ...freeOrUnit,
+      default: 'unit',
+      source: 'Gao et al. 2024 and dictionary_learning: unit; SAELens: free',
+    },
+    centred: {
+      ...subtractBDec,
+      default: true,
+      source: 'Gao et al. 2024, SAELens, dictionary_learning and sparsify: yes',
+    },
+    ...auxFields,
+  },
+  defaults: {},
+  complete(config, member, context) {
+    unitNotZero(config.decoder, member)
+    return {
+      config: completeAux(completeK(config, context), context.shape.dOut),
+      member: completeShared({
+        member,
+        context,
+        rate: rateByWidth(context.shape.dSae),
+        sparsityWarmUpSteps: 0,
+      }),
+    }
+  },
+  plan(config, member, { shape }) {
+    return {
+      ...basePlan(shape),
+      centred: config.centred,
+      skip: false,
+      selection: { kind: 'topk', k: config.k, score: config.score },
+      penalty: null,
+      preAct: null,
+      auxK: auxPlan(config),
+      decoder: config.decoder,
+      deadAfterTokens: member.deadAfterTokens!,
+    }
+  },
+  dynamics: (config, _member, { step }) => ({ sparsity: 1, p: 1, ...annealedK(config, step) }),
+})
