@@ -12,6 +12,9 @@ export {
   type DescribedMember,
   settingsOf,
 } from './member.ts'
+export * from './finalise.ts'
+export * from './group_rows.ts'
+export * from './infer.ts'
 export type { TopKConfig } from './topk_learner/topk_config.ts'
 export { initialWeights } from './topk_learner/topk_weights.ts'
 export * from './topk_learner/families.ts'

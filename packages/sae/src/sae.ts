@@ -28,7 +28,9 @@ export type Activation =
 
 /**
  * What is done to a row before the encoder reads it and undone after the decoder; scalars and whitening are folded into
- * the weights, so only these remain. `layer_norm`: (x − μ)/(σ + 1e-5), σ unbiased; `token_rms`: x·√d/‖x‖.
+ * the weights, so only these remain. `layer_norm`: (x − μ)/(σ + 1e-5), σ unbiased, undone with μ and σ; `token_rms`:
+ * x·√d/‖x‖. Every hook point of x has its own row statistics. It is undone only where the outputs are the inputs: of a
+ * transcoder's target nothing is known at inference, so its target is not normalised by row; W_skip reads the normalised x.
  */
 export type RowNormalisation = 'none' | 'layer_norm' | 'token_rms'
 
@@ -47,3 +49,8 @@ export type Sae = {
 /** Hook points whose columns are concatenated into x and y; the same for an SAE, several for a crosscoder. */
 export type SaeHooks = { inputs: readonly HookSpan[]; outputs: readonly HookSpan[] }
 export type HookSpan = { hook: string; width: number }
+
+/** Is y made of the same hook points as x? */
+export const outputsAreInputs = ({ inputs, outputs }: SaeHooks): boolean =>
+  inputs.length === outputs.length &&
+  inputs.every(({ hook, width }, i) => hook === outputs[i].hook && width === outputs[i].width)
