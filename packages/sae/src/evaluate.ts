@@ -14,7 +14,7 @@ import {
   fvu,
   l0,
   mse,
-  type ReconstructionSums,
+  type MetricSums,
   relativeReconstructionBias,
 } from './metrics.ts'
 import { type ContextSource, type Forward, widthOf } from './sources.ts'
@@ -82,13 +82,11 @@ export type EvaluateOptions = {
 /** Contexts of one batch, a multiple of the call size. */
 const batchCalls = 8
 
-type Running = EvaluateMember & { encoder: Encoder; room: Room; sums: ReconstructionSums; ce: CeSums }
+type Running = EvaluateMember & { encoder: Encoder; room: Room; sums: MetricSums; ce: CeSums }
 type CeSums = { tokens: number; clean: number; spliced: number; zero: number }
 
 /** @returns one evaluation for each SAE, in their order, with the sums behind it */
-export async function evaluateSaes(
-  options: EvaluateOptions,
-): Promise<(Evaluation & { sums: ReconstructionSums })[]> {
+export async function evaluateSaes(options: EvaluateOptions): Promise<(Evaluation & { sums: MetricSums })[]> {
   const { lanes, prefix, contextsPerCall, source, split, onProgress, stopped } = options
   const { contextSize } = source
   const upTo = (tokens: number) => Math.min(source.contexts, Math.ceil(tokens / contextSize))
@@ -103,7 +101,7 @@ export async function evaluateSaes(
       ...member,
       encoder: await createEncoder({ lanes, sae: member.sae }),
       room: await createRoom({ lanes, rows, dIn: member.sae.shape.dIn, k: member.sae.k }),
-      sums: emptySums(member.sae.shape),
+      sums: emptySums({ dOut: member.sae.shape.dIn, dSae: member.sae.shape.dSae }),
       ce: { tokens: 0, clean: 0, spliced: 0, zero: 0 },
     })
   }
@@ -151,7 +149,7 @@ export async function evaluateSaes(
   return members.map(member => evaluationOf(member, split))
 }
 
-function evaluationOf({ sums, ce }: Running, split: string): Evaluation & { sums: ReconstructionSums } {
+function evaluationOf({ sums, ce }: Running, split: string): Evaluation & { sums: MetricSums } {
   const mean = (sum: number) => (ce.tokens === 0 ? null : sum / ce.tokens)
   const entropies = {
     clean: ce.clean / ce.tokens,
@@ -160,7 +158,7 @@ function evaluationOf({ sums, ce }: Running, split: string): Evaluation & { sums
   }
   return {
     split,
-    tokens: sums.tokens,
+    tokens: sums.rows,
     fvu: fvu(sums),
     l0: l0(sums),
     mse: mse(sums),
@@ -224,7 +222,7 @@ async function createRoom(options: { lanes: Lanes; rows: number; dIn: number; k:
 }
 
 function addReconstruction(options: {
-  sums: ReconstructionSums
+  sums: MetricSums
   room: Room
   x: Float32Array
   mask: Uint8Array
@@ -236,13 +234,13 @@ function addReconstruction(options: {
   const { spliced, index, value } = room
   for (let r = 0; r < rows; r++) {
     if (mask[r] === 0) continue
-    sums.tokens++
+    sums.rows++
     for (let j = 0; j < dIn; j++) {
       const a = x[r * dIn + j]
       const b = spliced[r * dIn + j]
       sums.sum[j] += a
-      sums.sumSquares += a * a
-      sums.squaredError += (a - b) * (a - b)
+      sums.sumSquares[j] += a * a
+      sums.squaredError[j] += (a - b) * (a - b)
       sums.reconstructionSquares += b * b
       sums.product += a * b
     }
