@@ -1,6 +1,6 @@
 // A learner: one SAE in training. Two implementations read the same plan: learner/ (the compute lanes) and oracle/
 // (float64, slow, the judge). The training loop calls load, encode, decode, gradients, update, afterStep in this order.
-import type { Lanes, Place } from '@mistudio/tensor'
+import type { Lanes, Place, StoredType } from '@mistudio/tensor'
 import type { Dynamics, Plan } from './plan.ts'
 import type { SaeWeights } from './sae.ts'
 
@@ -15,8 +15,11 @@ export type Normaliser =
   | { kind: 'layer_norm' }
   | { kind: 'whiten'; mean: Float32Array; matrix: Float32Array; inverse: Float32Array }
 
-/** Activations of one hook point, float32 [rows of the window, width]; the batch's rows are chosen by `BatchSource.rows`. */
-export type Columns = { activations: Place; width: number; normaliser: Normaliser }
+/** Activations of one hook point, in float32 or (`dtype`) bfloat16; a lane's copy step widens them. */
+export type ActivationPlace = Place & { dtype?: StoredType }
+
+/** [rows of the window, width] of one hook point; the batch's rows are chosen by `BatchSource.rows`. */
+export type Columns = { activations: ActivationPlace; width: number; normaliser: Normaliser }
 
 /** One batch: int32 row indices into every hook point's activations. `targets` absent: the inputs themselves. */
 export type BatchSource = { rows: Place; inputs: readonly Columns[]; targets?: readonly Columns[] }

@@ -3,8 +3,9 @@
 // where the next kernel reads it.
 import { parentPort, workerData } from 'node:worker_threads'
 import { InferenceSession, Tensor } from 'onnxruntime-node'
+import { bf16OfBits } from './dtype.ts'
 import { instantiateKernels, type Kernels } from './kernels.ts'
-import type { Arg, CopyStep, LaneAnswer, LaneData, LaneRequest, Step, Task, View } from './lanes.ts'
+import type { Arg, CopyStep, LaneAnswer, LaneData, LaneRequest, RowPlace, Step, Task, View } from './lanes.ts'
 
 const { lane, kernels, counter } = workerData as LaneData
 const port = parentPort
@@ -108,21 +109,37 @@ async function runStep(step: Step): Promise<void> {
 
 function copyRows({ copy }: CopyStep): void {
   const { from, to, rows, count, width, fromStride = width, toStride = width } = copy
-  const { buffer } = memoryOf(from.memory)
-  const last = count === 0 ? 0 : (count - 1) * toStride + width
-  const target = new Float32Array(memoryOf(to.memory).buffer, resolve(to.offset), last)
+  const source = bitsAt(from)
+  const target = bitsAt(to)
+  if (count > 0 && (count - 1) * toStride + width > target.length)
+    throw new Error('no room for the copied rows')
   if (rows === undefined && fromStride === width && toStride === width) {
-    target.set(new Float32Array(buffer, resolve(from.offset), count * width))
+    moveBits(source, 0, target, 0, count * width)
     return
   }
   const index = rows && new Int32Array(memoryOf(rows.memory).buffer, resolve(rows.offset), count)
-  const source = new Float32Array(buffer, resolve(from.offset))
   for (let i = 0; i < count; i++) {
     const row = index === undefined ? i : index[i]
     const start = row * fromStride
     if (start < 0 || start + width > source.length) throw new Error(`there is no row ${row} to copy`)
-    target.set(source.subarray(start, start + width), i * toStride)
+    moveBits(source, start, target, i * toStride, width)
   }
+}
+
+type Bits = Uint32Array | Uint16Array
+
+/** The elements from a place to the end of its memory. */
+function bitsAt({ memory, offset, dtype }: RowPlace): Bits {
+  const { buffer } = memoryOf(memory)
+  return dtype === 'bfloat16'
+    ? new Uint16Array(buffer, resolve(offset))
+    : new Uint32Array(buffer, resolve(offset))
+}
+
+function moveBits(from: Bits, start: number, to: Bits, at: number, count: number): void {
+  if (from.BYTES_PER_ELEMENT === to.BYTES_PER_ELEMENT) to.set(from.subarray(start, start + count), at)
+  else if (to instanceof Uint32Array) for (let i = 0; i < count; i++) to[at + i] = from[start + i] << 16
+  else for (let i = 0; i < count; i++) to[at + i] = bf16OfBits(from[start + i])
 }
 
 const resolve = (arg: Arg): number => (typeof arg === 'number' ? arg : arg.base + lane * arg.stride)

@@ -125,6 +125,37 @@ describe('copies', () => {
     expect([...to.f32(gathered, n * width)]).toEqual(expected)
   })
 
+  test('widen bfloat16 and round float32 to it, to nearest with ties to even', async () => {
+    const lanes = await open(2)
+    const memory = await lanes.memory({ bytes: 8192 })
+    // As bits: 1 and one step of bfloat16 above it; a tie that rounds down, one that rounds up, just over a tie;
+    // the largest float32, infinity, a NaN whose upper half alone would be infinity, −0.
+    const bits = [
+      0x3f800000, 0x3f810000, 0x3f808000, 0x3f818000, 0x3f808001, 0x7f7fffff, 0x7f800000, 0x7f800001,
+      0x80000000,
+    ]
+    const rounded = [0x3f80, 0x3f81, 0x3f80, 0x3f82, 0x3f81, 0x7f80, 0x7f80, 0x7fc0, 0x8000]
+    const n = bits.length
+    const [wide, narrow, again, picked, rows] = [n * 4, n * 2, n * 4, 2 * 3 * 4, 8].map(bytes =>
+      memory.alloc(bytes),
+    )
+    memory.u32(wide, n).set(bits)
+    memory.i32(rows, 2).set([2, 0])
+    const place = (offset: number) => ({ memory: memory.id, offset })
+    const stored = { ...place(narrow), dtype: 'bfloat16' as const }
+    await lanes.run([
+      [
+        { copy: { from: place(wide), to: stored, count: 3, width: 3 } },
+        { copy: { from: stored, to: place(again), count: 3, width: 3 } },
+        { copy: { from: stored, to: place(picked), rows: place(rows), count: 2, width: 3 } },
+      ],
+    ])
+    expect([...new Uint16Array(memory.memory.buffer, narrow, n)]).toEqual(rounded)
+    const widened = rounded.map(value => (value << 16) >>> 0)
+    expect([...memory.u32(again, n)]).toEqual(widened)
+    expect([...memory.u32(picked, 6)]).toEqual([...widened.slice(6), ...widened.slice(0, 3)])
+  })
+
   test('of columns between matrices of other widths leave the other columns alone', async () => {
     const lanes = await open(2)
     const memory = await lanes.memory({ bytes: 8192 })

@@ -26,13 +26,14 @@ export type KernelStep = { kernel: string; memory: number; args: Arg[] }
 export type SessionStep = { session: number; inputs: Record<string, View>; outputs: Record<string, View> }
 /**
  * Copies rows between memories (a kernel sees only one): `to[i] = from[rows[i]]`, or `from[i]` without `rows`.
- * `rows` are int32 row indices; `width` is in float32 elements, and so are the distances of rows in wider matrices
- * (`fromStride`, `toStride`; default `width`).
+ * `rows` are int32 row indices; `width` is in elements, and so are the distances of rows in wider matrices
+ * (`fromStride`, `toStride`; default `width`). Where the two sides are stored as different types the copy widens
+ * bfloat16 exactly or rounds float32 to it (to nearest, ties to even).
  */
 export type CopyStep = {
   copy: {
-    from: LanePlace
-    to: LanePlace
+    from: RowPlace
+    to: RowPlace
     rows?: LanePlace
     count: number
     width: number
@@ -44,6 +45,10 @@ export type CopyStep = {
 export type Place = { memory: number; offset: number }
 /** A place that may differ from lane to lane. */
 export type LanePlace = { memory: number; offset: Arg }
+/** What the elements of rows are stored as. */
+export type StoredType = 'float32' | 'bfloat16'
+/** Where a copy reads or writes rows; float32 unless it says otherwise. */
+export type RowPlace = LanePlace & { dtype?: StoredType }
 export type Step = KernelStep | SessionStep | CopyStep
 export type Task = Step[]
 
