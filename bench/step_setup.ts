@@ -1,5 +1,5 @@
 // A TopK learner with random data, as the step benchmarks need it: activations as SAELens and we both read them.
-import { gaussianStream, initialWeights, type Learner, topkFamilies } from '@mistudio/sae'
+import { gaussianStream, topkInitialWeights, type Learner, topkFamilies } from '@mistudio/sae'
 import type { Lanes } from '@mistudio/tensor'
 
 export type StepShape = { dIn: number; dSae: number; k: number; batchSize: number; deadFraction?: number }
@@ -23,7 +23,7 @@ export async function stepSetup(options: { lanes: Lanes; shape: StepShape }) {
     { length: batchSize * dIn },
     gaussianStream({ seed: 7, purpose: 'bench batch' }),
   )
-  const weights = initialWeights({ shape: { dIn, dSae }, seed: 1 })
+  const weights = topkInitialWeights({ shape: { dIn, dSae }, seed: 1 })
   const memory = await lanes.memory({ bytes: x.byteLength + batchSize * 4 + 4096 })
   const activations = memory.alloc(x.byteLength)
   memory.f32(activations, x.length).set(x)

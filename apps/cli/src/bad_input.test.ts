@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { type TokenizeOptions, tokenizeFiles } from '@mistudio/corpus'
 import { openTokenizer } from '@mistudio/model'
-import { initialWeights, saveSaeLens } from '@mistudio/sae'
+import { topkInitialWeights, saveSaeLens } from '@mistudio/sae'
 import { writeSafetensors } from '@mistudio/tensor'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 
@@ -48,7 +48,7 @@ beforeAll(async () => {
     dir: at('sae'),
     shape,
     k: 2,
-    weights: initialWeights({ shape, seed: 0 }),
+    weights: topkInitialWeights({ shape, seed: 0 }),
     scale: 1,
     metadata: { modelName: 'demo', hookPoint: hook, contextSize: 32 },
   })

@@ -118,6 +118,7 @@ export const memberFields = fieldTable({
       'own draw, uniform within ±1/√d_in.',
   },
   bEncInit: {
+    group: 'initialisation',
     kind: 'choice',
     label: 'b_enc starts at',
     default: 'zero',

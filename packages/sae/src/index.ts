@@ -6,6 +6,8 @@ export { families, familyNames, familyOf } from './families.ts'
 export type { Family, FamilyContext, HookUse, MemberConfig, Paper } from './family.ts'
 export { memberFields } from './family.ts'
 export * from './fields.ts'
+export { fitInitialWeights } from './fit_weights.ts'
+export { groupRows, initialWeights } from './initial_weights.ts'
 export {
   type CompleteMember,
   completeMember,
@@ -16,7 +18,7 @@ export * from './finalise.ts'
 export * from './group_rows.ts'
 export * from './infer.ts'
 export type { TopKConfig } from './topk_learner/topk_config.ts'
-export { initialWeights } from './topk_learner/topk_weights.ts'
+export { initialWeights as topkInitialWeights } from './topk_learner/topk_weights.ts'
 export * from './topk_learner/families.ts'
 export { families as topkFamilies } from './topk_learner/families.ts'
 export * from './formats/saelens.ts'

@@ -1,0 +1,160 @@
+// How an SAE starts: the part that is drawn from the seed. What needs data (b_dec, the active subspace, the norm, b_enc)
+// follows in fit_weights.ts on the first batch.
+import type { ConfigOf, FieldTable } from './fields.ts'
+import { contradiction } from './families/shared.ts'
+import type { MemberConfig } from './family.ts'
+import type { LatentGroup, Plan, Span } from './plan.ts'
+import { gaussianStream, randomStream } from './random.ts'
+import type { SaeWeights } from './sae.ts'
+
+/** The purpose of the first version's draws, kept so that its published runs repeat. */
+const sphereDraws = 'topk weights'
+
+/** Rows of one group inside `wEnc` and `wDec`: where they begin and how wide they are. */
+export type GroupRows = LatentGroup & {
+  latentCount: number
+  inputWidth: number
+  outputWidth: number
+  encoderAt: number
+  decoderAt: number
+}
+
+/** The layout of `SaeWeights`: the groups' rows follow each other, as wide as the group's input and output. */
+export function groupRows(plan: Pick<Plan, 'groups'>): GroupRows[] {
+  let encoderAt = 0
+  let decoderAt = 0
+  return plan.groups.map(group => {
+    const latentCount = group.latents[1] - group.latents[0]
+    const inputWidth = group.input[1] - group.input[0]
+    const outputWidth = group.output[1] - group.output[0]
+    const rows = { ...group, latentCount, inputWidth, outputWidth, encoderAt, decoderAt }
+    encoderAt += latentCount * inputWidth
+    decoderAt += latentCount * outputWidth
+    return rows
+  })
+}
+
+/**
+ * Weights without data: biases 0, thresholds as configured, W_skip 0, W_dec and W_enc drawn. A pure function of its
+ * arguments.
+ * @throws InputError when the encoder is to be tied to decoder rows of another width
+ */
+export function initialWeights(options: {
+  plan: Plan
+  settings: MemberConfig
+  config: ConfigOf<FieldTable>
+  seed: number
+}): SaeWeights {
+  const { plan, settings, config, seed } = options
+  const { dIn, dSae, dOut } = plan.shape
+  checkTied(plan, settings)
+  const wDec = drawDecoder({ plan, settings, seed })
+  const weights: SaeWeights = {
+    wEnc: drawEncoder({ plan, settings, wDec, seed }),
+    bEnc: new Float32Array(dSae),
+    wDec,
+    bDec: new Float32Array(dOut),
+  }
+  if (plan.selection.kind === 'jumprelu') {
+    weights.threshold = new Float32Array(dSae).fill(config.initialThreshold as number)
+  }
+  if (plan.selection.kind === 'gated') {
+    weights.rMag = new Float32Array(dSae)
+    weights.bMag = new Float32Array(dSae)
+  }
+  if (plan.skip) weights.wSkip = new Float32Array(dOut * dIn)
+  return weights
+}
+
+/** @throws InputError naming encoder_init and the family's shape when rows of W_enc and W_dec differ in width */
+export function checkTied(plan: Plan, settings: MemberConfig): void {
+  if (settings.encoderInit === 'random') return
+  for (const { inputWidth, outputWidth } of groupRows(plan)) {
+    if (inputWidth === outputWidth) continue
+    throw contradiction({
+      message: 'W_enc cannot start as W_dec when their rows differ in width',
+      fields: ['encoder_init', 'hook_out'],
+      found: `${settings.encoderInit} with rows of ${inputWidth} and ${outputWidth}`,
+      expected: 'encoder_init random',
+    })
+  }
+}
+
+function drawDecoder(options: { plan: Plan; settings: MemberConfig; seed: number }): Float32Array {
+  const { plan, settings, seed } = options
+  const norm = decoderNorm(plan, settings)
+  switch (settings.decoderInit) {
+    case 'zero':
+      return decoderRows({ plan, norm, draw: () => 0 })
+    case 'sphere':
+    case 'active_subspace':
+      return decoderRows({ plan, norm, draw: gaussianStream({ seed, purpose: sphereDraws }) })
+    case 'uniform': {
+      const draw = randomStream({ seed, purpose: 'uniform decoder' })
+      return decoderRows({ plan, norm, draw: () => 2 * draw() - 1 })
+    }
+  }
+}
+
+/**
+ * Decoder rows of `norm`, each norm segment apart (ckkissane's crosscoder sets them per model), entries drawn row by row.
+ * Rows of zeros stay.
+ */
+export function decoderRows(options: { plan: Plan; norm: number; draw: () => number }): Float32Array {
+  const { plan, norm, draw } = options
+  const groups = groupRows(plan)
+  const size = groups.reduce((sum, { latentCount, outputWidth }) => sum + latentCount * outputWidth, 0)
+  const wDec = new Float32Array(size)
+  for (const { output, outputWidth, latentCount, decoderAt } of groups) {
+    const segments = plan.normSegments.map(segment => overlap(segment, output)).filter(([a, b]) => a < b)
+    const row = new Float64Array(outputWidth)
+    for (let i = 0; i < latentCount; i++) {
+      const at = decoderAt + i * outputWidth
+      for (let j = 0; j < outputWidth; j++) {
+        row[j] = draw()
+        wDec[at + j] = row[j]
+      }
+      for (const [from, to] of segments) {
+        let square = 0
+        for (let j = from - output[0]; j < to - output[0]; j++) square += row[j] * row[j]
+        if (square === 0) continue
+        const length = Math.sqrt(square) / norm
+        for (let j = from - output[0]; j < to - output[0]; j++) wDec[at + j] /= length
+      }
+    }
+  }
+  return wDec
+}
+
+/** Unit decoders have norm 1 whatever is configured. */
+export const decoderNorm = (plan: Plan, settings: MemberConfig): number =>
+  plan.decoder === 'unit' ? 1 : settings.decoderInitNorm
+
+const overlap = (a: Span, b: Span): Span => [Math.max(a[0], b[0]), Math.min(a[1], b[1])]
+
+function drawEncoder(options: {
+  plan: Plan
+  settings: MemberConfig
+  wDec: Float32Array
+  seed: number
+}): Float32Array {
+  const { plan, settings, wDec, seed } = options
+  const { dIn, dSae } = plan.shape
+  switch (settings.encoderInit) {
+    case 'tied':
+      return wDec.map(value => value * settings.encoderInitScale)
+    case 'tied_ratio':
+      return wDec.map(value => value * settings.encoderInitScale * (dIn / dSae))
+    case 'random': {
+      const groups = groupRows(plan)
+      const size = groups.reduce((sum, { latentCount, inputWidth }) => sum + latentCount * inputWidth, 0)
+      const wEnc = new Float32Array(size)
+      const draw = randomStream({ seed, purpose: 'random encoder' })
+      for (const { latentCount, inputWidth, encoderAt } of groups) {
+        const bound = 1 / Math.sqrt(inputWidth)
+        for (let i = 0; i < latentCount * inputWidth; i++) wEnc[encoderAt + i] = bound * (2 * draw() - 1)
+      }
+      return wEnc
+    }
+  }
+}
