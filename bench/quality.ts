@@ -12,7 +12,7 @@ import {
   contextsInOrder,
   createActivationWindow,
   evaluateSaes,
-  initialWeights,
+  topkInitialWeights,
   loadSaeLens,
   shuffledContexts,
   trainSaes,
@@ -78,7 +78,7 @@ const results: {
   documents: DocumentLosses
 }[] = []
 for (let seed = 0; seed < Number(values.seeds); seed++) {
-  const weights = initialWeights({ shape, seed })
+  const weights = topkInitialWeights({ shape, seed })
   const source = shuffledContexts({ splits: stores.map(store => store.split('train')), contextSize, seed })
   const data = join(folder, 'activations.f32')
   await exportBatches({ source, seed, path: data })
