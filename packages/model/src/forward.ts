@@ -1,7 +1,7 @@
 // A forward pass compiled for the lanes: one graph with just the hooks asked for, run in calls of a fixed number
 // of contexts. The calls' shapes never change with the number of lanes or of contexts, so every row is
 // bit-identical however the work is spread.
-import type { Dimension, GraphType, Lanes, Place, Task, View } from '@mistudio/tensor'
+import type { Dimension, GraphType, LanePlace, Lanes, Task, View } from '@mistudio/tensor'
 import { InputError } from '@mistudio/tensor'
 import { decode } from './architectures.ts'
 import { blockHooks, type HookPoint, resolveHook } from './hooks.ts'
@@ -26,8 +26,16 @@ export type ForwardOptions = {
   logits?: boolean
   /** Output `token_loss` [contexts, contextSize]: −log p(next token) in nats, 0 at the last position. */
   tokenLoss?: boolean
+  /**
+   * Input `clean_log_probs` [tokens, vocab]; outputs `log_probs` [tokens, vocab] and `token_kl` [contexts, contextSize]:
+   * KL(clean ‖ this run) in nats over the whole vocabulary at every position. Run it once untouched (whatever the input
+   * holds) to get `log_probs`, then with something changed.
+   */
+  tokenKl?: boolean
   /** Hook points whose value is an input `replace:HOOK` instead. */
   replace?: readonly string[]
+  /** Hook points (`from` too) whose value is an input `splice:HOOK` at the tokens where the input `spliced` [tokens, 1] is 1. */
+  splice?: readonly string[]
   /** Hook points to which an input `add:HOOK` is added. */
   add?: readonly string[]
   /** Suffix: this hook's value is an input named like the hook, and only what follows runs. */
@@ -44,9 +52,10 @@ export type Forward = {
   /**
    * The work for `contexts` contexts. `places` has one place for every port; inputs and outputs hold a whole
    * number of calls (contexts rounded up to contextsPerCall): padding is computed and to be ignored, but its
-   * token ids must be valid.
+   * token ids must be valid. A place that differs from lane to lane holds one call: it passes values between the
+   * steps of a task, and tasks of several forwards joined call by call share it.
    */
-  tasks(options: { contexts: number; places: Record<string, Place> }): Task[]
+  tasks(options: { contexts: number; places: Record<string, LanePlace> }): Task[]
   close(): Promise<void>
 }
 
@@ -74,7 +83,7 @@ export async function compileForward(options: ForwardOptions): Promise<Forward> 
         const rows = contextsPerCall * contextSize
         return {
           memory,
-          offset: offset + call * rows * width * 4,
+          offset: typeof offset === 'number' ? offset + call * rows * width * 4 : offset,
           dtype,
           shape: portShape(options, name, width),
         }
@@ -90,19 +99,26 @@ export async function compileForward(options: ForwardOptions): Promise<Forward> 
 }
 
 function recordForward(options: ForwardOptions) {
-  const { model, captures = [], logits = false, tokenLoss = false, from } = options
+  const { model, captures = [], logits = false, tokenLoss = false, tokenKl = false, from } = options
   const { config, hooks: points, weights } = model
   const tape = createTape()
   const tokens = contextTokens(tape, options)
   const ops = onnxOps({ tape, config, tokens })
   const replaced = new Set(options.replace)
   const added = new Set(options.add)
+  const spliced = new Set(options.splice)
   const rows = options.contextsPerCall * options.contextSize
   const values = new Map<string, Value>()
   const before = new Map<Value, { name: string; dtype: GraphType; shape: Dimension[] }>()
   let reached = from === undefined
   const widths = new Map(points.map(({ name, width }) => [name, width]))
   const input = (name: string, hook: string) => tape.input(name, 'float32', [rows, widths.get(hook)!])
+
+  const isSpliced = () =>
+    tape.node('Greater', [
+      tape.input('spliced', 'float32', [rows, 1]),
+      tape.constant(new Float32Array(1), [1]),
+    ])
 
   checkHooks(options, points)
   const result = decode(ops, config, (name, computed) => {
@@ -114,6 +130,7 @@ function recordForward(options: ForwardOptions) {
       before.set(value, { name, dtype: 'float32', shape: [rows, widths.get(name)!] })
     }
     if (replaced.has(name)) value = input(`replace:${name}`, name)
+    if (spliced.has(name)) value = tape.node('Where', [isSpliced(), input(`splice:${name}`, name), value])
     if (added.has(name)) value = ops.add(value, input(`add:${name}`, name))
     values.set(name, value)
     tape.layer = layerAfter(name, points)
@@ -127,15 +144,30 @@ function recordForward(options: ForwardOptions) {
   }))
   if (logits)
     outputs.push({ name: 'logits', value: result, dtype: 'float32', shape: [rows, config.vocabSize] })
+  const { contextsPerCall, contextSize } = options
+  const perToken = (name: string, value: Value): Output => ({
+    name,
+    value,
+    dtype: 'float32',
+    shape: [contextsPerCall, contextSize],
+  })
+  // LogSoftmax subtracts the row's maximum, so nothing overflows and a probability too small for float32 still has
+  // its logarithm; it is ten times faster than ReduceLogSumExp.
+  const chances = tokenLoss || tokenKl ? tape.node('LogSoftmax', [result], { axis: -1 }) : result
   if (tokenLoss) {
-    const { contextsPerCall, contextSize } = options
-    const value = lossOfNext(tape, tokens.inputIds, result, contextsPerCall, contextSize)
-    outputs.push({ name: 'token_loss', value, dtype: 'float32', shape: [contextsPerCall, contextSize] })
+    const value = lossOfNext(tape, tokens.inputIds, chances, contextsPerCall, contextSize)
+    outputs.push(perToken('token_loss', value))
+  }
+  if (tokenKl) {
+    const shape = [rows, config.vocabSize]
+    const clean = tape.input('clean_log_probs', 'float32', shape)
+    outputs.push({ name: 'log_probs', value: chances, dtype: 'float32', shape })
+    outputs.push(perToken('token_kl', divergence(tape, clean, chances, contextsPerCall, contextSize)))
   }
   const emitted = tape.emit({ outputs, weights, cut: from === undefined ? undefined : before })
   const portWidth = (name: string) => {
-    if (name === 'logits') return config.vocabSize
-    return widths.get(name.replace(/^(replace|add):/, '')) ?? 1
+    if (name === 'logits' || name.endsWith('log_probs')) return config.vocabSize
+    return widths.get(name.replace(/^(replace|add|splice):/, '')) ?? 1
   }
   const port = (name: string): Port => ({
     name,
@@ -170,12 +202,12 @@ function contextTokens(tape: Tape, { contextsPerCall, contextSize }: ForwardOpti
   }
 }
 
-/**
- * −log softmax at the next token. LogSoftmax subtracts the row's maximum, so nothing overflows and a probability
- * too small for float32 still has its logarithm; it is ten times faster than ReduceLogSumExp.
- */
-function lossOfNext(tape: Tape, inputIds: Value, logits: Value, contexts: number, length: number): Value {
-  const list = (...numbers: number[]) => tape.constant(BigInt64Array.from(numbers, BigInt), [numbers.length])
+const integers = (tape: Tape, ...numbers: number[]) =>
+  tape.constant(BigInt64Array.from(numbers, BigInt), [numbers.length])
+
+/** −log p at the next token. */
+function lossOfNext(tape: Tape, inputIds: Value, chances: Value, contexts: number, length: number): Value {
+  const list = (...numbers: number[]) => integers(tape, ...numbers)
   // The first token stands in for the missing next one of the last position; its loss is multiplied away.
   const next = tape.node(
     'Concat',
@@ -185,7 +217,6 @@ function lossOfNext(tape: Tape, inputIds: Value, logits: Value, contexts: number
     ],
     { axis: 1 },
   )
-  const chances = tape.node('LogSoftmax', [logits], { axis: -1 })
   const target = tape.node('GatherElements', [chances, tape.node('Reshape', [next, list(-1, 1)])], {
     axis: 1,
   })
@@ -195,8 +226,15 @@ function lossOfNext(tape: Tape, inputIds: Value, logits: Value, contexts: number
   return tape.node('Mul', [loss, tape.constant(counted, [length])])
 }
 
+/** Σ p (log p − log q) of every token. */
+function divergence(tape: Tape, clean: Value, chances: Value, contexts: number, length: number): Value {
+  const parts = tape.node('Mul', [tape.node('Exp', [clean]), tape.node('Sub', [clean, chances])])
+  const sums = tape.node('ReduceSum', [parts, integers(tape, 1)], { keepdims: 0 })
+  return tape.node('Reshape', [sums, integers(tape, contexts, length)])
+}
+
 function portShape({ contextsPerCall, contextSize }: ForwardOptions, name: string, width: number): number[] {
-  const perContext = name === 'input_ids' || name === 'token_loss'
+  const perContext = name === 'input_ids' || name.startsWith('token_')
   return perContext ? [contextsPerCall, contextSize] : [contextsPerCall * contextSize, width]
 }
 
@@ -221,8 +259,8 @@ function checkSizes({ model, contextsPerCall, contextSize }: ForwardOptions): vo
 }
 
 function checkHooks(options: ForwardOptions, points: readonly HookPoint[]): void {
-  const { captures = [], replace = [], add = [], from, logits, tokenLoss } = options
-  if (captures.length === 0 && !logits && !tokenLoss) {
+  const { captures = [], replace = [], add = [], splice = [], from, logits, tokenLoss, tokenKl } = options
+  if (captures.length === 0 && !logits && !tokenLoss && !tokenKl) {
     throw new InputError({
       message: 'nothing is asked of the model',
       expected: 'hook points, logits or a loss',
@@ -230,7 +268,7 @@ function checkHooks(options: ForwardOptions, points: readonly HookPoint[]): void
   }
   const order = (name: string) => points.indexOf(resolveHook(points, name))
   const first = from === undefined ? -1 : order(from)
-  for (const name of [...captures, ...replace, ...add]) {
+  for (const name of [...captures, ...replace, ...add, ...splice.filter(hook => hook !== from)]) {
     if (order(name) > first) continue
     throw new InputError({
       message: 'this hook point is not computed by the graph that begins at another',

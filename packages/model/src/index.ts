@@ -25,6 +25,7 @@ export {
 export type { Activation, AttentionOptions, Hooks, Ops, WeightLayout } from './ops.ts'
 export { type NamedTensor, type RunOptions, runModel } from './run.ts'
 export { type Matrix, runOracle } from './runtimes/oracle.ts'
+export { compileSplice, type Splice } from './splice.ts'
 export { checkTokenIds } from './token_ids.ts'
 export { openTokenizer, type Tokenizer } from './tokenizer.ts'
 export type { WeightInfo, WeightStore } from './weights.ts'
