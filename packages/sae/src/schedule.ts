@@ -1,21 +1,34 @@
-// Learning-rate schedule: linear warm-up, constant, linear decay to 0 (dictionary_learning's get_lr_schedule).
+// Learning-rate schedules: linear warm-up, then constant, constant with a linear decay to 0 (dictionary_learning's
+// get_lr_schedule), or a cosine to 0.
 
 export type Schedule = {
+  shape: 'constant' | 'linear' | 'cosine'
   learningRate: number
   warmUpSteps: number
-  /** The share of the run at whose end the rate reaches 0; 0.2 decays over the last fifth. */
+  /** `linear`: the share of the run at whose end the rate reaches 0; 0.2 decays over the last fifth. */
   decayFraction: number
   totalSteps: number
 }
 
 /** The rate of `step` (0-based). Warm-up counts from (step + 1) / warmUpSteps, so the first step is not 0. */
 export function learningRateAt(schedule: Schedule, step: number): number {
-  const { learningRate, warmUpSteps, decayFraction, totalSteps } = schedule
+  const { shape, learningRate, warmUpSteps, decayFraction, totalSteps } = schedule
   const warm = warmUpSteps > 0 ? Math.min(1, (step + 1) / warmUpSteps) : 1
-  const decaySteps = Math.round(totalSteps * decayFraction)
-  const left = totalSteps - step
-  const decay = decaySteps > 0 ? Math.min(1, left / decaySteps) : 1
-  return learningRate * warm * decay
+  switch (shape) {
+    case 'constant':
+      return learningRate * warm
+    case 'linear': {
+      const decaySteps = Math.round(totalSteps * decayFraction)
+      const left = totalSteps - step
+      const decay = decaySteps > 0 ? Math.min(1, left / decaySteps) : 1
+      return learningRate * warm * decay
+    }
+    case 'cosine': {
+      if (step < warmUpSteps) return learningRate * warm
+      const share = (step - warmUpSteps) / Math.max(1, totalSteps - warmUpSteps)
+      return learningRate * 0.5 * (1 + Math.cos(Math.PI * Math.min(1, share)))
+    }
+  }
 }
 
 /**

@@ -88,7 +88,7 @@ export function completeSettings(options: {
       Math.floor(windowTokens / contextSize),
       Math.ceil((2 * batchSize) / contextSize),
     ),
-    schedule: { learningRate, warmUpSteps, decayFraction, totalSteps },
+    schedule: { shape: 'linear', learningRate, warmUpSteps, decayFraction, totalSteps },
     checkWindow(usable, window) {
       if (usable > 0) return
       throw new InputError({
