@@ -3,11 +3,11 @@ import { InputError, type Lanes, openLanes } from '@mistudio/tensor'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { LearnerState } from './learner.ts'
 import {
+  applyNormaliser,
   checkActivations,
   fitNormaliser,
   type HookSample,
   type NormalisationKind,
-  normaliseRow,
   readNormaliser,
   storeNormaliser,
   whitening,
@@ -64,7 +64,7 @@ const fitted = async (kind: NormalisationKind) => {
   const normaliser = await fitNormaliser({ lanes, kind, sample })
   return Array.from({ length: tokens }, (_, i) => {
     const row = Float64Array.from(x.subarray(i * d, (i + 1) * d))
-    normaliseRow(normaliser, row)
+    applyNormaliser(normaliser, row)
     return row
   })
 }

@@ -3,6 +3,7 @@
 // fit (token_rms, layer_norm), or whitening by the covariance (arXiv 2511.13981), which finalise.ts folds into the weights.
 import { gemmGraph, InputError, type Lanes, type Place } from '@mistudio/tensor'
 import type { MemberConfig } from './family.ts'
+import { normaliseRow } from './infer.ts'
 import type { LearnerState, Normaliser } from './learner.ts'
 import { totalVariance } from './metrics.ts'
 import { symmetricEigen } from './symmetric_eigen.ts'
@@ -54,7 +55,8 @@ export function checkActivations(sample: Pick<HookSample, 'hook' | 'moments'>, w
     message: 'the activations have no variance',
     field: hook,
     found: `Σ‖x − x̄‖² = ${variance} over the ${moments.tokens} tokens of window ${window}`,
-    expected: 'activations that differ from token to token; take another hook point or text with more than one token',
+    expected:
+      'activations that differ from token to token; take another hook point or text with more than one token',
   })
 }
 
@@ -154,34 +156,21 @@ async function covarianceOf(options: {
   }
 }
 
-/** One row as the SAE sees it, in place: what the learners do, for passes over a finished SAE. float64 inside. */
-export function normaliseRow(normaliser: Normaliser, row: Float32Array | Float64Array): void {
+/** One row as the SAE in training sees it, in place: the judge of what the learners do. float64. */
+export function applyNormaliser(normaliser: Normaliser, row: Float64Array): void {
   const d = row.length
   switch (normaliser.kind) {
     case 'none':
+    case 'token_rms':
+    case 'layer_norm':
+      normaliseRow(normaliser.kind, row)
       return
     case 'scale':
       for (let j = 0; j < d; j++) row[j] *= normaliser.scale
       return
-    case 'token_rms': {
-      let square = 0
-      for (let j = 0; j < d; j++) square += row[j] * row[j]
-      const factor = square > 0 ? Math.sqrt(d / square) : 0
-      for (let j = 0; j < d; j++) row[j] *= factor
-      return
-    }
-    case 'layer_norm': {
-      let mean = 0
-      for (let j = 0; j < d; j++) mean += row[j] / d
-      let square = 0
-      for (let j = 0; j < d; j++) square += (row[j] - mean) ** 2
-      const deviation = Math.sqrt(square / Math.max(1, d - 1)) + 1e-5
-      for (let j = 0; j < d; j++) row[j] = (row[j] - mean) / deviation
-      return
-    }
     case 'whiten': {
       const { mean, matrix } = normaliser
-      const centred = Float64Array.from(row, (value, j) => value - mean[j])
+      const centred = row.map((value, j) => value - mean[j])
       for (let i = 0; i < d; i++) {
         let sum = 0
         for (let j = 0; j < d; j++) sum += centred[j] * matrix[i * d + j]
@@ -192,7 +181,11 @@ export function normaliseRow(normaliser: Normaliser, row: Float32Array | Float64
 }
 
 /** A checkpoint's tensors of a normaliser, under `prefix`. Its kind is JSON beside them. */
-export function storeNormaliser(normaliser: Normaliser, prefix: string, into: LearnerState): StoredNormaliser {
+export function storeNormaliser(
+  normaliser: Normaliser,
+  prefix: string,
+  into: LearnerState,
+): StoredNormaliser {
   if (normaliser.kind !== 'whiten') return normaliser
   for (const name of ['mean', 'matrix', 'inverse'] as const) into.set(`${prefix}.${name}`, normaliser[name])
   return { kind: 'whiten' }

@@ -154,7 +154,9 @@ export type Run = RunConfig & { totalSteps: number; windowContexts: number }
 /** @throws InputError naming the setting, what was found and what would do */
 export function completeRun(given: GivenRun, text: { contextSize: number; contexts: number }): Run {
   const { contextSize, contexts } = text
-  const named = Object.entries(given).flatMap(([key, value]) => (value === undefined ? [] : [[wireName(key), value]]))
+  const named = Object.entries(given).flatMap(([key, value]) =>
+    value === undefined ? [] : [[wireName(key), value]],
+  )
   const run = readFields(runFields, Object.fromEntries(named) as Settings)
   const available = contextSize * contexts
   if (available < run.batchSize) {

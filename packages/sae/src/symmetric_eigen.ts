@@ -5,7 +5,10 @@
  * @param matrix symmetric, row-major [n, n]; overwritten
  * @returns `values` [n] in no order and `vectors`, row i belonging to values[i]
  */
-export function symmetricEigen(matrix: Float64Array, n: number): { values: Float64Array; vectors: Float64Array } {
+export function symmetricEigen(
+  matrix: Float64Array,
+  n: number,
+): { values: Float64Array; vectors: Float64Array } {
   const { diagonal, beside, vectors } = tridiagonal(matrix, n)
   iterate({ n, diagonal, beside, vectors })
   return { values: diagonal, vectors }
