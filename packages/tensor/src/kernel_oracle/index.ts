@@ -2,6 +2,7 @@
 // against, and the shortest statement of what it computes.
 export * from './decode.ts'
 export * from './dense.ts'
+export * from './encode.ts'
 export * from './gradients.ts'
 export * from './quantise.ts'
 export * from './statistics.ts'
