@@ -2,7 +2,7 @@
 import { resolve } from 'node:path'
 import type { SplitName, TokenStore } from '@mistudio/corpus'
 import { compileForward, type LanguageModel } from '@mistudio/model'
-import { createEncoder, type Encoder, type Forward, type SaeFile, widthOf } from '@mistudio/sae'
+import { createTopKEncoder, type TopKEncoder, type Forward, type SaeFile, widthOf } from '@mistudio/sae'
 import { InputError, type Lanes } from '@mistudio/tensor'
 import { createCollector } from './collector.ts'
 import { type PieceTokenizer, tokenTexts } from './examples.ts'
@@ -82,12 +82,12 @@ export async function extractWith(
   checkFolders(options.saes.map(({ out }) => resolve(out)))
   const source = sourceOf(options)
   const members: PassMember[] = []
-  const encoders: Encoder[] = []
+  const encoders: TopKEncoder[] = []
   try {
     for (const { sae } of options.saes) {
       checkWidth(sae, forward)
       const rowsPerCall = encoderRows(contextsPerCall * source.contextSize)
-      const encoder = await createEncoder({ lanes, sae, rowsPerCall })
+      const encoder = await createTopKEncoder({ lanes, sae, rowsPerCall })
       encoders.push(encoder)
       const collector = createCollector({
         features: sae.shape.dSae,

@@ -2,14 +2,14 @@
 // this thread collects the batch before; model and encoders of one call are one task, so that a lane never waits
 // for another and activations are read while they are warm.
 import { setImmediate as turn } from 'node:timers/promises'
-import type { Encoder, Forward } from '@mistudio/sae'
+import type { Forward, TopKEncoder } from '@mistudio/sae'
 import type { Lanes, Place, SharedMemory, Task } from '@mistudio/tensor'
 import type { Collector } from './collector.ts'
 import type { ProgressBoard } from './progress_board.ts'
 import type { TextSource } from './text_source.ts'
 
 /** An SAE in the pass. The encoder's calls have `encoderRows(contextsPerCall · contextSize)` rows. */
-export type PassMember = { hook: string; dIn: number; encoder: Encoder; collector: Collector }
+export type PassMember = { hook: string; dIn: number; encoder: TopKEncoder; collector: Collector }
 
 export type PassResult = { contexts: number; batches: number; complete: boolean }
 

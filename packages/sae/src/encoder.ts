@@ -1,134 +1,124 @@
-// An SAE for inference on the compute lanes: activations in, the k kept latents of each token out, and the
-// reconstruction where it is asked for. Evaluation, extraction and `sae encode` share it.
+// A finished SAE on the compute lanes: activations in, the firing latents of each token and the reconstruction out.
+// Evaluation, calibration, extraction and `sae encode` share it. How many latents fire differs from row to row, so hits
+// are lists (encoder_hits.ts), and a list that does not fit its room is encoded again in a larger one: none is lost.
 // Calls have a fixed number of rows (a short tail runs over stale rows that nobody reads), so a token's result
 // does not depend on its neighbours or on the number of lanes.
-import {
-  type Arg,
-  gemmGraph,
-  InputError,
-  type Lanes,
-  memoryLimitBytes,
-  type Place,
-  type Step,
-  type Task,
-  topkScratchBytes,
-} from '@mistudio/tensor'
-import type { SaeShape, SaeWeights } from './topk_learner/families.ts'
+import { gemmGraph, InputError, type Lanes, memoryLimitBytes, type Place, type Task } from '@mistudio/tensor'
+import { createHitRoom, type HitList, type HitRoom } from './encoder_hits.ts'
+import { encoderBytes, placeEncoder } from './encoder_memory.ts'
+import { callTask } from './encoder_steps.ts'
+import { outputsAreInputs, type Sae, type SaeHooks } from './sae.ts'
 
-/** Rows of one GEMM call; see families/topk_block.ts for why. */
+export type { HitList, HitRoom } from './encoder_hits.ts'
+
+/** Rows of one GEMM call: fastest on AVX-512, and ORT's rows are bit-identical at this count. */
 const defaultRowsPerCall = 256
+/** Rows of one list of hits: short, so that a list of rows in which everything fires fits a lane's scratch. */
+const listRows = 32
 
 export type EncodeRequest = {
   rows: number
-  /** float32 [rows, d_in] */
-  activations: Place
-  /** int32 [rows, k], ascending latents */
-  index: Place
-  /** float32 [rows, k], after the ReLU: 0 where the latent does not fire */
-  value: Place
-  /** float32 [rows, d_in] */
-  reconstruction?: Place
+  /** float32 [rows, width], one for each input hook point in the SAE's order. */
+  inputs: readonly Place[]
+  /** Where the hits go; absent: the reconstruction alone. */
+  hits?: HitRoom
+  /** float32 [rows, width], one for each output hook point: x̂ in the model's own space. */
+  reconstruction?: readonly Place[]
 }
 
 export interface Encoder {
-  readonly k: number
-  readonly shape: SaeShape
+  readonly sae: Pick<Sae, 'shape' | 'hooks' | 'activation'>
+  readonly rowsPerCall: number
+  /** Room for the hits of up to `rows` rows; to be closed. It grows when lists do not fit. */
+  room(options: { rows: number }): Promise<HitRoom>
+  /** One task for each call of `rowsPerCall` rows. To be followed by `finish` while the inputs are still there. */
   tasks(request: EncodeRequest): Task[]
+  /**
+   * After the tasks ran: encodes the calls anew whose hits did not fit.
+   * @returns the hits of all rows in order; they hold until the room's next tasks
+   * @throws InputError when so many latents fire that a room would exceed its limit
+   */
+  finish(request: EncodeRequest & { hits: HitRoom }): Promise<HitList[]>
+  /** Runs the tasks and finishes them. */
+  encode(request: EncodeRequest & { hits: HitRoom }): Promise<HitList[]>
   close(): Promise<void>
 }
 
 /** @throws InputError when the SAE does not fit one WebAssembly memory */
 export async function createEncoder(options: {
   lanes: Lanes
-  sae: { shape: SaeShape; k: number; weights: SaeWeights }
+  sae: Omit<Sae, 'family'>
   /** Default 256. */
   rowsPerCall?: number
 }): Promise<Encoder> {
-  const { lanes, sae, rowsPerCall: chunk = defaultRowsPerCall } = options
-  const { dIn, dSae } = sae.shape
-  const { k } = sae
-  const scratchBytes =
-    Math.ceil((chunk * (dIn * 2 + dSae + 2 * k) * 4 + topkScratchBytes(dSae, k) + 5 * 64) / 64) * 64
-  const bytes = (2 * dSae * dIn + dSae + dIn) * 4 + lanes.count * scratchBytes + 1024
+  const { lanes, sae, rowsPerCall = defaultRowsPerCall } = options
+  const rowsPerList = Math.min(listRows, rowsPerCall)
+  const sizes = { sae, rowsPerCall, rowsPerList, lanes: lanes.count }
+  const bytes = encoderBytes(sizes)
   if (bytes > memoryLimitBytes) {
     throw new InputError({
       message: 'the SAE is too large for inference on the CPU',
       field: 'd_sae × d_in',
-      found: `${dSae} × ${dIn}`,
+      found: `${sae.shape.dSae} × ${sae.shape.dIn}`,
       expected: `at most ${memoryLimitBytes} bytes with its scratch space; this needs ${bytes}`,
     })
   }
   const memory = await lanes.memory({ bytes })
-  const store = (values: Float32Array) => {
-    const pointer = memory.alloc(values.byteLength)
-    memory.f32(pointer, values.length).set(values)
-    return pointer
-  }
-  const wEnc = store(sae.weights.wEnc)
-  const wDec = store(sae.weights.wDec)
-  const bEnc = store(sae.weights.bEnc)
-  const bDec = store(sae.weights.bDec)
-  const scratch = memory.alloc(lanes.count * scratchBytes)
+  const at = placeEncoder({ ...sizes, memory })
   const gemm = await lanes.session({ graph: gemmGraph() })
-
-  let used = 0
-  const area = (elements: number) => {
-    const at = { base: scratch + used, stride: scratchBytes }
-    used += Math.ceil((elements * 4) / 64) * 64
-    return at
-  }
-  const x = area(chunk * dIn)
-  const pre = area(chunk * dSae)
-  const index = area(chunk * k)
-  const value = area(chunk * k)
-  const out = area(chunk * dIn)
-  const candidates = area(topkScratchBytes(dSae, k) / 4)
-
-  const call = (kernel: string, ...args: Arg[]): Step => ({
-    kernel,
+  const spanned = {
+    sae,
+    at,
     memory: memory.id,
-    args,
-  })
-  const inside = (offset: Arg) => ({ memory: memory.id, offset })
-  const shifted = ({ memory: id, offset }: Place, elements: number) => ({
-    memory: id,
-    offset: offset + elements * 4,
-  })
+    gemm,
+    rowsPerCall,
+    rowsPerList,
+    restores: outputsAreInputs(sae.hooks),
+  }
+  const mostHits = rowsPerList * (sae.activation.kind === 'topk' ? sae.activation.k : sae.shape.dSae)
+  // What lists needed so far: the next room begins with it.
+  let usual = sae.activation.kind === 'topk' ? mostHits : Math.min(mostHits, rowsPerList * 64)
+
+  const tasks = (request: EncodeRequest): Task[] => {
+    checkPlaces(request, sae.hooks)
+    return Array.from({ length: Math.ceil(request.rows / rowsPerCall) }, (_, call) =>
+      callTask({ ...spanned, request, call }),
+    )
+  }
+
+  async function finish(request: EncodeRequest & { hits: HitRoom }): Promise<HitList[]> {
+    const { hits, rows } = request
+    for (;;) {
+      const cut = hits.cut(rows)
+      if (cut.most <= hits.capacity) return hits.lists(rows)
+      usual = Math.min(mostHits, Math.max(2 * hits.capacity, Math.ceil(cut.most * 1.25)))
+      await hits.grow(usual)
+      const again = tasks({ ...request, reconstruction: undefined })
+      await lanes.run(again.filter((_, call) => cut.calls.has(call)))
+    }
+  }
 
   return {
-    k,
-    shape: sae.shape,
-    tasks({ rows, activations, index: indexOut, value: valueOut, reconstruction }) {
-      const calls = Math.ceil(rows / chunk)
-      return Array.from({ length: calls }, (_, i): Task => {
-        const start = i * chunk
-        const length = Math.min(chunk, rows - start)
-        const steps: Step[] = [
-          { copy: { from: shifted(activations, start * dIn), to: inside(x), count: length, width: dIn } },
-          call('centreRows', x, bDec, length, dIn, x),
-          {
-            session: gemm,
-            inputs: {
-              a: { memory: memory.id, offset: x, dtype: 'float32', shape: [chunk, dIn] },
-              b: { memory: memory.id, offset: wEnc, dtype: 'float32', shape: [dSae, dIn] },
-            },
-            outputs: { y: { memory: memory.id, offset: pre, dtype: 'float32', shape: [chunk, dSae] } },
-          },
-          call('topkRows', pre, dSae, length, dSae, bEnc, k, 1, index, value, candidates),
-          { copy: { from: inside(index), to: shifted(indexOut, start * k), count: length, width: k } },
-          { copy: { from: inside(value), to: shifted(valueOut, start * k), count: length, width: k } },
-        ]
-        if (reconstruction !== undefined) {
-          steps.push(call('decodeRows', index, value, length, k, wDec, dIn, bDec, out), {
-            copy: { from: inside(out), to: shifted(reconstruction, start * dIn), count: length, width: dIn },
-          })
-        }
-        return steps
-      })
+    sae,
+    rowsPerCall,
+    room: ({ rows }) => createHitRoom({ lanes, rows, rowsPerCall, rowsPerList, capacity: usual }),
+    tasks,
+    finish,
+    async encode(request) {
+      await lanes.run(tasks(request))
+      return finish(request)
     },
     async close() {
       await lanes.release(memory)
       await lanes.closeSession(gemm)
     },
   }
+}
+
+function checkPlaces({ inputs, reconstruction }: EncodeRequest, hooks: SaeHooks): void {
+  const wrong = (what: string, given: number, wanted: number) =>
+    new Error(`the encoder was given ${given} ${what}, its SAE has ${wanted}`)
+  if (inputs.length !== hooks.inputs.length) throw wrong('inputs', inputs.length, hooks.inputs.length)
+  if (reconstruction === undefined || reconstruction.length === hooks.outputs.length) return
+  throw wrong('outputs', reconstruction.length, hooks.outputs.length)
 }

@@ -3,7 +3,7 @@
 // clean, spliced and zeroed variants run the suffix from the hook point.
 // Masked positions (the first of a context, special tokens) are neither scored nor replaced.
 import type { Lanes, Place } from '@mistudio/tensor'
-import { createEncoder, type Encoder } from './encoder.ts'
+import { createTopKEncoder, type TopKEncoder } from './topk_learner/topk_encoder.ts'
 import type { SaeShape, SaeWeights } from './topk_learner/families.ts'
 import {
   ceScore,
@@ -82,7 +82,7 @@ export type EvaluateOptions = {
 /** Contexts of one batch, a multiple of the call size. */
 const batchCalls = 8
 
-type Running = EvaluateMember & { encoder: Encoder; room: Room; sums: MetricSums; ce: CeSums }
+type Running = EvaluateMember & { encoder: TopKEncoder; room: Room; sums: MetricSums; ce: CeSums }
 type CeSums = { tokens: number; clean: number; spliced: number; zero: number }
 
 /** @returns one evaluation for each SAE, in their order, with the sums behind it */
@@ -99,7 +99,7 @@ export async function evaluateSaes(options: EvaluateOptions): Promise<(Evaluatio
   for (const member of options.saes) {
     members.push({
       ...member,
-      encoder: await createEncoder({ lanes, sae: member.sae }),
+      encoder: await createTopKEncoder({ lanes, sae: member.sae }),
       room: await createRoom({ lanes, rows, dIn: member.sae.shape.dIn, k: member.sae.k }),
       sums: emptySums({ dOut: member.sae.shape.dIn, dSae: member.sae.shape.dSae }),
       ce: { tokens: 0, clean: 0, spliced: 0, zero: 0 },

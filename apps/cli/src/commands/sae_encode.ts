@@ -29,7 +29,7 @@ export const saeEncode = defineCommand({
     threads: values.threads,
   }),
   async job({ sae: dir, activations: file, out, threads }, context) {
-    const { createEncoder, loadSaeLens } = await import('@mistudio/sae')
+    const { createTopKEncoder, loadSaeLens } = await import('@mistudio/sae')
     const sae = loadSaeLens({ dir })
     const { dIn, dSae } = sae.shape
     const { rows, data } = readActivations({ file, dIn, dSae })
@@ -37,7 +37,7 @@ export const saeEncode = defineCommand({
     const reconstruction = new Float32Array(rows * dIn)
     let firing = 0
     await withLanes({ threads }, async lanes => {
-      const encoder = await createEncoder({ lanes, sae })
+      const encoder = await createTopKEncoder({ lanes, sae })
       const { k } = encoder
       const batch = Math.min(rowsAtOnce, rows)
       const bytes = batch * (2 * dIn + 2 * k) * 4 + 4096

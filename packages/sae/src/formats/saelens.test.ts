@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { InputError, type Lanes, openLanes, openSafetensors } from '@mistudio/tensor'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { createEncoder } from '../encoder.ts'
+import { createTopKEncoder } from '../topk_learner/topk_encoder.ts'
 import { families } from '../topk_learner/families.ts'
 import { gaussianStream } from '../random.ts'
 import { describeSaeLens, foldScale, loadSaeLens, type SaeFile, saveSaeLens } from './saelens.ts'
@@ -26,7 +26,7 @@ afterAll(async () => {
 async function encode(sae: SaeFile, x: Float32Array) {
   const { dIn, dSae } = sae.shape
   const rows = x.length / dIn
-  const encoder = await createEncoder({ lanes, sae })
+  const encoder = await createTopKEncoder({ lanes, sae })
   const memory = await lanes.memory({ bytes: rows * (2 * dIn + 2 * sae.k) * 4 + 4096 })
   const place = (n: number) => ({ memory: memory.id, offset: memory.alloc(n * 4) })
   const activations = place(rows * dIn)

@@ -31,7 +31,7 @@ export type HitRows = { starts: Int32Array; index: Int32Array; value: Float32Arr
 /** Lists of (latent, value) a row as one list with starts. */
 function hitRows(rows: readonly (readonly [latent: number, value: number])[][]): HitRows {
   const starts = new Int32Array(rows.length + 1)
-  rows.forEach((row, r) => (starts[r + 1] = starts[r] + row.length))
+  for (const [r, row] of rows.entries()) starts[r + 1] = starts[r] + row.length
   const flat = rows.flat()
   return {
     starts,
