@@ -57,7 +57,7 @@ export function normalise(row: Float64Array, normaliser: Normaliser): Float64Arr
     }
     case 'layer_norm': {
       const mean = row.reduce((sum, value) => sum + value / d, 0)
-      const variance = row.reduce((sum, value) => sum + (value - mean) ** 2 / (d - 1), 0)
+      const variance = row.reduce((sum, value) => sum + (value - mean) ** 2 / Math.max(d - 1, 1), 0)
       return row.map(value => (value - mean) / (Math.sqrt(variance) + 1e-5))
     }
     case 'whiten': {

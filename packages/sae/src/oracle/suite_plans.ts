@@ -1,0 +1,36 @@
+// The plans of the suite over learners: those by hand, and what every family's defaults mean for a small SAE.
+import { families } from '../families.ts'
+import type { Settings } from '../fields.ts'
+import { completeMember } from '../member.ts'
+import { type Example, examples } from './example_plans.ts'
+
+const width = 6
+
+/** A family with its defaults, 24 latents (k 4), latents dead after 1,000 tokens. */
+function familyExample(name: string): Example {
+  const family = families.find(one => one.name === name)!
+  const hooks = {
+    one: { inputs: ['a'], outputs: [] },
+    in_out: { inputs: ['a'], outputs: ['c'] },
+    several: { inputs: ['a', 'b'], outputs: [] },
+    layers: { inputs: ['a', 'b'], outputs: ['c', 'd'] },
+  }[family.hooks]
+  // Crosscoders have k only with a TopK activation.
+  const settings: Settings = {
+    dead_after_tokens: 1000,
+    ...('k' in family.fields && family.fields.k.default !== null ? { k: 4 } : {}),
+  }
+  const { plan, dynamicsAt } = completeMember({
+    member: { name, family: name, ...hooks, dSae: 24, settings },
+    widthOf: () => width,
+    batchSize: 60,
+    totalSteps: 200,
+    trainTokens: 12_000,
+  })
+  return { name: `family ${name}`, plan, dynamics: dynamicsAt(100, 1) }
+}
+
+export const suitePlans: readonly Example[] = [
+  ...examples,
+  ...families.map(({ name }) => familyExample(name)),
+]
