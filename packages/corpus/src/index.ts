@@ -1,5 +1,7 @@
 // The public face of @mistudio/corpus.
+export * from './agreement.ts'
 export * from './held_out.ts'
+export * from './mixture.ts'
 export * from './order.ts'
 export * from './read_text.ts'
 export type { SplitInfo, SplitName, TokenStoreInfo } from './store_format.ts'

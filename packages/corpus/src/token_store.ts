@@ -39,6 +39,8 @@ export type DocumentSpan = {
 }
 
 export type TokenSplit = {
+  /** The file of its tokens, for messages. */
+  path?: string
   tokens: number
   contexts: number
   documents: number
@@ -152,5 +154,5 @@ function openSplit(options: {
       sourceRow: row,
     }))
   }
-  return { tokens, contexts, documents, readContext, documentsOf }
+  return { path, tokens, contexts, documents, readContext, documentsOf }
 }

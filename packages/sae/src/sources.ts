@@ -1,7 +1,6 @@
 // What training and evaluation need from the rooms above them: contexts of tokens in an order, and a model's
 // forward pass on the lanes. Structural types, so that tests can put numbers there without a language model.
-import type { TokenSplit } from '@mistudio/corpus'
-import { contextOrder } from '@mistudio/corpus'
+import { contextOrder, mixtureOrder, type TokenSplit } from '@mistudio/corpus'
 import { InputError, type Place, type Task } from '@mistudio/tensor'
 
 /** A compiled forward pass (packages/model, compileForward) and the contexts of each of its calls. */
@@ -11,28 +10,38 @@ export type Forward = {
   tasks(options: { contexts: number; places: Record<string, Place> }): Task[]
 }
 
+/** What was read of one dataset. */
+export type DatasetPass = { contexts: number; epochs: number }
+
 /** Contexts by position; `read` fills `count` contexts from position `first`. */
 export type ContextSource = {
   readonly contextSize: number
-  /** Contexts of one pass over the text. */
+  /** Contexts of all datasets together, each counted once. */
   readonly contexts: number
   read(options: { first: number; count: number; ids: Int32Array; mask: Uint8Array }): void
+  /** Where the context at a position lies, for messages. */
+  locate?(position: number): { file?: string; context: number }
+  /** Contexts of each dataset among the positions before `position`, and how many passes of it that makes. */
+  passes?(position: number): DatasetPass[]
 }
 
 /**
- * The contexts of several splits in a seeded random order, epoch after epoch. Which context stands at a position
- * is a pure function of (seed, position).
- * @throws InputError when there is no context
+ * The contexts of several splits in a seeded random order, epoch after epoch: all of them in one order, or, with
+ * weights, each dataset with its share of the positions and epochs of its own. Which context stands at a position is a
+ * pure function of (weights, seed, position).
+ * @throws InputError when there is no context, and for weights that cannot mix (names `dataset_weights`)
  */
 export function shuffledContexts(options: {
   splits: readonly TokenSplit[]
   contextSize: number
   seed: number
+  /** One positive number a split; only their ratios count. Default: every context as often as any other. */
+  weights?: readonly number[] | null
 }): ContextSource {
-  const { splits, contextSize, seed } = options
+  const { splits, contextSize, seed, weights = null } = options
   const counts = splits.map(split => split.contexts)
   const contexts = counts.reduce((sum, count) => sum + count, 0)
-  if (contexts === 0) {
+  if (contexts === 0 || (weights !== null && counts.includes(0))) {
     throw new InputError({
       message: 'the datasets hold no text to train on',
       field: 'contexts',
@@ -40,31 +49,46 @@ export function shuffledContexts(options: {
       expected: 'at least 1',
     })
   }
-  let order = contextOrder({ counts, seed, epoch: 0 })
-  let orderEpoch = 0
+  const { at, readBefore } =
+    weights === null ? concatenated({ counts, seed }) : mixtureOrder({ counts, weights, seed })
   return {
     contextSize,
     contexts,
     read({ first, count, ids, mask }) {
       for (let i = 0; i < count; i++) {
-        const epoch = Math.floor((first + i) / contexts)
-        if (epoch !== orderEpoch) {
-          order = contextOrder({ counts, seed, epoch })
-          orderEpoch = epoch
-        }
-        const { store, context } = order.at((first + i) % contexts)
-        readOne(splits[store], context, i)
-      }
-      function readOne(split: TokenSplit, context: number, i: number) {
-        const from = i * contextSize
-        split.readContext(
-          context,
-          ids.subarray(from, from + contextSize),
-          mask.subarray(from, from + contextSize),
-        )
+        const { store, context } = at(first + i)
+        readInto({ split: splits[store], contextSize, context, i, ids, mask })
       }
     },
+    locate(position) {
+      const { store, context } = at(position)
+      return { file: splits[store].path, context }
+    },
+    passes: position =>
+      readBefore(position).map((read, store) => ({ contexts: read, epochs: read / counts[store] })),
   }
+}
+
+/** All contexts in one order. */
+function concatenated({ counts, seed }: { counts: readonly number[]; seed: number }) {
+  const length = counts.reduce((sum, count) => sum + count, 0)
+  let order = contextOrder({ counts, seed, epoch: 0 })
+  let orderEpoch = 0
+  const at = (position: number) => {
+    const epoch = Math.floor(position / length)
+    if (epoch !== orderEpoch) {
+      order = contextOrder({ counts, seed, epoch })
+      orderEpoch = epoch
+    }
+    return order.at(position % length)
+  }
+  const readBefore = (position: number) => {
+    const epoch = Math.floor(position / length)
+    const read = counts.map(count => count * epoch)
+    for (let p = epoch * length; p < position; p++) read[at(p).store]++
+    return read
+  }
+  return { at, readBefore }
 }
 
 /** The contexts of several splits one after another, as they lie on disk. */
@@ -74,23 +98,36 @@ export function contextsInOrder(options: {
 }): ContextSource {
   const { splits, contextSize } = options
   const contexts = splits.reduce((sum, split) => sum + split.contexts, 0)
+  const at = (position: number) => {
+    let context = position
+    let store = 0
+    while (context >= splits[store].contexts) context -= splits[store++].contexts
+    return { split: splits[store], context }
+  }
   return {
     contextSize,
     contexts,
     read({ first, count, ids, mask }) {
-      for (let i = 0; i < count; i++) {
-        let context = first + i
-        let store = 0
-        while (context >= splits[store].contexts) context -= splits[store++].contexts
-        const from = i * contextSize
-        splits[store].readContext(
-          context,
-          ids.subarray(from, from + contextSize),
-          mask.subarray(from, from + contextSize),
-        )
-      }
+      for (let i = 0; i < count; i++) readInto({ ...at(first + i), contextSize, i, ids, mask })
+    },
+    locate(position) {
+      const { split, context } = at(position)
+      return { file: split.path, context }
     },
   }
+}
+
+function readInto(options: {
+  split: TokenSplit
+  contextSize: number
+  context: number
+  i: number
+  ids: Int32Array
+  mask: Uint8Array
+}): void {
+  const { split, contextSize, context, i, ids, mask } = options
+  const from = i * contextSize
+  split.readContext(context, ids.subarray(from, from + contextSize), mask.subarray(from, from + contextSize))
 }
 
 /** Elements per token of a forward pass's output. */

@@ -1,0 +1,41 @@
+// What several token stores must have in common before one training or evaluation may read them all.
+import { join } from 'node:path'
+import { InputError } from '@mistudio/tensor'
+import type { TokenStore } from './token_store.ts'
+
+type Stored = Pick<TokenStore, 'dir' | 'contextSize'> & {
+  info: Pick<TokenStore['info'], 'tokenizerFingerprint'>
+}
+
+/**
+ * @returns the tokens of a context
+ * @throws InputError naming both stores when they were made by different tokenizers or cut into contexts of different lengths
+ */
+export function checkStoresAgree(stores: readonly Stored[]): number {
+  const [first] = stores
+  for (const store of stores) {
+    const fail = (message: string, field: string, found: string, expected: string) => {
+      const files = `${join(store.dir, 'store.json')}, ${join(first.dir, 'store.json')}`
+      throw new InputError({ message, file: files, field, found, expected })
+    }
+    const found = store.info.tokenizerFingerprint
+    const expected = first.info.tokenizerFingerprint
+    if (found !== expected) {
+      fail(
+        'the datasets were tokenized by different tokenizers',
+        'tokenizer_fingerprint',
+        `${found} in ${store.dir}`,
+        `${expected}, as in ${first.dir}; tokenize them with one model's tokenizer`,
+      )
+    }
+    if (store.contextSize !== first.contextSize) {
+      fail(
+        'the datasets are cut into contexts of different lengths',
+        'context_size',
+        `${store.contextSize} in ${store.dir}`,
+        `${first.contextSize}, as in ${first.dir}`,
+      )
+    }
+  }
+  return first.contextSize
+}
