@@ -1,10 +1,11 @@
 // The judge judged: analytic gradients against central differences of the surrogate, for every parameter of every
-// example plan. Points within 10 steps of a kink are skipped and counted.
+// family's plan and of the plans by hand. Points within 10 steps of a kink are skipped and counted.
 import { describe, expect, test } from 'vitest'
-import { type Example, examples } from './example_plans.ts'
+import type { Example } from './example_plans.ts'
 import { type Given, oracleForward } from './forward.ts'
 import { oracleGradients } from './gradients.ts'
 import { latentRows } from './linear.ts'
+import { suitePlans } from './suite_plans.ts'
 import { kinkDistances, surrogateLoss } from './surrogate.ts'
 import { someRows, someWeights } from './test_support.ts'
 import type { ParameterName } from './weights.ts'
@@ -48,7 +49,7 @@ function spoilt(given: Given, near: Uint8Array): (name: ParameterName, at: numbe
   }
 }
 
-describe.each(examples)('$name', example => {
+describe.each(suitePlans)('$name', example => {
   const seeds = [11, 12, 13]
 
   test('the surrogate at the base point is the loss', () => {

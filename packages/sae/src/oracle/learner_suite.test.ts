@@ -1,13 +1,16 @@
 // One suite for every learner: the fast one and the oracle keep the same promises, measured against the float64 forward
-// pass and gradients. A new learner is one line in `learners`.
+// pass and gradients. The learners: suite_learners.ts.
 import { type Lanes, openLanes } from '@mistudio/tensor'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import type { Learner, LearnerOptions } from '../learner.ts'
+import { finaliseSae } from '../finalise.ts'
+import { inferSae } from '../infer.ts'
+import type { Learner } from '../learner.ts'
 import type { Example } from './example_plans.ts'
-import { type Given, type OracleForward, squares } from './forward.ts'
+import { type Given, type OracleForward, oracleForward, squares } from './forward.ts'
 import { oracleGradients, removeParallel } from './gradients.ts'
-import { createOracleLearner } from './learner.ts'
 import { latentRows } from './linear.ts'
+import { scoresOf } from './selection.ts'
+import { type Kind, learners, oracle } from './suite_learners.ts'
 import { batchSums } from './sums.ts'
 import { suitePlans } from './suite_plans.ts'
 import {
@@ -20,13 +23,6 @@ import {
   worst,
 } from './test_support.ts'
 import { type OracleWeights, type ParameterName, widen } from './weights.ts'
-
-type Kind = {
-  name: string
-  create: (options: LearnerOptions) => Promise<Learner>
-  latentsPerBlock?: number
-}
-const learners: Kind[] = [{ name: 'oracle', create: createOracleLearner }]
 
 const rows = 60
 /** Of the largest value of a tensor; float32 keeps 6e-8 of each number. */
@@ -82,6 +78,18 @@ function expected(
   return result
 }
 
+/** BatchTopK's θ that selects what this batch selected: between the least score taken and the largest left. */
+function betweenScores({ pre, norms, frozen }: OracleForward, { plan }: Example): number | null {
+  if (plan.selection.kind !== 'batchtopk') return null
+  const scores = scoresOf({ selection: plan.selection, pre, norms })
+  let [least, largest] = [Number.POSITIVE_INFINITY, 0]
+  scores.forEach((score, at) => {
+    if (frozen.open[at] === 1) least = Math.min(least, score)
+    else largest = Math.max(largest, score)
+  })
+  return (least + largest) / 2
+}
+
 describe.each(learners)('the $name learner', kind => {
   describe.each(suitePlans)('$name', example => {
     const { plan, dynamics } = example
@@ -115,7 +123,7 @@ describe.each(learners)('the $name learner', kind => {
 
     test('has the weights of the oracle after 1 and 20 steps', async () => {
       const now = await scene(kind, example)
-      const judge = await scene({ name: 'oracle', create: createOracleLearner }, example)
+      const judge = await scene(oracle, example)
       for (let step = 1; step <= 20; step++) {
         await takeStep({ learner: now.learner, batch: now.test.batch, dynamics })
         await takeStep({ learner: judge.learner, batch: now.test.batch, dynamics })
@@ -173,9 +181,35 @@ describe.each(learners)('the $name learner', kind => {
       await two.end()
     })
 
+    test('computes, finished and folded, what it computed while it trained', async () => {
+      const now = await scene(kind, example)
+      const { learner, test } = now
+      for (let i = 0; i < 10; i++) await takeStep({ learner, batch: test.batch, dynamics })
+      const weights = learner.weights()
+      const x = Float64Array.from(test.x)
+      const y = test.x === test.y ? x : Float64Array.from(test.y)
+      const given: Given = { plan, weights: widen(plan, weights), x, y, dynamics, dead: null }
+      const unfolded = oracleForward(given)
+      const scale = 1.7
+      const side = (hook: string, width: number) => [{ hook, width }]
+      const inputs = side('x', plan.shape.dIn)
+      const sae = finaliseSae({
+        family: 'any',
+        plan,
+        weights,
+        threshold: betweenScores(unfolded, example),
+        normalisers: { inputs: [{ kind: 'scale', scale }], outputs: [{ kind: 'scale', scale }] },
+        hooks: { inputs, outputs: x === y ? inputs : side('y', dOut) },
+      })
+      const { reconstruction } = inferSae({ sae, x: x.map(value => value / scale) })
+      const wanted = unfolded.reconstruction.map(value => value / scale)
+      expect(worst(reconstruction, wanted)).toBeLessThan(1e-5)
+      await now.end()
+    })
+
     test('gives dead latents the start that the oracle gives them', async () => {
       const now = await scene(kind, example)
-      const judge = await scene({ name: 'oracle', create: createOracleLearner }, example)
+      const judge = await scene(oracle, example)
       for (const { learner } of [now, judge]) await takeStep({ learner, batch: now.test.batch, dynamics })
       // A dead latent that fired in the step is alive again: make them dead anew.
       for (const { learner, dead } of [now, judge]) setDead(learner, dead)

@@ -15,10 +15,11 @@ function familyExample(name: string): Example {
     several: { inputs: ['a', 'b'], outputs: [] },
     layers: { inputs: ['a', 'b'], outputs: ['c', 'd'] },
   }[family.hooks]
-  // Crosscoders have k only with a TopK activation.
+  // Crosscoders have k only with a TopK activation. A wide rectangle has pre-activations in it.
   const settings: Settings = {
     dead_after_tokens: 1000,
     ...('k' in family.fields && family.fields.k.default !== null ? { k: 4 } : {}),
+    ...(name === 'jumprelu' || name === 'cross_layer_transcoder' ? { bandwidth: 0.3 } : {}),
   }
   const { plan, dynamicsAt } = completeMember({
     member: { name, family: name, ...hooks, dSae: 24, settings },

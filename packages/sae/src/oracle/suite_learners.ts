@@ -1,0 +1,13 @@
+// The learners that the suites judge. A new one is one line here.
+import type { Learner, LearnerOptions } from '../learner.ts'
+import { createOracleLearner } from './learner.ts'
+
+export type Kind = {
+  name: string
+  create: (options: LearnerOptions) => Promise<Learner>
+  latentsPerBlock?: number
+}
+
+export const oracle: Kind = { name: 'oracle', create: createOracleLearner }
+
+export const learners: readonly Kind[] = [oracle]
