@@ -94,9 +94,10 @@ export const memberFields = fieldTable({
     kind: 'choice',
     label: 'Normalisation',
     default: 'none',
-    choices: ['none', 'expected_average', 'token_rms', 'layer_norm', 'whiten'],
+    choices: ['none', 'expected_average', 'unit_mean_square', 'token_rms', 'layer_norm', 'whiten'],
     help:
-      'none; expected_average: one scalar so that E‖x‖ = √d, folded on save; token_rms: every row to norm √d; layer_norm: ' +
+      'none; expected_average: one scalar so that E‖x‖ = √d, folded on save; unit_mean_square: one so that E‖x‖² = 1 ' +
+      '(dictionary_learning, Gemma Scope), folded on save; token_rms: every row to norm √d; layer_norm: ' +
       'every row to mean 0 and variance 1; whiten: decorrelated (covariance, folded on save).',
   },
   bDecInit: {

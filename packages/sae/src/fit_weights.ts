@@ -2,7 +2,8 @@
 // then the decoder's subspace and norm, which the tied encoder follows, then b_enc, which depends on all of them.
 import type { MemberConfig } from './family.ts'
 import { columnMeans, geometricMedian } from './geometric_median.ts'
-import { decoderNorm, type GroupRows, groupRows } from './initial_weights.ts'
+import { type GroupRows, groupRows } from './group_rows.ts'
+import { decoderNorm } from './initial_weights.ts'
 import type { Plan } from './plan.ts'
 import type { SaeWeights } from './sae.ts'
 
@@ -85,7 +86,7 @@ function encodeRows(options: { plan: Plan; weights: SaeWeights; x: Float32Array;
   const input = new Float32Array(dIn)
   for (const [r, row] of rows.entries()) {
     for (let j = 0; j < dIn; j++) input[j] = x[row * dIn + j] - (plan.centred ? weights.bDec[j] : 0)
-    for (const group of groupRows(plan)) {
+    for (const group of groupRows(plan.groups)) {
       encodeGroup({ group, weights, input, out: preActivations, at: r * dSae })
     }
   }
@@ -100,13 +101,13 @@ function encodeGroup(options: {
   at: number
 }): void {
   const { group, weights, input, out, at } = options
-  const { latents, latentCount, inputWidth, encoderAt } = group
+  const { latents, count, reads, encoderAt } = group
   const from = group.input[0]
   const { wEnc } = weights
-  for (let i = 0; i < latentCount; i++) {
-    const row = encoderAt + i * inputWidth
+  for (let i = 0; i < count; i++) {
+    const row = encoderAt + i * reads
     let sum = 0
-    for (let j = 0; j < inputWidth; j++) sum += wEnc[row + j] * input[from + j]
+    for (let j = 0; j < reads; j++) sum += wEnc[row + j] * input[from + j]
     out[at + latents[0] + i] = sum
   }
 }
@@ -158,7 +159,7 @@ function searchedNorm(options: {
   for (const [r, row] of few.entries()) {
     const u = new Float64Array(dOut)
     const active = selected({ plan, preActivations: preActivations.subarray(r * dSae, (r + 1) * dSae) })
-    for (const group of groupRows(plan)) addDecoded({ group, weights, active, u })
+    for (const group of groupRows(plan.groups)) addDecoded({ group, weights, active, u })
     for (let j = 0; j < dOut; j++) {
       product += u[j] * (y[row * dOut + j] - weights.bDec[j])
       square += u[j] * u[j]
@@ -192,10 +193,10 @@ function addDecoded(options: {
   u: Float64Array
 }): void {
   const { group, weights, active, u } = options
-  const { latents, output, outputWidth, decoderAt } = group
+  const { latents, output, writes, decoderAt } = group
   for (const [latent, value] of active) {
     if (latent < latents[0] || latent >= latents[1]) continue
-    const row = decoderAt + (latent - latents[0]) * outputWidth
-    for (let j = 0; j < outputWidth; j++) u[output[0] + j] += value * weights.wDec[row + j]
+    const row = decoderAt + (latent - latents[0]) * writes
+    for (let j = 0; j < writes; j++) u[output[0] + j] += value * weights.wDec[row + j]
   }
 }

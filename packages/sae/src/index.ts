@@ -9,7 +9,7 @@ export type { Family, FamilyContext, HookUse, MemberConfig, Paper } from './fami
 export { memberFields } from './family.ts'
 export * from './fields.ts'
 export { fitInitialWeights } from './fit_weights.ts'
-export { groupRows, initialWeights } from './initial_weights.ts'
+export { initialWeights } from './initial_weights.ts'
 export {
   type CompleteMember,
   completeMember,
@@ -29,6 +29,7 @@ export * from './metric_table.ts'
 export * from './metrics.ts'
 export * from './normalise.ts'
 export * from './random.ts'
+export { type Recipe, recipeOf, recipes, splitRecipe } from './recipes.ts'
 export * from './run_settings.ts'
 export * from './schedule.ts'
 export * from './sources.ts'

@@ -3,7 +3,8 @@ import { describe, expect, it } from 'vitest'
 import { families } from './families.ts'
 import { fitInitialWeights } from './fit_weights.ts'
 import { geometricMedian } from './geometric_median.ts'
-import { groupRows, initialWeights } from './initial_weights.ts'
+import { groupRows, weightSizes } from './group_rows.ts'
+import { initialWeights } from './initial_weights.ts'
 import { completeMember } from './member.ts'
 import type { Settings } from './fields.ts'
 import { gaussianStream } from './random.ts'
@@ -54,10 +55,9 @@ describe('initial weights', () => {
 
   it.each(families.map(({ name }) => name))('of %s have the shapes of its groups and no bias', name => {
     const { member, weights } = started({ family: name })
-    const groups = groupRows(member.plan)
-    const sum = (size: (group: (typeof groups)[0]) => number) => groups.reduce((s, g) => s + size(g), 0)
-    expect(weights.wEnc.length).toBe(sum(g => g.latentCount * g.inputWidth))
-    expect(weights.wDec.length).toBe(sum(g => g.latentCount * g.outputWidth))
+    const { encoder, decoder } = weightSizes(member.plan.groups)
+    expect(weights.wEnc.length).toBe(encoder)
+    expect(weights.wDec.length).toBe(decoder)
     expect(weights.bEnc.length).toBe(96)
     expect(weights.bDec.every(value => value === 0)).toBe(true)
     expect(weights.wEnc.some(value => value !== 0)).toBe(true)
@@ -74,7 +74,7 @@ describe('initial weights', () => {
   })
 
   it('of a cross-layer transcoder write from each layer to that and all later ones', () => {
-    const groups = groupRows(started({ family: 'cross_layer_transcoder' }).member.plan)
+    const groups = groupRows(started({ family: 'cross_layer_transcoder' }).member.plan.groups)
     expect(groups.map(({ input, output }) => [input, output])).toEqual([
       [
         [0, 16],

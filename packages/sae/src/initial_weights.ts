@@ -3,36 +3,13 @@
 import type { ConfigOf, FieldTable } from './fields.ts'
 import { contradiction } from './families/shared.ts'
 import type { MemberConfig } from './family.ts'
-import type { LatentGroup, Plan, Span } from './plan.ts'
+import { groupRows, overlap, weightSizes } from './group_rows.ts'
+import type { Plan } from './plan.ts'
 import { gaussianStream, randomStream } from './random.ts'
 import type { SaeWeights } from './sae.ts'
 
 /** The purpose of the first version's draws, kept so that its published runs repeat. */
 const sphereDraws = 'topk weights'
-
-/** Rows of one group inside `wEnc` and `wDec`: where they begin and how wide they are. */
-export type GroupRows = LatentGroup & {
-  latentCount: number
-  inputWidth: number
-  outputWidth: number
-  encoderAt: number
-  decoderAt: number
-}
-
-/** The layout of `SaeWeights`: the groups' rows follow each other, as wide as the group's input and output. */
-export function groupRows(plan: Pick<Plan, 'groups'>): GroupRows[] {
-  let encoderAt = 0
-  let decoderAt = 0
-  return plan.groups.map(group => {
-    const latentCount = group.latents[1] - group.latents[0]
-    const inputWidth = group.input[1] - group.input[0]
-    const outputWidth = group.output[1] - group.output[0]
-    const rows = { ...group, latentCount, inputWidth, outputWidth, encoderAt, decoderAt }
-    encoderAt += latentCount * inputWidth
-    decoderAt += latentCount * outputWidth
-    return rows
-  })
-}
 
 /**
  * Weights without data: biases 0, thresholds as configured, W_skip 0, W_dec and W_enc drawn. A pure function of its
@@ -69,12 +46,12 @@ export function initialWeights(options: {
 /** @throws InputError naming encoder_init and the family's shape when rows of W_enc and W_dec differ in width */
 export function checkTied(plan: Plan, settings: MemberConfig): void {
   if (settings.encoderInit === 'random') return
-  for (const { inputWidth, outputWidth } of groupRows(plan)) {
-    if (inputWidth === outputWidth) continue
+  for (const { reads, writes } of groupRows(plan.groups)) {
+    if (reads === writes) continue
     throw contradiction({
       message: 'W_enc cannot start as W_dec when their rows differ in width',
       fields: ['encoder_init', 'hook_out'],
-      found: `${settings.encoderInit} with rows of ${inputWidth} and ${outputWidth}`,
+      found: `${settings.encoderInit} with rows of ${reads} and ${writes}`,
       expected: 'encoder_init random',
     })
   }
@@ -102,24 +79,25 @@ function drawDecoder(options: { plan: Plan; settings: MemberConfig; seed: number
  */
 export function decoderRows(options: { plan: Plan; norm: number; draw: () => number }): Float32Array {
   const { plan, norm, draw } = options
-  const groups = groupRows(plan)
-  const size = groups.reduce((sum, { latentCount, outputWidth }) => sum + latentCount * outputWidth, 0)
-  const wDec = new Float32Array(size)
-  for (const { output, outputWidth, latentCount, decoderAt } of groups) {
-    const segments = plan.normSegments.map(segment => overlap(segment, output)).filter(([a, b]) => a < b)
-    const row = new Float64Array(outputWidth)
-    for (let i = 0; i < latentCount; i++) {
-      const at = decoderAt + i * outputWidth
-      for (let j = 0; j < outputWidth; j++) {
+  const wDec = new Float32Array(weightSizes(plan.groups).decoder)
+  for (const { output, writes, count, decoderAt } of groupRows(plan.groups)) {
+    const segments = plan.normSegments.flatMap(segment => {
+      const shared = overlap(segment, output)
+      return shared === undefined ? [] : [[shared[0] - output[0], shared[1] - output[0]]]
+    })
+    const row = new Float64Array(writes)
+    for (let i = 0; i < count; i++) {
+      const at = decoderAt + i * writes
+      for (let j = 0; j < writes; j++) {
         row[j] = draw()
         wDec[at + j] = row[j]
       }
       for (const [from, to] of segments) {
         let square = 0
-        for (let j = from - output[0]; j < to - output[0]; j++) square += row[j] * row[j]
+        for (let j = from; j < to; j++) square += row[j] * row[j]
         if (square === 0) continue
         const length = Math.sqrt(square) / norm
-        for (let j = from - output[0]; j < to - output[0]; j++) wDec[at + j] /= length
+        for (let j = from; j < to; j++) wDec[at + j] /= length
       }
     }
   }
@@ -129,8 +107,6 @@ export function decoderRows(options: { plan: Plan; norm: number; draw: () => num
 /** Unit decoders have norm 1 whatever is configured. */
 export const decoderNorm = (plan: Plan, settings: MemberConfig): number =>
   plan.decoder === 'unit' ? 1 : settings.decoderInitNorm
-
-const overlap = (a: Span, b: Span): Span => [Math.max(a[0], b[0]), Math.min(a[1], b[1])]
 
 function drawEncoder(options: {
   plan: Plan
@@ -146,13 +122,11 @@ function drawEncoder(options: {
     case 'tied_ratio':
       return wDec.map(value => value * settings.encoderInitScale * (dIn / dSae))
     case 'random': {
-      const groups = groupRows(plan)
-      const size = groups.reduce((sum, { latentCount, inputWidth }) => sum + latentCount * inputWidth, 0)
-      const wEnc = new Float32Array(size)
+      const wEnc = new Float32Array(weightSizes(plan.groups).encoder)
       const draw = randomStream({ seed, purpose: 'random encoder' })
-      for (const { latentCount, inputWidth, encoderAt } of groups) {
-        const bound = 1 / Math.sqrt(inputWidth)
-        for (let i = 0; i < latentCount * inputWidth; i++) wEnc[encoderAt + i] = bound * (2 * draw() - 1)
+      for (const { count, reads, encoderAt } of groupRows(plan.groups)) {
+        const bound = 1 / Math.sqrt(reads)
+        for (let i = 0; i < count * reads; i++) wEnc[encoderAt + i] = bound * (2 * draw() - 1)
       }
       return wEnc
     }

@@ -16,6 +16,7 @@ import {
   writeFields,
 } from './fields.ts'
 import { type Family, type FamilyContext, type MemberConfig, memberFields } from './family.ts'
+import { checkTied } from './initial_weights.ts'
 import { notFound } from './nearest.ts'
 import type { Dynamics, Plan } from './plan.ts'
 import type { HookSpan, SaeHooks } from './sae.ts'
@@ -89,12 +90,14 @@ export function completeMember(options: {
     context,
   )
   const { shape } = context
+  const plan = family.plan(config, settings, context)
+  checkTied(plan, settings)
   return {
     name: member.name,
     family,
     config,
     settings,
-    plan: family.plan(config, settings, context),
+    plan,
     hooks,
     dynamicsAt: (step, seed) =>
       family.dynamics?.(config, settings, { step, totalSteps, seed, shape }) ?? {

@@ -1,5 +1,6 @@
 // What is done to the rows of a hook point before an SAE sees them, fitted once from the tokens of the first window and
-// stored in every checkpoint: one scalar (expected_average: E‖x‖ = √d, SAELens's expected_average_only_in), nothing to
+// stored in every checkpoint: one scalar (expected_average: E‖x‖ = √d, SAELens's expected_average_only_in;
+// unit_mean_square: E‖x‖² = 1, dictionary_learning's), nothing to
 // fit (token_rms, layer_norm), or whitening by the covariance (arXiv 2511.13981), which finalise.ts folds into the weights.
 import { gemmGraph, InputError, type Lanes, type Place } from '@mistudio/tensor'
 import type { MemberConfig } from './family.ts'
@@ -75,6 +76,8 @@ export async function fitNormaliser(options: {
       return { kind }
     case 'expected_average':
       return { kind: 'scale', scale: (Math.sqrt(width) * moments.tokens) / moments.sumNorms }
+    case 'unit_mean_square':
+      return { kind: 'scale', scale: Math.sqrt(moments.tokens / moments.sumSquares) }
     case 'whiten': {
       const { mean, covariance } = await covarianceOf({ lanes, sample })
       return { kind: 'whiten', mean: Float32Array.from(mean), ...whitening(covariance, width) }

@@ -1,11 +1,11 @@
 // A choice of activation for the families that predict or join hook points: transcoders, crosscoders and cross-layer
 // transcoders come with TopK, ReLU and L1, BatchTopK or JumpReLU in different papers.
 import { type ConfigOf, fieldTable } from '../fields.ts'
-import type { FamilyContext } from '../family.ts'
+import type { FamilyContext, MemberConfig } from '../family.ts'
 import type { Plan } from '../plan.ts'
 import { completeJump, jumpFields, jumpPlan, jumpWarmUp } from './jump.ts'
 import { annealFields, auxFields, auxPlan, completeAux, completeK, kField, thresholdDecay } from './parts.ts'
-import { contradiction, shareOfRun } from './shared.ts'
+import { contradiction, lengthUnit, shareOfRun } from './shared.ts'
 import { l1Coefficient, sparsityCoefficient } from './standard.ts'
 
 export const activations = ['topk', 'batchtopk', 'relu', 'jumprelu'] as const
@@ -23,7 +23,7 @@ export const activationFields = fieldTable({
   thresholdDecay,
   sparsityCoefficient: {
     ...sparsityCoefficient,
-    chosen: '0.04·√width for relu; as in jumprelu for jumprelu',
+    chosen: '0.04·√width for relu (0.04 for normalisation unit_mean_square); as in jumprelu for jumprelu',
     source:
       'ckkissane/crosscoder-model-diff-replication: 2 at width 2,304; Gemma Scope and Anthropic for jumprelu',
   },
@@ -55,13 +55,15 @@ const readBy: readonly (readonly [
   ['preActCoefficient', 'pre_act_coefficient', ['jumprelu']],
 ]
 
-/** `width`: of one hook point, from which λ is chosen. @throws InputError for a setting that the activation does not read */
+/** `width`: of one hook point, from which λ and k_aux are chosen. @throws InputError for a setting that the activation does not read */
 export function completeActivation<C extends ActivationConfig>(
   config: C,
+  member: MemberConfig,
   context: FamilyContext,
   width: number,
 ): C {
   const { activation } = config
+  const unit = lengthUnit(member, width)
   for (const [key, name, by] of readBy) {
     if (config[key] === null || by.includes(activation)) continue
     throw contradiction({
@@ -78,9 +80,9 @@ export function completeActivation<C extends ActivationConfig>(
       return completeAux(completeK({ ...config, k }, context), width)
     }
     case 'relu':
-      return { ...config, sparsityCoefficient: config.sparsityCoefficient ?? l1Coefficient(width) }
+      return { ...config, sparsityCoefficient: config.sparsityCoefficient ?? l1Coefficient(unit) }
     case 'jumprelu':
-      return completeJump(config, { ...context, shape: { ...context.shape, dIn: width } })
+      return completeJump(config, context, unit)
   }
 }
 

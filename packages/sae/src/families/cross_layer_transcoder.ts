@@ -1,6 +1,7 @@
 // Cross-layer transcoders: the latents of a layer read that layer alone and write to the outputs of it and of all later
 // layers, all trained together. One group of latents a layer; the penalty counts the norm of a latent's decoders together.
 import { defineFamily } from '../family.ts'
+import { hookSpans } from '../group_rows.ts'
 import { basePlan, type LatentGroup } from '../plan.ts'
 import {
   activationField,
@@ -9,7 +10,6 @@ import {
   activationWarmUp,
   completeActivation,
 } from './activation.ts'
-import { spansOf } from './crosscoder.ts'
 import { annealedK, warmedUp } from './parts.ts'
 import { completeShared, contradiction } from './shared.ts'
 
@@ -61,7 +61,7 @@ export const crossLayerTranscoder = defineFamily({
     const tanh = config.activation === 'jumprelu' && config.sparsityLoss === 'tanh'
     const initialThreshold = config.initialThreshold ?? (tanh ? 0.03 : null)
     return {
-      config: completeActivation({ ...config, initialThreshold }, context, context.inputs[0].width),
+      config: completeActivation({ ...config, initialThreshold }, member, context, context.inputs[0].width),
       member: completeShared({
         member,
         context,
@@ -72,8 +72,8 @@ export const crossLayerTranscoder = defineFamily({
   },
   plan(config, member, { shape, inputs, outputs }) {
     const perLayer = shape.dSae / inputs.length
-    const read = spansOf(inputs)
-    const written = spansOf(outputs)
+    const read = hookSpans(inputs)
+    const written = hookSpans(outputs)
     const groups = inputs.map(
       (_, l): LatentGroup => ({
         latents: [l * perLayer, (l + 1) * perLayer],

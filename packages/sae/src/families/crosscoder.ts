@@ -2,8 +2,8 @@
 // own part of the encoder and decoder; a latent's penalty counts the sum of the norms of its decoder parts, so that a
 // latent that belongs to one hook point costs no more than one of an SAE.
 import { defineFamily } from '../family.ts'
-import { basePlan, type Span } from '../plan.ts'
-import type { HookSpan } from '../sae.ts'
+import { hookSpans } from '../group_rows.ts'
+import { basePlan } from '../plan.ts'
 import {
   activationField,
   activationFields,
@@ -37,7 +37,7 @@ export const crosscoder = defineFamily({
     decoderInitNorm: 0.08,
   },
   complete: (config, member, context) => ({
-    config: completeActivation(config, context, context.inputs[0].width),
+    config: completeActivation(config, member, context, context.inputs[0].width),
     member: completeShared({
       member,
       context,
@@ -47,7 +47,7 @@ export const crosscoder = defineFamily({
   }),
   plan: (config, member, { shape, outputs }) => ({
     ...basePlan(shape),
-    normSegments: spansOf(outputs),
+    normSegments: hookSpans(outputs),
     centred: false,
     skip: false,
     ...activationPlan(config),
@@ -60,13 +60,3 @@ export const crosscoder = defineFamily({
     ...annealedK(config, step),
   }),
 })
-
-/** The columns of each hook point, in their order. */
-export function spansOf(hooks: readonly HookSpan[]): readonly Span[] {
-  let from = 0
-  return hooks.map(({ width }) => {
-    const span: Span = [from, from + width]
-    from += width
-    return span
-  })
-}

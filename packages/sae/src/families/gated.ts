@@ -3,7 +3,7 @@
 import { defineFamily } from '../family.ts'
 import { basePlan } from '../plan.ts'
 import { freeOrUnit, subtractBDec } from './parts.ts'
-import { completeShared, shareOfRun, unitNotZero } from './shared.ts'
+import { completeShared, lengthUnit, shareOfRun, unitNotZero } from './shared.ts'
 import { l1Coefficient, l1CoefficientText, sparsityCoefficient } from './standard.ts'
 
 export const gated = defineFamily({
@@ -45,7 +45,8 @@ export const gated = defineFamily({
     return {
       config: {
         ...config,
-        sparsityCoefficient: config.sparsityCoefficient ?? l1Coefficient(context.shape.dIn),
+        sparsityCoefficient:
+          config.sparsityCoefficient ?? l1Coefficient(lengthUnit(member, context.shape.dIn)),
       },
       member: completeShared({
         member,

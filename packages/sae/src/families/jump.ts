@@ -36,7 +36,7 @@ export const jumpFields = fieldTable({
     default: null,
     above: 0,
     help: 'Width of the rectangle of the straight-through estimator, in units of the normalised activations.',
-    chosen: '0.001·√d_in for l0 and target_l0, 2 for tanh',
+    chosen: '0.001·√d_in for l0 and target_l0 (0.001 for normalisation unit_mean_square), 2 for tanh',
     source: 'Gemma Scope 0.001 (arXiv 2408.05147), in the scale E‖x‖ = √d; Anthropic, January 2025: 2',
   },
   initialThreshold: {
@@ -45,7 +45,7 @@ export const jumpFields = fieldTable({
     default: null,
     above: 0,
     help: 'Every threshold starts here.',
-    chosen: '0.001·√d_in for l0 and target_l0, 0.1 for tanh',
+    chosen: '0.001·√d_in for l0 and target_l0 (0.001 for normalisation unit_mean_square), 0.1 for tanh',
     source: 'Gemma Scope 0.001 (arXiv 2408.05147), in the scale E‖x‖ = √d; Anthropic, January 2025: 0.1',
   },
   tanhScale: {
@@ -83,14 +83,16 @@ export const jumpFields = fieldTable({
 } as const)
 export type JumpConfig = ConfigOf<typeof jumpFields>
 
-export const jumpCoefficientHelp = '0.001·d_in for l0, 0.002·d_in for tanh, d_in for target_l0'
+export const jumpCoefficientHelp =
+  '0.001·d_in for l0, 0.002·d_in for tanh, d_in for target_l0; without d_in for normalisation unit_mean_square'
 
-/** λ and the nulls of JumpReLU. @throws InputError for a target L0 that is not asked for or exceeds d_sae */
+/** λ and the nulls of JumpReLU. `unit`: E‖x‖, see `lengthUnit`. @throws InputError for a target L0 that is not asked for or exceeds d_sae */
 export function completeJump<C extends JumpConfig & { sparsityCoefficient: number | null }>(
   config: C,
   context: FamilyContext,
+  unit: number,
 ): C {
-  const { dIn, dSae } = context.shape
+  const { dSae } = context.shape
   const { sparsityLoss } = config
   if (config.targetL0 !== null) {
     atMostLatents('target_l0', config.targetL0, context)
@@ -106,22 +108,22 @@ export function completeJump<C extends JumpConfig & { sparsityCoefficient: numbe
   const tanh = sparsityLoss === 'tanh'
   return {
     ...config,
-    sparsityCoefficient: config.sparsityCoefficient ?? defaultCoefficient(sparsityLoss, dIn),
+    sparsityCoefficient: config.sparsityCoefficient ?? defaultCoefficient(sparsityLoss, unit ** 2),
     targetL0: sparsityLoss === 'target_l0' ? (config.targetL0 ?? Math.min(20, dSae)) : null,
-    bandwidth: config.bandwidth ?? (tanh ? 2 : 0.001 * Math.sqrt(dIn)),
-    initialThreshold: config.initialThreshold ?? (tanh ? 0.1 : 0.001 * Math.sqrt(dIn)),
+    bandwidth: config.bandwidth ?? (tanh ? 2 : 0.001 * unit),
+    initialThreshold: config.initialThreshold ?? (tanh ? 0.1 : 0.001 * unit),
     preActCoefficient: config.preActCoefficient ?? (tanh ? 3e-6 : 0),
   }
 }
 
-function defaultCoefficient(loss: JumpConfig['sparsityLoss'], dIn: number): number {
+function defaultCoefficient(loss: JumpConfig['sparsityLoss'], square: number): number {
   switch (loss) {
     case 'l0':
-      return 0.001 * dIn
+      return 0.001 * square
     case 'tanh':
-      return 0.002 * dIn
+      return 0.002 * square
     case 'target_l0':
-      return dIn
+      return square
   }
 }
 

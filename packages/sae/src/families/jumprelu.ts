@@ -4,7 +4,7 @@ import { defineFamily } from '../family.ts'
 import { basePlan } from '../plan.ts'
 import { completeJump, jumpCoefficientHelp, jumpFields, jumpPlan, jumpWarmUp } from './jump.ts'
 import { freeOrUnit, subtractBDec } from './parts.ts'
-import { completeShared, unitNotZero } from './shared.ts'
+import { completeShared, lengthUnit, unitNotZero } from './shared.ts'
 import { sparsityCoefficient } from './standard.ts'
 
 export const jumprelu = defineFamily({
@@ -42,7 +42,7 @@ export const jumprelu = defineFamily({
   complete(config, member, context) {
     unitNotZero(config.decoder, member)
     return {
-      config: completeJump(config, context),
+      config: completeJump(config, context, lengthUnit(member, context.shape.dIn)),
       member: completeShared({
         member,
         context,

@@ -3,6 +3,7 @@
 // by n twice (1/n²), which makes AuxK n² times stronger beside them.
 import { InputError } from '@mistudio/tensor'
 import { defineFamily } from '../family.ts'
+import { wireName } from '../fields.ts'
 import { basePlan, type Level } from '../plan.ts'
 import { randomStream } from '../random.ts'
 import { batchTopKFields } from './batchtopk.ts'
@@ -40,7 +41,18 @@ export const matryoshka = defineFamily({
       min: 1,
       unit: 'latents',
       help: 'Ascending widths of the nested reconstructions; d_sae is added when it is missing. For fixed prefixes.',
-      chosen: '1/16, 1/8, 1/4, 1/2 and all of d_sae',
+      chosen: 'by prefix_fractions',
+      source: 'SAELens matryoshka_widths',
+    },
+    prefixFractions: {
+      kind: 'numbers',
+      label: 'Widths as shares',
+      default: null,
+      min: 0,
+      max: 1,
+      unit: 'of d_sae',
+      help: 'The same as shares of d_sae, in place of prefixes, so that one setting suits SAEs of any width.',
+      chosen: '1/16, 1/8, 1/4, 1/2, 1',
       source:
         'bartbussmann/matryoshka_sae (groups of 1/16, 1/16, 1/8, 1/4, 1/2); dictionary_learning_demo: 1/32, 3/32, 7/32, 15/32, 1',
     },
@@ -78,13 +90,21 @@ export const matryoshka = defineFamily({
     const { dSae } = context.shape
     unitNotZero(config.decoder, member)
     const fixed = config.prefixSampling === 'fixed'
-    for (const name of ['prefixes', 'levelWeights'] as const) {
-      if (fixed || config[name] === null) continue
+    for (const key of ['prefixes', 'prefixFractions', 'levelWeights'] as const) {
+      if (fixed || config[key] === null) continue
       throw contradiction({
         message: 'widths are drawn in every step',
-        fields: [name === 'prefixes' ? name : 'level_weights', 'prefix_sampling'],
-        found: `${config[name].join(',')} and ${config.prefixSampling}`,
+        fields: [wireName(key), 'prefix_sampling'],
+        found: `${config[key].join(',')} and ${config.prefixSampling}`,
         expected: 'prefix_sampling fixed',
+      })
+    }
+    if (config.prefixes !== null && config.prefixFractions !== null) {
+      throw contradiction({
+        message: 'both say which widths are reconstructed',
+        fields: ['prefixes', 'prefix_fractions'],
+        found: `${config.prefixes.join(',')} and ${config.prefixFractions.join(',')}`,
+        expected: 'one of them',
       })
     }
     if (!fixed && config.leastPrefix + config.sampledPrefixes - 1 > dSae) {
@@ -95,7 +115,9 @@ export const matryoshka = defineFamily({
         expected: `at most ${dSae - config.leastPrefix + 1}`,
       })
     }
-    const prefixes = fixed ? completePrefixes(config.prefixes, dSae) : null
+    const prefixes = fixed
+      ? completePrefixes(config.prefixes ?? widthsOf(config.prefixFractions ?? fractions, dSae), dSae)
+      : null
     const levelWeights = fixed ? (config.levelWeights ?? prefixes!.map(() => 1)) : null
     if (levelWeights !== null && levelWeights.length !== prefixes!.length) {
       throw contradiction({
@@ -143,12 +165,13 @@ export const matryoshka = defineFamily({
   },
 })
 
+/** Widths of shares; narrow SAEs may have fewer than there are shares. */
+const widthsOf = (shares: readonly number[], dSae: number): readonly number[] => [
+  ...new Set(shares.map(share => Math.max(1, Math.floor(share * dSae)))),
+]
+
 /** Ascending widths, the last d_sae. @throws InputError naming prefixes, and d_sae where they exceed it */
-function completePrefixes(given: readonly number[] | null, dSae: number): readonly number[] {
-  if (given === null) {
-    const widths = fractions.map(fraction => Math.max(1, Math.floor(fraction * dSae)))
-    return [...new Set(widths)]
-  }
+function completePrefixes(given: readonly number[], dSae: number): readonly number[] {
   for (const [i, width] of given.entries()) {
     if (width > dSae) {
       throw contradiction({

@@ -3,7 +3,7 @@
 import { defineFamily } from '../family.ts'
 import { basePlan } from '../plan.ts'
 import { freeOrUnit, subtractBDec, warmedUp } from './parts.ts'
-import { completeShared, contradiction, shareOfRun, unitNotZero } from './shared.ts'
+import { completeShared, contradiction, lengthUnit, shareOfRun, unitNotZero } from './shared.ts'
 import { sparsityCoefficient } from './standard.ts'
 
 export const pAnneal = defineFamily({
@@ -18,7 +18,7 @@ export const pAnneal = defineFamily({
   fields: {
     sparsityCoefficient: {
       ...sparsityCoefficient,
-      chosen: '0.01·√d_in',
+      chosen: '0.01·√d_in; 0.01 for normalisation unit_mean_square',
       source:
         'dictionary_learning_demo 0.006 to 0.025 for E‖x‖² = 1, in the scale E‖x‖ = √d; trainer default 0.1',
     },
@@ -100,7 +100,7 @@ export const pAnneal = defineFamily({
     return {
       config: {
         ...config,
-        sparsityCoefficient: config.sparsityCoefficient ?? 0.01 * Math.sqrt(shape.dIn),
+        sparsityCoefficient: config.sparsityCoefficient ?? 0.01 * lengthUnit(member, shape.dIn),
         annealStartStep,
         annealEndStep,
       },

@@ -41,6 +41,13 @@ export function completeShared(options: {
   }
 }
 
+/**
+ * The length that E‖x‖ has after the normalisation: 1 or √d. Lengths such as thresholds follow it, weights of an L1 too
+ * (against an error that grows as its square), weights of an L0 its square. Unknown without one: then as if it were √d.
+ */
+export const lengthUnit = (member: MemberConfig, width: number): number =>
+  member.normalisation === 'unit_mean_square' ? 1 : Math.sqrt(width)
+
 /** Steps of a share of the run, at most `most`. */
 export const shareOfRun = (context: FamilyContext, share: number, most = Number.MAX_SAFE_INTEGER): number =>
   Math.min(most, Math.ceil(context.totalSteps * share))

@@ -3,14 +3,14 @@
 import { defineFamily } from '../family.ts'
 import { basePlan } from '../plan.ts'
 import { freeOrUnit, subtractBDec } from './parts.ts'
-import { completeShared, shareOfRun, unitNotZero } from './shared.ts'
+import { completeShared, lengthUnit, shareOfRun, unitNotZero } from './shared.ts'
 
 /**
  * 0.04 for E‖x‖² = 1, in the middle of what dictionary_learning_demo sweeps (0.012 to 0.08), times √d where E‖x‖ = √d,
  * because an L1 grows as x and the error as its square. ckkissane's crosscoder has 2 at width 2,304, which is the same.
  */
-export const l1Coefficient = (width: number): number => 0.04 * Math.sqrt(width)
-export const l1CoefficientText = '0.04·√d_in'
+export const l1Coefficient = (unit: number): number => 0.04 * unit
+export const l1CoefficientText = '0.04·√d_in; 0.04 for normalisation unit_mean_square'
 
 export const sparsityCoefficient = {
   kind: 'number',
@@ -57,7 +57,8 @@ export const standard = defineFamily({
     return {
       config: {
         ...config,
-        sparsityCoefficient: config.sparsityCoefficient ?? l1Coefficient(context.shape.dIn),
+        sparsityCoefficient:
+          config.sparsityCoefficient ?? l1Coefficient(lengthUnit(member, context.shape.dIn)),
       },
       member: completeShared({
         member,

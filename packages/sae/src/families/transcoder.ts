@@ -44,7 +44,7 @@ export const defineTranscoder = <const Name extends string>(options: {
       decoderInit: 'zero',
     },
     complete: (config, member, context) => ({
-      config: completeActivation(config, context, context.shape.dOut),
+      config: completeActivation(config, member, context, context.shape.dOut),
       member: completeShared({
         member,
         context,

@@ -1,0 +1,150 @@
+// dictionary_learning: the defaults of its trainers (0.1.0), with the batch, the normalisation and the decay of
+// dictionary_learning_demo, by which its published SAEs were trained. Its JumpReLU applies the step to activations after
+// the jump and its Matryoshka weighs reconstructions by 1/n²; neither is carried over.
+import type { Recipe } from './recipe.ts'
+
+const source = (trainer: string) => `dictionary_learning 0.1.0, trainers/${trainer}; dictionary_learning_demo`
+
+const common = {
+  batch_size: 2048,
+  learning_rate_schedule: 'linear',
+  warm_up_steps: 1000,
+  decay_fraction: 0.2,
+  adam_beta2: 0.999,
+  normalisation: 'unit_mean_square',
+  encoder_init: 'tied',
+} as const
+
+/** The TopK family: rate 2e-4/√(d_sae/2^14), which is the rate the families choose themselves. */
+const topk = {
+  ...common,
+  adam_beta1: 0.9,
+  clip_norm: 1,
+  b_dec_init: 'geometric_median',
+  decoder_init: 'uniform',
+  dead_after_tokens: 10_000_000,
+  decoder: 'unit',
+  centred: true,
+  score: 'raw',
+  aux_coefficient: 1 / 32,
+  aux_normalisation: 'variance',
+  aux_relu: true,
+  aux_scale_by_dead: false,
+} as const
+
+export const dictionaryLearningRecipes: readonly Recipe[] = [
+  {
+    name: 'dictionary_learning_standard',
+    family: 'standard',
+    source: `${source('standard.py')} StandardTrainer; W_enc starts at norm 0.1`,
+    sets: {
+      ...common,
+      learning_rate: 1e-3,
+      adam_beta1: 0.9,
+      clip_norm: 0,
+      sparsity_warm_up_steps: 2000,
+      b_dec_init: 'zero',
+      decoder_init: 'sphere',
+      encoder_init_scale: 0.1,
+      decoder: 'unit',
+      centred: true,
+      sparsity_coefficient: 0.1,
+    },
+  },
+  {
+    name: 'dictionary_learning_standard_april',
+    family: 'standard',
+    source: `${source('standard.py')} StandardTrainerAprilUpdate`,
+    sets: {
+      ...common,
+      learning_rate: 1e-3,
+      adam_beta1: 0.9,
+      clip_norm: 1,
+      sparsity_warm_up_steps: 2000,
+      b_dec_init: 'zero',
+      decoder_init: 'sphere',
+      decoder_init_norm: 0.1,
+      decoder: 'free',
+      centred: false,
+      sparsity_coefficient: 0.1,
+    },
+  },
+  {
+    name: 'dictionary_learning_gated',
+    family: 'gated',
+    source: source('gdm.py'),
+    sets: {
+      ...common,
+      learning_rate: 5e-5,
+      adam_beta1: 0,
+      clip_norm: 0,
+      sparsity_warm_up_steps: 2000,
+      b_dec_init: 'zero',
+      decoder_init: 'sphere',
+      decoder: 'unit',
+      centred: true,
+      frozen_decoder: true,
+      sparsity_coefficient: 0.1,
+    },
+  },
+  {
+    name: 'dictionary_learning_topk',
+    family: 'topk',
+    source: source('top_k.py'),
+    sets: topk,
+  },
+  {
+    name: 'dictionary_learning_batchtopk',
+    family: 'batchtopk',
+    source: source('batch_top_k.py'),
+    sets: { ...topk, threshold_decay: 0.999 },
+  },
+  {
+    name: 'dictionary_learning_matryoshka',
+    family: 'matryoshka',
+    source: `${source('matryoshka_batch_top_k.py')}; weights 1 each, not 1/n²`,
+    sets: { ...topk, threshold_decay: 0.999, prefix_fractions: [1 / 32, 3 / 32, 7 / 32, 15 / 32, 1] },
+  },
+  {
+    name: 'dictionary_learning_jumprelu',
+    family: 'jumprelu',
+    source: source('jumprelu.py'),
+    sets: {
+      ...common,
+      learning_rate: 7e-5,
+      adam_beta1: 0,
+      clip_norm: 1,
+      sparsity_warm_up_steps: 2000,
+      b_dec_init: 'zero',
+      decoder_init: 'uniform',
+      decoder: 'unit',
+      centred: false,
+      sparsity_loss: 'target_l0',
+      sparsity_coefficient: 1,
+      target_l0: 20,
+      bandwidth: 0.001,
+      initial_threshold: 0.001,
+    },
+  },
+  {
+    name: 'dictionary_learning_p_anneal',
+    family: 'p_anneal',
+    source: `${source('p_anneal.py')}, whose numbers are the demo's: Lp^p, p to 0.2 from step 10,000, λ 0.006 to 0.025`,
+    sets: {
+      ...common,
+      learning_rate: 1e-3,
+      adam_beta1: 0.9,
+      clip_norm: 0,
+      sparsity_warm_up_steps: 2000,
+      b_dec_init: 'zero',
+      decoder_init: 'sphere',
+      encoder_init_scale: 0.1,
+      decoder: 'unit',
+      centred: true,
+      sparsity_coefficient: 0.01,
+      p_start: 1,
+      p_end: 0.2,
+      p_steps: 10,
+    },
+  },
+]
