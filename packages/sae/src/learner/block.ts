@@ -74,6 +74,10 @@ export type BlockLayout = {
   preAct: number
   normGrad: number
   outer: number
+  /** Gated: exp(r_mag); int32 identity and zeros, by which the second reconstruction's hits are the first's. */
+  magnitude: number
+  sameSlot: number
+  noGrad: number
   /** int32 pairs: the norm segments inside the block's columns. */
   segments: number
   segmentCount: number
@@ -167,6 +171,7 @@ function layOut(sizes: Sizes, take: Room): { at: BlockLayout; trunk?: Omit<Trunk
   const hits = (chunkHitsOf(plan, latents) / chunkRows) * rows
   const gated = selection.kind === 'gated'
   const second = auxK !== null || gated
+  const twofold = gated && !selection.frozenDecoder
   const full = dOut === wide
   const x = f32(rows * dIn)
   const trunk: Omit<Trunk, 'memory'> | undefined = !first
@@ -205,7 +210,7 @@ function layOut(sizes: Sizes, take: Room): { at: BlockLayout; trunk?: Omit<Trunk
     touched: take(latents),
     squares: f64(latents),
     centre: f32(dIn),
-    zeros: f32(Math.max(latents, dIn, dOut)),
+    zeros: f32(Math.max(latents, dIn, wide)),
     x,
     xc: plan.centred ? f32(rows * dIn) : x,
     errors: shared ? trunk!.errors : levels.map(() => f32(rows * dOut)),
@@ -232,11 +237,14 @@ function layOut(sizes: Sizes, take: Room): { at: BlockLayout; trunk?: Omit<Trunk
     preAct: f32(latents),
     normGrad: f32(latents),
     outer: f32(latents),
+    magnitude: gated ? f32(latents) : 0,
+    sameSlot: twofold ? f32(latents) : 0,
+    noGrad: twofold ? f32(hits) : 0,
     segments: f32(2 * plan.normSegments.length),
     segmentCount: 0,
     inputSums: f64(chunks * dIn),
     inputTotal: f32(dIn),
-    latentSums: f64(Math.ceil(latents / rangeLatents) * dIn),
+    latentSums: f64((Math.ceil(latents / rangeLatents) + levels.length) * dIn),
     scratchBytes: laneBytes(plan, latents, dOut),
     scratch: take(lanes * laneBytes(plan, latents, dOut)),
   }
@@ -244,7 +252,7 @@ function layOut(sizes: Sizes, take: Room): { at: BlockLayout; trunk?: Omit<Trunk
     at.dense = {
       f: f32(rows * latents),
       g: f32(rows * latents),
-      f2: gated && !selection.frozenDecoder ? f32(rows * latents) : 0,
+      f2: twofold ? f32(rows * latents) : 0,
       columns: f32(chunks * denseColumns * latents),
       rowCount: f32(rows),
     }
@@ -275,10 +283,15 @@ function laneBytes(plan: Plan, latents: number, dOut: number): number {
   const { selection, auxK } = plan
   const k = selection.kind === 'topk' ? Math.min(selection.k, latents) : Math.min(2 * batchK(plan), latents)
   const aux = auxK === null ? 0 : Math.min(auxK.kAux, latents)
-  const topk = Math.max(topkScratchBytes(latents, Math.max(k, 1)), topkScratchBytes(latents, Math.max(aux, 1)))
+  const topk = Math.max(
+    topkScratchBytes(latents, Math.max(k, 1)),
+    topkScratchBytes(latents, Math.max(aux, 1)),
+  )
   const sparse = (auxK === null ? 1 : 2) * chunkRows * latents * 4 + topk
-  const dense = isThresholded(plan) ? chunkRows * 4 * (3 * Math.min(denseLatents, latents) + 2 * dOut) + 64 * 8 : 0
-  return Math.ceil(Math.max(sparse, dense) / 64) * 64 + 64
+  const wide = Math.min(denseLatents, latents)
+  const dense = isThresholded(plan) ? chunkRows * 4 * (3 * wide + 2 * dOut) : 0
+  const second = selection.kind === 'gated' ? wide * dOut * 4 : 0
+  return Math.ceil(Math.max(sparse, dense, second) / 64) * 64 + 64
 }
 
 const batchK = ({ selection }: Plan) => (selection.kind === 'batchtopk' ? selection.k : 0)
@@ -297,19 +310,30 @@ export function blockBytes(sizes: Sizes): number {
  * The groups cut into blocks that fit 4 GiB, in whole ranges of latents: then every partial sum is the same in one block
  * and in many, and the bits do not depend on how many blocks the lanes' scratch leaves.
  */
-export function cutBlocks(options: { plan: Plan; batchSize: number; lanes: number; latentsPerBlock?: number }): Cut[] {
+export function cutBlocks(options: {
+  plan: Plan
+  batchSize: number
+  lanes: number
+  latentsPerBlock?: number
+}): Cut[] {
   const { plan, batchSize, lanes, latentsPerBlock } = options
   const ownTarget = needsTarget(plan)
   return plan.groups.flatMap(({ latents: [lo, hi], input, output }): Cut[] => {
     const count = hi - lo
     const fits = (latents: number) =>
-      blockBytes({ plan, batchSize, lanes, first: true, ownTarget, lo, latents, input, output }) <= memoryLimitBytes
+      blockBytes({ plan, batchSize, lanes, first: true, ownTarget, lo, latents, input, output }) <=
+      memoryLimitBytes
     let size = latentsPerBlock ?? count
     for (let parts = 2; latentsPerBlock === undefined && !fits(size); parts++) {
       if (size === rangeLatents) throw new Error(`${lanes} lanes leave no room for a block of latents`)
       size = Math.ceil(count / parts / rangeLatents) * rangeLatents
     }
-    return pieces(count, size).map(({ start, length }) => ({ lo: lo + start, latents: length, input, output }))
+    return pieces(count, size).map(({ start, length }) => ({
+      lo: lo + start,
+      latents: length,
+      input,
+      output,
+    }))
   })
 }
 
@@ -339,7 +363,14 @@ export async function createBlocks(options: {
   const blocks: Block[] = []
   let trunk: Trunk | undefined
   for (const [b, cut] of cuts.entries()) {
-    const sizes = { plan, batchSize, lanes: lanes.count, first: b === 0, ownTarget: needsTarget(plan), ...cut }
+    const sizes = {
+      plan,
+      batchSize,
+      lanes: lanes.count,
+      first: b === 0,
+      ownTarget: needsTarget(plan),
+      ...cut,
+    }
     const memory = await lanes.memory({ bytes: blockBytes(sizes) })
     const { at, trunk: made } = layOut(sizes, bytes => memory.alloc(Math.max(bytes, 64)))
     const { input, output, latents } = cut
@@ -350,6 +381,8 @@ export async function createBlocks(options: {
     })
     memory.i32(at.segments, inside.length).set(inside)
     at.segmentCount = inside.length / 2
+    if (at.sameSlot !== 0)
+      memory.i32(at.sameSlot, latents).set(Int32Array.from({ length: latents }, (_, i) => i))
     const dOut = output[1] - output[0]
     blocks.push({
       ...cut,

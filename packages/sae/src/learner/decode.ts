@@ -13,7 +13,11 @@ export type Contribution = {
   /** From the errors of the piece's rows, what the gradients need. */
   back(block: Block, piece: Piece, level: number, error: number): Step[]
   /** The whole of it for one block that shares the trunk, with one level: faster where there is such a thing. */
-  fused?(block: Block, piece: Piece, room: { init: number; initStride: number; target: number; error: number; squared: number }): Step[]
+  fused?(
+    block: Block,
+    piece: Piece,
+    room: { init: number; initStride: number; target: number; error: number; squared: number },
+  ): Step[]
 }
 
 export type Reconstruction = {
@@ -41,7 +45,8 @@ export type Reconstruction = {
 
 /** Latents of a block that end at or before a level's width belong to it. */
 export function reconstructionTasks(options: Reconstruction): Task[] {
-  const { blocks, trunk, dOut, batchSize, init, initStride, target, levels, errors, squared, contribution } = options
+  const { blocks, trunk, dOut, batchSize, init, initStride, target, levels, errors, squared, contribution } =
+    options
   const [first] = blocks
   const single = blocks.length === 1 && first.shared && levels.length === 1
   const plain = levels.length === 1 && levels[0].weight === 1
@@ -63,7 +68,16 @@ export function reconstructionTasks(options: Reconstruction): Task[] {
     } else {
       const running = trunk.running + row
       steps.push(
-        copyIn(trunk.memory.id, init + start * initStride * 4, trunk.memory.id, running, length, dOut, initStride, dOut),
+        copyIn(
+          trunk.memory.id,
+          init + start * initStride * 4,
+          trunk.memory.id,
+          running,
+          length,
+          dOut,
+          initStride,
+          dOut,
+        ),
       )
       let below = 0
       for (const [level, { width }] of levels.entries()) {
@@ -82,7 +96,17 @@ export function reconstructionTasks(options: Reconstruction): Task[] {
           )
         }
         below = width
-        steps.push(home('residualRows', running, target0, length, dOut, errors[level] + row, squared[level] + start * 8))
+        steps.push(
+          home(
+            'residualRows',
+            running,
+            target0,
+            length,
+            dOut,
+            errors[level] + row,
+            squared[level] + start * 8,
+          ),
+        )
       }
     }
     steps.push(...(options.measure?.(piece) ?? []))
@@ -105,7 +129,9 @@ export function reconstructionTasks(options: Reconstruction): Task[] {
         const error = own[level] + start * block.dOut * 4
         if (!block.shared) {
           const column = errors[level] + row + block.output[0] * 4
-          steps.push(copyIn(trunk.memory.id, column, block.memory.id, error, length, block.dOut, dOut, block.dOut))
+          steps.push(
+            copyIn(trunk.memory.id, column, block.memory.id, error, length, block.dOut, dOut, block.dOut),
+          )
         }
         steps.push(...contribution.back(block, piece, level, error))
       }
@@ -144,16 +170,18 @@ export function sumChunks(values: Float64Array, width: number): Float64Array {
 }
 
 /** Hits in lists as a contribution: `value` is decoded, `grad` receives ⟨error, d⟩ of every hit. */
-export function listed(lists: (block: Block) => {
-  index: number
-  value: number
-  grad: number
-  from: number
-  to: number
-  /** The spans' inner bounds at each level's width; one level has none. */
-  bounds: readonly number[]
-  wDec: number
-}): Contribution {
+export function listed(
+  lists: (block: Block) => {
+    index: number
+    value: number
+    grad: number
+    from: number
+    to: number
+    /** The spans' inner bounds at each level's width; one level has none. */
+    bounds: readonly number[]
+    wDec: number
+  },
+): Contribution {
   const span = (block: Block, { start }: Piece, level: number) => {
     const { from, to, bounds } = lists(block)
     const at = start * 4
@@ -166,12 +194,36 @@ export function listed(lists: (block: Block) => {
       const { index, value, wDec } = lists(block)
       const { length } = piece
       return [
-        call(block.memory, 'decodeSpans', index, value, ...span(block, piece, level), length, wDec, block.dOut, part, block.dOut, part),
+        call(
+          block.memory,
+          'decodeSpans',
+          index,
+          value,
+          ...span(block, piece, level),
+          length,
+          wDec,
+          block.dOut,
+          part,
+          block.dOut,
+          part,
+        ),
       ]
     },
     back(block, piece, level, error) {
       const { index, grad, wDec } = lists(block)
-      return [call(block.memory, 'dotSpans', error, index, ...span(block, piece, level), piece.length, wDec, block.dOut, grad)]
+      return [
+        call(
+          block.memory,
+          'dotSpans',
+          error,
+          index,
+          ...span(block, piece, level),
+          piece.length,
+          wDec,
+          block.dOut,
+          grad,
+        ),
+      ]
     },
     fused(block, piece, { init, initStride, target, error, squared }) {
       const { index, value, grad, from, to, wDec } = lists(block)

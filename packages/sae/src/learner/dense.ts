@@ -2,7 +2,7 @@
 // columns, and a step is five products (encode, decode, dots, both weight gradients) with a kernel between them.
 import type { Lanes, Step, Task } from '@mistudio/tensor'
 import type { Plan } from '../plan.ts'
-import { type Block, denseColumns, type Trunk } from './block.ts'
+import { type Block, denseColumns } from './block.ts'
 import type { Contribution } from './decode.ts'
 import { scratchOf } from './encode.ts'
 import { call, chunkRows, denseLatents, type Piece, paddedRows, pieces } from './pieces.ts'
@@ -27,35 +27,44 @@ export function denseEncodeTasks(block: Block, { plan, products, batchSize }: Gi
   const dense = at.dense!
   memory.f32(dense.columns, (paddedRows(batchSize) / chunkRows) * denseColumns * latents).fill(0)
   memory.i32(dense.rowCount, batchSize).fill(0)
-  return pieces(batchSize, chunkRows).map(({ start, length }, chunk): Task =>
-    pieces(latents, denseLatents).flatMap((range): Step[] => {
-      const { start: lo, length: m } = range
-      const relu = plan.selection.kind === 'relu'
-      const f = tile(dense.f, batchSize, range, start)
-      const pre = relu ? f : tile(dense.g, batchSize, range, start)
-      const a = { offset: at.xc + start * dIn * 4, rows: chunkRows, columns: dIn }
-      const b = { offset: at.wEnc + lo * dIn * 4, rows: m, columns: dIn }
-      const of = (which: number) => columnsAt(block, chunk, which, range)
-      const counts = [of(column.fired), of(column.activation), dense.rowCount + start * 4]
-      const own = (vector: number) => vector + lo * 4
-      const product = products.timesTransposed(memory, a, b, pre)
-      switch (plan.selection.kind) {
-        case 'jumprelu':
-          return [product, call(memory, 'jumpreluRows', pre, length, m, own(at.bEnc), own(at.threshold), f, ...counts)]
-        case 'gated': {
-          // `penalty` is free until the backward half: exp(r_mag) lies in `outer`.
-          const gate = [own(at.bEnc), own(at.outer), own(at.bMag)]
-          return [product, call(memory, 'gatedRows', pre, length, m, ...gate, f, ...counts)]
+  return pieces(batchSize, chunkRows).map(
+    ({ start, length }, chunk): Task =>
+      pieces(latents, denseLatents).flatMap((range): Step[] => {
+        const { start: lo, length: m } = range
+        const relu = plan.selection.kind === 'relu'
+        const f = tile(dense.f, batchSize, range, start)
+        const pre = relu ? f : tile(dense.g, batchSize, range, start)
+        const a = { offset: at.xc + start * dIn * 4, rows: chunkRows, columns: dIn }
+        const b = { offset: at.wEnc + lo * dIn * 4, rows: m, columns: dIn }
+        const of = (which: number) => columnsAt(block, chunk, which, range)
+        const counts = [of(column.fired), of(column.activation), dense.rowCount + start * 4]
+        const own = (vector: number) => vector + lo * 4
+        const product = products.timesTransposed(memory, a, b, pre)
+        switch (plan.selection.kind) {
+          case 'jumprelu':
+            return [
+              product,
+              call(memory, 'jumpreluRows', pre, length, m, own(at.bEnc), own(at.threshold), f, ...counts),
+            ]
+          case 'gated': {
+            const gate = [own(at.bEnc), own(at.magnitude), own(at.bMag)]
+            return [product, call(memory, 'gatedRows', pre, length, m, ...gate, f, ...counts)]
+          }
+          default:
+            return [product, call(memory, 'reluRows', pre, length, m, own(at.bEnc), ...counts)]
         }
-        default:
-          return [product, call(memory, 'reluRows', pre, length, m, own(at.bEnc), ...counts)]
-      }
-    }),
+      }),
   )
 }
 
 /** Adds Σ f·W_dec over all tiles: a chain of products, whose sum ends in `part`. `second`: gated's ReLU(π). */
-function ontoSteps(block: Block, { products, batchSize }: Given, piece: Piece, part: number, second: boolean): Step[] {
+function ontoSteps(
+  block: Block,
+  { products, batchSize }: Given,
+  piece: Piece,
+  part: number,
+  second: boolean,
+): Step[] {
   const { at, memory, latents, dOut } = block
   const dense = at.dense!
   const wide = Math.min(denseLatents, latents)
@@ -67,7 +76,15 @@ function ontoSteps(block: Block, { products, batchSize }: Given, piece: Piece, p
   for (const [n, range] of ranges.entries()) {
     let rows: ReturnType<typeof scratchOf> = tile(dense.f, batchSize, range, piece.start)
     if (second) {
-      steps.push(call(memory, 'reluInto', tile(dense.g, batchSize, range, piece.start), piece.length * range.length, gate))
+      steps.push(
+        call(
+          memory,
+          'reluInto',
+          tile(dense.g, batchSize, range, piece.start),
+          piece.length * range.length,
+          gate,
+        ),
+      )
       rows = gate
     }
     const a = { offset: rows, rows: chunkRows, columns: range.length }
@@ -105,12 +122,15 @@ export function denseGateContribution(given: DenseBack): Contribution {
       const steps = ontoSteps(block, given, piece, part, true)
       if (at.dense!.f2 === 0) return steps
       const keep = pieces(block.latents, denseLatents).map(range => {
-        const [from, to] = [at.dense!.g, at.dense!.f2].map(matrix => tile(matrix, given.batchSize, range, piece.start))
+        const [from, to] = [at.dense!.g, at.dense!.f2].map(matrix =>
+          tile(matrix, given.batchSize, range, piece.start),
+        )
         return call(memory, 'reluInto', from, piece.length * range.length, to)
       })
       return [...steps, ...keep]
     },
-    back: (block, piece, _level, error) => backSteps(block, given, piece, block.at.errors[0] + piece.start * block.dOut * 4, error),
+    back: (block, piece, _level, error) =>
+      backSteps(block, given, piece, block.at.errors[0] + piece.start * block.dOut * 4, error),
   }
 }
 
@@ -180,7 +200,7 @@ function backSteps(block: Block, given: DenseBack, piece: Piece, error: number, 
             m,
             scale,
             own(at.bEnc),
-            own(at.outer),
+            own(at.magnitude),
             own(at.penalty),
             g,
             of(column.grad),
@@ -195,7 +215,9 @@ function backSteps(block: Block, given: DenseBack, piece: Piece, error: number, 
         const p = given.p()
         const sums = of(column.grad)
         if (plan.penalty?.kind === 'lp' && p !== 1) {
-          steps.push(call(memory, 'powerBack', d, f, length, m, scale, own(at.penalty), p, g, sums, of(column.first)))
+          steps.push(
+            call(memory, 'powerBack', d, f, length, m, scale, own(at.penalty), p, g, sums, of(column.first)),
+          )
         } else steps.push(call(memory, 'reluBack', d, f, length, m, scale, own(at.penalty), g, sums))
         return steps
       }
@@ -222,7 +244,10 @@ export function readFired(block: Block, batchSize: number, sums: LatentSums): vo
 }
 
 /** What the backward kernels summed, and Σ dL/dπ into gBEnc. */
-export function readBackward(block: Block, options: { plan: Plan; batchSize: number; rates: StepRates; p: number; sums: LatentSums }): void {
+export function readBackward(
+  block: Block,
+  options: { plan: Plan; batchSize: number; rates: StepRates; p: number; sums: LatentSums },
+): void {
   const { plan, batchSize, rates, p, sums } = options
   const { at, memory, latents } = block
   const read = (which: number) => readColumn(block, batchSize, which)
@@ -255,7 +280,9 @@ export function readBackward(block: Block, options: { plan: Plan; batchSize: num
 }
 
 /** Both weight gradients by tiles: Fᵀ E and Gᵀ Xc over all rows at once. dL/dx̂'s factor 2/B is left to finishGrads. */
-export async function denseGradients(options: Given & { lanes: Lanes; blocks: readonly Block[] }): Promise<void> {
+export async function denseGradients(
+  options: Given & { lanes: Lanes; blocks: readonly Block[] },
+): Promise<void> {
   const { lanes, blocks, products, batchSize } = options
   await lanes.run(
     blocks.flatMap(block => {
@@ -283,12 +310,12 @@ export async function denseGradients(options: Given & { lanes: Lanes; blocks: re
         const f2 = { offset: tile(at.dense!.f2, batchSize, range, 0), rows: batchSize, columns: m }
         const e2 = { offset: at.error2, rows: batchSize, columns: dOut }
         const gDec = at.gDec + lo * dOut * 4
-        // The moments' room is not free: the sum goes through the encoder's x̂ part, tile by tile.
         const room = scratchOf(block)
-        return [products.transposedTimes(memory, f2, e2, room), call(memory, 'addRange', gDec, room, m * dOut)]
+        return [
+          products.transposedTimes(memory, f2, e2, room),
+          call(memory, 'addRange', gDec, room, m * dOut),
+        ]
       })
     }),
   )
 }
-
-export type { Trunk }

@@ -10,7 +10,10 @@ import type { Products } from './products.ts'
 /** A block's dead latents in the running step: how many, and how many of them a row keeps. */
 export type DeadPart = { dead: number; kAux: number; relu: boolean }
 
-export const scratchOf = ({ at }: Block, offset = 0): Arg => ({ base: at.scratch + offset, stride: at.scratchBytes })
+export const scratchOf = ({ at }: Block, offset = 0): Arg => ({
+  base: at.scratch + offset,
+  stride: at.scratchBytes,
+})
 
 const preActivations = (products: Products, block: Block, { start }: Piece): Step => {
   const { at, memory, latents, dIn } = block
@@ -37,7 +40,20 @@ export function topkTasks(block: Block, k: number, options: EncodeOptions): Task
     if (normed) steps.push(call(memory, 'scoreRows', pre, length, latents, at.bEnc, at.norms))
     const bias = normed ? 0 : at.bEnc
     steps.push(
-      call(memory, 'topkRows', pre, latents, length, latents, bias, k, 1, at.index + hit, at.value + hit, candidates),
+      call(
+        memory,
+        'topkRows',
+        pre,
+        latents,
+        length,
+        latents,
+        bias,
+        k,
+        1,
+        at.index + hit,
+        at.value + hit,
+        candidates,
+      ),
     )
     if (dead !== undefined) steps.push(...deadSteps(block, piece, bias, dead, candidates))
     return steps
@@ -82,7 +98,13 @@ export function collectTasks(block: Block, options: EncodeOptions): Task[] {
 }
 
 /** AuxK reads the same pre-activations (or scores): the dead columns side by side, then a row's largest. */
-function deadSteps(block: Block, { start, length }: Piece, bias: number, { dead, kAux, relu }: DeadPart, candidates: Arg): Step[] {
+function deadSteps(
+  block: Block,
+  { start, length }: Piece,
+  bias: number,
+  { dead, kAux, relu }: DeadPart,
+  candidates: Arg,
+): Step[] {
   if (dead === 0) return []
   const { at, memory, latents } = block
   const aux = at.aux!
@@ -112,7 +134,11 @@ function deadSteps(block: Block, { start, length }: Piece, bias: number, { dead,
  * parts come in ascending order and each lists its latents ascending. A row with a NaN stays as it is, so that the loss
  * shows it: NaNs have no order.
  */
-export function keepLargest(options: { rows: number; keep: number; parts: readonly { value: Float32Array; k: number }[] }): void {
+export function keepLargest(options: {
+  rows: number
+  keep: number
+  parts: readonly { value: Float32Array; k: number }[]
+}): void {
   const { rows, keep, parts } = options
   const slots = parts.flatMap(({ k }, part) => Array.from({ length: k }, (_, i) => ({ part, i })))
   for (let r = 0; r < rows; r++) {
@@ -138,7 +164,9 @@ export async function firstGuess(options: {
   const rows = Math.min(chunkRows, encode.batchSize)
   const twice = (latents: number) => Math.min(2 * Math.ceil(k), latents)
   await lanes.run(
-    blocks.map(block => topkTasks(block, twice(block.latents), { ...encode, batchSize: rows, dead: undefined })[0]),
+    blocks.map(
+      block => topkTasks(block, twice(block.latents), { ...encode, batchSize: rows, dead: undefined })[0],
+    ),
   )
   const all = blocks.flatMap((block, b) => [...hits[b].value.subarray(0, rows * twice(block.latents))])
   if (all.some(Number.isNaN)) return 0
@@ -173,7 +201,9 @@ export async function selectBatch(options: {
     const cut = found.some(({ most }, b) => most > blocks[b].chunkHits)
     if (!cut && (total >= budget || guess === 0)) break
     if (tries === 60) {
-      throw new Error(`no threshold keeps between ${budget} and ${total} activations of the batch: are rows of it equal?`)
+      throw new Error(
+        `no threshold keeps between ${budget} and ${total} activations of the batch: are rows of it equal?`,
+      )
     }
     if (cut) low = guess
     else high = guess
@@ -211,15 +241,28 @@ export async function selectBatch(options: {
   return { least, guess: least * 0.9 }
 }
 
-function equalPlaces(hits: readonly Hits[], rows: number, least: number, count: number, into: Set<string>): void {
+function equalPlaces(
+  hits: readonly Hits[],
+  rows: number,
+  least: number,
+  count: number,
+  into: Set<string>,
+): void {
   for (let r = 0; r < rows && into.size < count; r++) {
     for (const [b, { from, to, pre, index }] of hits.entries()) {
-      for (let p = from[r]; p < to[r] && into.size < count; p++) if (pre[p] === least) into.add(`${b} ${r} ${index[p]}`)
+      for (let p = from[r]; p < to[r] && into.size < count; p++)
+        if (pre[p] === least) into.add(`${b} ${r} ${index[p]}`)
     }
   }
 }
 
-function nextGuess(options: { guess: number; low: number; high: number; cut: boolean; tries: number }): number {
+function nextGuess(options: {
+  guess: number
+  low: number
+  high: number
+  cut: boolean
+  tries: number
+}): number {
   const { guess, low, high, cut, tries } = options
   if (cut) return high === Number.POSITIVE_INFINITY ? Math.max(guess * 2, 1e-6) : (low + high) / 2
   if (tries > 40 && low === 0) return 0

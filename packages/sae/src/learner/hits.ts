@@ -58,7 +58,11 @@ export function needed(block: Block, rows: number): { total: number; most: numbe
  * Closes the gaps that chunks leave, and drops hits that `keep` refuses; the order stays. Afterwards positions
  * [0, count) are all hits.
  */
-export function compactHits(hits: Hits, rows: number, keep?: (value: number, row: number, latent: number) => boolean): void {
+export function compactHits(
+  hits: Hits,
+  rows: number,
+  keep?: (value: number, row: number, latent: number) => boolean,
+): void {
   const { index, row, pre, from, to } = hits
   if (keep === undefined) {
     let at = 0

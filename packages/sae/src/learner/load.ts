@@ -8,7 +8,13 @@ import { call, chunkRows, type Piece, pieces } from './pieces.ts'
 import type { Products } from './products.ts'
 
 /** Room in which rows are normalised where their place in x is not contiguous or the product needs another one. */
-type Bench = { memory: SharedMemory; bytes: number; raw: number; white: number; matrices: Map<Normaliser, number> }
+type Bench = {
+  memory: SharedMemory
+  bytes: number
+  raw: number
+  white: number
+  matrices: Map<Normaliser, number>
+}
 
 export interface Loader {
   /** Gathers the batch into x (and xc) of every block and y of the trunk. */
@@ -36,7 +42,8 @@ export function createLoader(options: {
     const found = widthOf(batch.inputs)
     if (found !== dIn) throw new Error(`a batch of ${found} columns for an SAE that reads ${dIn}`)
     const predicted = widthOf(batch.targets ?? batch.inputs)
-    if (predicted !== dOut) throw new Error(`targets of ${predicted} columns for an SAE that predicts ${dOut}`)
+    if (predicted !== dOut)
+      throw new Error(`targets of ${predicted} columns for an SAE that predicts ${dOut}`)
     const whitens = all.flatMap(({ normaliser }) => (normaliser.kind === 'whiten' ? [normaliser] : []))
     if (bench !== undefined && whitens.every(one => bench!.matrices.has(one))) return
     if (bench !== undefined) await lanes.release(bench.memory)
@@ -57,13 +64,21 @@ export function createLoader(options: {
   }
 
   /** The steps that put one hook point's rows at `to`, a matrix of `stride` columns. */
-  function place(rows: BatchSource['rows'], columns: Columns, to: { memory: SharedMemory; offset: number; stride: number }, piece: Piece): Step[] {
+  function place(
+    rows: BatchSource['rows'],
+    columns: Columns,
+    to: { memory: SharedMemory; offset: number; stride: number },
+    piece: Piece,
+  ): Step[] {
     const { activations, width, normaliser } = columns
     const { start, length } = piece
     const chosen = { memory: rows.memory, offset: rows.offset + start * 4 }
     const target = { memory: to.memory.id, offset: to.offset + start * to.stride * 4 }
     const straight = to.stride === width
-    const gather = (into: { memory: number; offset: number | { base: number; stride: number } }, stride: number): Step => ({
+    const gather = (
+      into: { memory: number; offset: number | { base: number; stride: number } },
+      stride: number,
+    ): Step => ({
       copy: { from: activations, to: into, rows: chosen, count: length, width, toStride: stride },
     })
     if (normaliser.kind === 'none') return [gather(target, to.stride)]
@@ -86,11 +101,25 @@ export function createLoader(options: {
         ),
       )
     } else steps.push(...normalise(memory, own(raw), length, width, normaliser))
-    steps.push({ copy: { from: { memory: memory.id, offset: result }, to: target, count: length, width, toStride: to.stride } })
+    steps.push({
+      copy: {
+        from: { memory: memory.id, offset: result },
+        to: target,
+        count: length,
+        width,
+        toStride: to.stride,
+      },
+    })
     return steps
   }
 
-  function side(rows: BatchSource['rows'], all: readonly Columns[], span: Span, to: { memory: SharedMemory; offset: number }, piece: Piece): Step[] {
+  function side(
+    rows: BatchSource['rows'],
+    all: readonly Columns[],
+    span: Span,
+    to: { memory: SharedMemory; offset: number },
+    piece: Piece,
+  ): Step[] {
     const stride = span[1] - span[0]
     let at = 0
     return all.flatMap(columns => {

@@ -40,7 +40,8 @@ export async function createProducts(lanes: Lanes): Promise<Products> {
     dtype: 'float32' as const,
     shape,
   })
-  const whole = (memory: SharedMemory, { offset, rows, columns }: Matrix) => view(memory, offset, rows, columns)
+  const whole = (memory: SharedMemory, { offset, rows, columns }: Matrix) =>
+    view(memory, offset, rows, columns)
   return {
     timesTransposed: (memory, a, b, y) => ({
       session: plain,

@@ -51,7 +51,13 @@ export type LatentValues = {
 }
 
 /** f of every hit, where it is not π itself; counts what fired. @returns firing hits */
-export function activate(plan: Plan, hits: Hits, values: LatentValues, sums: LatentSums, rowCount: Int32Array): number {
+export function activate(
+  plan: Plan,
+  hits: Hits,
+  values: LatentValues,
+  sums: LatentSums,
+  rowCount: Int32Array,
+): number {
   const { index, row, pre, value, count } = hits
   const { fired, activation } = sums
   let firing = 0

@@ -1,0 +1,139 @@
+// AuxK (Gao et al. 2024, arXiv 2406.04093, appendix A.2): dead latents learn to reconstruct what the main selection left
+// over, r = y − x̂. Each block gathers its dead rows into a compact matrix and reads their pre-activations out of the
+// main encode's, so its cost grows with the dead latents, not with the dictionary.
+import type { Lanes, Task } from '@mistudio/tensor'
+import type { AuxK, Plan } from '../plan.ts'
+import type { Block, Trunk } from './block.ts'
+import { listed, reconstructionTasks, sumChunks } from './decode.ts'
+import { type DeadPart, keepLargest } from './encode.ts'
+import { pieces, rangeLatents } from './pieces.ts'
+
+export type Aux = {
+  /** One for each block; a row keeps `kAux` ≤ dead. */
+  parts: DeadPart[]
+  dead: number
+  /** Dead latents a row keeps over all blocks. */
+  kept: number
+  /** Weight of the error in the gradient of a row: set by `decodeAux`. */
+  scale: number
+}
+
+type Given = { plan: Plan; auxK: AuxK; blocks: readonly Block[]; batchSize: number }
+
+/** Lists each block's dead latents, for the encode. @returns undefined where there is nothing for AuxK to do */
+export function beginAux(options: Given & { silent: Float64Array; normed: boolean }): Aux | undefined {
+  const { plan, auxK, blocks, batchSize, silent, normed } = options
+  if (auxK.coefficient === 0) return undefined
+  const counts = blocks.map(block => listDead(block, silent, plan.deadAfterTokens, normed))
+  const dead = counts.reduce((sum, count) => sum + count, 0)
+  if (dead === 0) return undefined
+  const kept = Math.min(auxK.kAux, dead)
+  const parts = counts.map(count => ({ dead: count, kAux: Math.min(kept, count), relu: auxK.relu }))
+  blocks.forEach(({ memory, at }, b) => {
+    const [from, to] = [memory.i32(at.aux!.from, batchSize), memory.i32(at.aux!.to, batchSize)]
+    for (let r = 0; r < batchSize; r++) {
+      from[r] = r * parts[b].kAux
+      to[r] = (r + 1) * parts[b].kAux
+    }
+  })
+  return { parts, dead, kept, scale: 0 }
+}
+
+/** Writes a block's dead columns, their norms and their slots in the compact matrix. @returns how many they are */
+function listDead(
+  { memory, at, lo, latents }: Block,
+  silent: Float64Array,
+  window: number,
+  normed: boolean,
+): number {
+  const aux = at.aux!
+  const columns = memory.i32(aux.deadColumns, latents)
+  const slots = memory.i32(aux.slot, latents).fill(-1)
+  const compact = memory.f32(aux.deadNorms, latents)
+  const norms = memory.f32(at.norms, latents)
+  let n = 0
+  for (let i = 0; i < latents; i++) {
+    if (silent[lo + i] < window) continue
+    columns[n] = i
+    compact[n] = normed ? norms[i] : 1
+    slots[i] = n++
+  }
+  return n
+}
+
+/** After the encode: of every block's best dead latents the best of all stay; scores become pre-activations again. */
+export function joinAux({ blocks, batchSize, aux, normed }: Given & { aux: Aux; normed: boolean }): void {
+  const all = blocks.map(({ memory, at }, b) => {
+    const { kAux: k } = aux.parts[b]
+    return { memory, at: at.aux!, k, value: memory.f32(at.aux!.value, batchSize * k) }
+  })
+  const parts = all.filter(({ k }) => k > 0)
+  if (blocks.length > 1) keepLargest({ rows: batchSize, keep: aux.kept, parts })
+  if (!normed) return
+  for (const { memory, at, k, value } of parts) {
+    const index = memory.i32(at.index, batchSize * k)
+    const norms = memory.f32(at.deadNorms, Math.max(...aux.parts.map(({ dead }) => dead)))
+    for (let p = 0; p < value.length; p++) if (norms[index[p]] !== 0) value[p] /= norms[index[p]]
+  }
+}
+
+/**
+ * The dead latents' best reconstruction of the residual (already in the trunk), its error and gradients; sets `aux.scale`.
+ * @param options.squaredError of the batch's main reconstruction, summed
+ * @returns the term as it enters the loss
+ */
+export async function decodeAux(
+  options: Given & { lanes: Lanes; trunk: Trunk; aux: Aux; squaredError: number },
+): Promise<number> {
+  const { lanes, plan, auxK, blocks, trunk, batchSize, aux, squaredError } = options
+  const { dOut } = plan.shape
+  let denominator = 1
+  if (auxK.normalisation === 'variance') {
+    const chunks = trunk.memory.f64(trunk.sumsLast, Math.ceil(batchSize / 256) * dOut)
+    let meanSquare = 0
+    for (const sum of sumChunks(chunks, dOut)) meanSquare += (sum / batchSize) ** 2
+    denominator = squaredError / batchSize - meanSquare
+  }
+  // nan_to_num of dictionary_learning: a residual without variance gives no auxiliary signal.
+  if (!(denominator > 0)) denominator = Number.POSITIVE_INFINITY
+  const weight = (auxK.coefficient * (auxK.scaleByDead ? Math.min(aux.dead / auxK.kAux, 1) : 1)) / denominator
+  aux.scale = (weight * 2) / batchSize
+  await lanes.run(blocks.flatMap((block, b) => compactTasks(block, aux.parts[b].dead)))
+  const working = blocks.filter((_, b) => aux.parts[b].dead > 0)
+  await lanes.run(
+    reconstructionTasks({
+      lanes,
+      blocks: working,
+      trunk,
+      dOut,
+      batchSize,
+      init: blocks[0].at.zeros,
+      initStride: 0,
+      target: trunk.residual,
+      levels: [{ width: plan.shape.dSae, weight: 1 }],
+      errors: [trunk.error2],
+      squared: [trunk.squared2],
+      errorsOf: ({ at }) => [at.error2],
+      // The compact matrix of dead rows lies in the gradient's room, which is written only later.
+      contribution: listed(({ at }) => ({ ...at.aux!, bounds: [], wDec: at.gDec })),
+    }),
+  )
+  let squared = 0
+  for (const value of trunk.memory.f64(trunk.squared2, batchSize)) squared += value
+  blocks.forEach(({ memory, at }, b) => {
+    const n = batchSize * aux.parts[b].kAux
+    const [value, grad] = [memory.f32(at.aux!.value, n), memory.f32(at.aux!.grad, n)]
+    for (let p = 0; p < n; p++) grad[p] = auxK.relu && value[p] <= 0 ? 0 : aux.scale * grad[p]
+  })
+  return (squared / batchSize) * weight
+}
+
+/** The compact matrix of a block's dead decoder rows. */
+function compactTasks({ memory, at, dOut }: Block, dead: number): Task[] {
+  const place = (offset: number) => ({ memory: memory.id, offset })
+  return pieces(dead, rangeLatents).map(({ start, length }): Task => {
+    const to = place(at.gDec + start * dOut * 4)
+    const rows = place(at.aux!.deadColumns + start * 4)
+    return [{ copy: { from: place(at.wDec), to, rows, count: length, width: dOut } }]
+  })
+}
