@@ -22,11 +22,12 @@ export type Selection =
   | { kind: 'relu' }
   /**
    * f = ReLU(π) on a row's k largest scores, else 0. `score`: π, or π·‖d‖ (SAELens's rescale_acts_by_decoder_norm,
-   * whose reconstruction π·d is the same). Equal scores go to the lower latent.
+   * whose reconstruction π·d is the same). Equal scores go to the lower latent. `mostK`: the largest k that dynamics
+   * gives (annealing), for room; default k.
    */
-  | { kind: 'topk'; k: number; score: Score }
+  | { kind: 'topk'; k: number; mostK?: number; score: Score }
   /** f = ReLU(π) on the k·B largest positive scores of the batch (Bussmann et al. 2024, arXiv 2412.06410). */
-  | { kind: 'batchtopk'; k: number; score: Score; thresholdDecay: number }
+  | { kind: 'batchtopk'; k: number; mostK?: number; score: Score; thresholdDecay: number }
   /**
    * f = π·H(π − θ), θ a parameter, kept ≥ 0 (float32; Rajamanoharan et al. 2024, arXiv 2407.14435). Straight-through
    * estimators with the rectangle of width ε = `bandwidth`: ∂f/∂θ = −(θ/ε)·rect((π−θ)/ε), ∂H/∂θ = −(1/ε)·rect.
@@ -99,6 +100,8 @@ export type Plan = {
   auxK: AuxK | null
   /** Ascending widths, the last d_sae. */
   levels: readonly Level[]
+  /** The most levels that dynamics gives in a step, for room; default those of `levels`. */
+  mostLevels?: number
   /** `unit`: rows of W_dec keep norm 1 (gradient's parallel part removed, renormalised after the step); `free`. */
   decoder: 'unit' | 'free'
   /** A latent is dead when it has not fired for this many tokens. */

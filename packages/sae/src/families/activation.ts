@@ -4,7 +4,16 @@ import { type ConfigOf, fieldTable } from '../fields.ts'
 import type { FamilyContext, MemberConfig } from '../family.ts'
 import type { Plan } from '../plan.ts'
 import { completeJump, jumpFields, jumpPlan, jumpWarmUp } from './jump.ts'
-import { annealFields, auxFields, auxPlan, completeAux, completeK, kField, thresholdDecay } from './parts.ts'
+import {
+  annealFields,
+  auxFields,
+  auxPlan,
+  completeAux,
+  completeK,
+  mostK,
+  kField,
+  thresholdDecay,
+} from './parts.ts'
 import { contradiction, lengthUnit, shareOfRun } from './shared.ts'
 import { l1Coefficient, sparsityCoefficient } from './standard.ts'
 
@@ -93,10 +102,14 @@ export function activationPlan(
   const { activation, thresholdDecay } = config
   switch (activation) {
     case 'topk':
-      return { selection: { kind: 'topk', k: config.k!, score: 'raw' }, ...none, auxK: auxPlan(config) }
+      return {
+        selection: { kind: 'topk', ...mostK(config), k: config.k!, score: 'raw' },
+        ...none,
+        auxK: auxPlan(config),
+      }
     case 'batchtopk':
       return {
-        selection: { kind: 'batchtopk', k: config.k!, score: 'raw', thresholdDecay },
+        selection: { kind: 'batchtopk', ...mostK(config), k: config.k!, score: 'raw', thresholdDecay },
         ...none,
         auxK: auxPlan(config),
       }

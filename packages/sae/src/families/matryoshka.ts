@@ -7,7 +7,7 @@ import { wireName } from '../fields.ts'
 import { basePlan, type Level } from '../plan.ts'
 import { randomStream } from '../random.ts'
 import { batchTopKFields } from './batchtopk.ts'
-import { annealedK, auxPlan, completeAux, completeK } from './parts.ts'
+import { annealedK, auxPlan, completeAux, completeK, mostK } from './parts.ts'
 import { completeShared, contradiction, rateByWidth, unitNotZero } from './shared.ts'
 
 /** 1/16, 1/8, 1/4, 1/2, 1 of the latents: groups of 1/16, 1/16, 1/8, 1/4 and 1/2. */
@@ -138,10 +138,11 @@ export const matryoshka = defineFamily({
       ...basePlan(shape),
       centred: config.centred,
       skip: false,
-      selection: { kind: 'batchtopk', k, score, thresholdDecay },
+      selection: { kind: 'batchtopk', ...mostK(config), k, score, thresholdDecay },
       penalty: null,
       preAct: null,
       auxK: auxPlan(config),
+      ...(config.prefixSampling === 'fixed' ? {} : { mostLevels: config.sampledPrefixes }),
       levels: prefixes?.map((width, i) => ({ width, weight: levelWeights![i] })) ?? basePlan(shape).levels,
       decoder: config.decoder,
       deadAfterTokens: member.deadAfterTokens!,

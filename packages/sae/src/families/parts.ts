@@ -145,6 +145,10 @@ export function completeK<C extends KConfig>(config: C, context: FamilyContext):
   return { ...config, kStart }
 }
 
+/** The largest k of a run, where it is not k. */
+export const mostK = ({ k, kStart, kAnnealSteps }: KConfig): { mostK?: number } =>
+  k === null || kStart === null || kAnnealSteps === 0 || kStart <= k ? {} : { mostK: kStart }
+
 /** The k of a step; nothing where it does not change. */
 export function annealedK(config: KConfig, step: number): Pick<Dynamics, 'k'> {
   const { k, kStart, kAnnealSteps } = config

@@ -133,22 +133,46 @@ export type Trunk = {
 export const isThresholded = ({ selection }: Plan) =>
   selection.kind === 'relu' || selection.kind === 'jumprelu' || selection.kind === 'gated'
 
+/** Has the dense path what the plan asks for? Rare plans stay with lists, which then have room for every latent. */
+export function goesDense(plan: Plan): boolean {
+  const { selection, penalty, auxK, preAct } = plan
+  if (!isThresholded(plan) || auxK !== null || levelRoom(plan) > 1) return false
+  const jump = selection.kind === 'jumprelu'
+  if (preAct !== null && !jump) return false
+  if (penalty === null) return true
+  switch (penalty.kind) {
+    case 'l1':
+      return !jump
+    case 'lp':
+      return selection.kind === 'relu'
+    case 'tanh':
+    case 'l0':
+    case 'target_l0':
+      return jump
+  }
+}
+
 /** Hits that a chunk of rows has room for: all that a selection can keep, or 8 % of the latents before it goes dense. */
 function chunkHitsOf(plan: Plan, latents: number): number {
   const { selection } = plan
   switch (selection.kind) {
     case 'topk':
-      return chunkRows * Math.min(selection.k, latents)
+      return chunkRows * Math.min(selection.mostK ?? selection.k, latents)
     case 'batchtopk':
-      return chunkRows * Math.min(latents, Math.max(16 * selection.k, 64))
+      return chunkRows * Math.min(latents, Math.max(16 * (selection.mostK ?? selection.k), 64))
     default:
-      return chunkRows * Math.min(latents, Math.max(Math.ceil(latents * 0.08), 32))
+      return (
+        chunkRows * (goesDense(plan) ? Math.min(latents, Math.max(Math.ceil(latents * 0.08), 32)) : latents)
+      )
   }
 }
 
+/** Levels that a step may have. */
+export const levelRoom = ({ levels, mostLevels = 1 }: Plan) => Math.max(levels.length, mostLevels)
+
 /** Fixed hits to a row. */
-export const rowHits = (plan: Plan, latents: number) =>
-  plan.selection.kind === 'topk' ? Math.min(plan.selection.k, latents) : 0
+export const rowHits = (plan: Plan, latents: number, k?: number) =>
+  plan.selection.kind === 'topk' ? Math.min(k ?? plan.selection.k, latents) : 0
 
 export type Cut = { lo: number; latents: number; input: Span; output: Span }
 
@@ -159,7 +183,8 @@ type Room = (bytes: number) => number
 /** Walks the layout with `take`, which reserves bytes: once to count them, once to place them. */
 function layOut(sizes: Sizes, take: Room): { at: BlockLayout; trunk?: Omit<Trunk, 'memory'> } {
   const { plan, batchSize, lanes, first, ownTarget, latents, input, output } = sizes
-  const { selection, levels, auxK } = plan
+  const { selection, auxK } = plan
+  const levels = Array.from({ length: levelRoom(plan) }, () => 0)
   const rows = paddedRows(batchSize)
   const chunks = rows / chunkRows
   const dIn = input[1] - input[0]
@@ -248,7 +273,7 @@ function layOut(sizes: Sizes, take: Room): { at: BlockLayout; trunk?: Omit<Trunk
     scratchBytes: laneBytes(plan, latents, dOut),
     scratch: take(lanes * laneBytes(plan, latents, dOut)),
   }
-  if (isThresholded(plan)) {
+  if (goesDense(plan)) {
     at.dense = {
       f: f32(rows * latents),
       g: f32(rows * latents),
@@ -281,7 +306,10 @@ export const denseColumns = 8
 /** Lane-private scratch: a chunk of pre-activations, its dead columns, top-k's candidates; or the dense path's products. */
 function laneBytes(plan: Plan, latents: number, dOut: number): number {
   const { selection, auxK } = plan
-  const k = selection.kind === 'topk' ? Math.min(selection.k, latents) : Math.min(2 * batchK(plan), latents)
+  const k =
+    selection.kind === 'topk'
+      ? Math.min(selection.mostK ?? selection.k, latents)
+      : Math.min(2 * batchK(plan), latents)
   const aux = auxK === null ? 0 : Math.min(auxK.kAux, latents)
   const topk = Math.max(
     topkScratchBytes(latents, Math.max(k, 1)),
@@ -289,12 +317,13 @@ function laneBytes(plan: Plan, latents: number, dOut: number): number {
   )
   const sparse = (auxK === null ? 1 : 2) * chunkRows * latents * 4 + topk
   const wide = Math.min(denseLatents, latents)
-  const dense = isThresholded(plan) ? chunkRows * 4 * (3 * wide + 2 * dOut) : 0
+  const dense = goesDense(plan) ? chunkRows * 4 * (3 * wide + 2 * dOut) : 0
   const second = selection.kind === 'gated' ? wide * dOut * 4 : 0
   return Math.ceil(Math.max(sparse, dense, second) / 64) * 64 + 64
 }
 
-const batchK = ({ selection }: Plan) => (selection.kind === 'batchtopk' ? selection.k : 0)
+const batchK = ({ selection }: Plan) =>
+  selection.kind === 'batchtopk' ? (selection.mostK ?? selection.k) : 0
 
 /** Bytes of a block's memory. */
 export function blockBytes(sizes: Sizes): number {

@@ -5,7 +5,7 @@ import type { Step, Task } from '@mistudio/tensor'
 import type { BatchSource, BatchSums, Learner, LearnerOptions, StepLoss } from '../learner.ts'
 import { type Dynamics, type Level, type Plan, steadyDynamics } from '../plan.ts'
 import { type Aux, beginAux, decodeAux, joinAux } from './aux.ts'
-import { type Block, createBlocks, isThresholded, rowHits } from './block.ts'
+import { type Block, createBlocks, goesDense, levelRoom, rowHits } from './block.ts'
 import { listed, type Reconstruction, reconstructionTasks, sumChunks } from './decode.ts'
 import {
   denseContribution,
@@ -39,17 +39,13 @@ export { learnerBytes } from './block.ts'
 /** More than this share of the latents firing and the step is dense. */
 const denseShare = 0.05
 
-/** @throws Error for a plan that asks for what the engine has not (an AuxK of latents that are chosen by a threshold) */
-function checkPlan({ selection, penalty, auxK, preAct }: Plan): void {
-  const jump = selection.kind === 'jumprelu'
-  const refuse = (what: string) => {
-    throw new Error(`a plan with ${selection.kind} and ${what} has no fast learner`)
+/** @throws Error for a penalty on thresholds that the selection has not */
+function checkPlan({ selection, penalty, preAct }: Plan): void {
+  if (selection.kind === 'jumprelu') return
+  const needs = preAct !== null ? 'a pre-activation loss' : penalty?.kind
+  if (preAct !== null || needs === 'l0' || needs === 'target_l0') {
+    throw new Error(`${needs} needs the thresholds of jumprelu, the plan has ${selection.kind}`)
   }
-  if (auxK !== null && (jump || selection.kind === 'relu' || selection.kind === 'gated')) refuse('AuxK')
-  if (preAct !== null && !jump) refuse('a pre-activation loss')
-  if (jump && (penalty?.kind === 'l1' || penalty?.kind === 'lp')) refuse(penalty.kind)
-  if (selection.kind === 'relu' && penalty?.kind === 'tanh') refuse('tanh')
-  if (!jump && (penalty?.kind === 'l0' || penalty?.kind === 'target_l0')) refuse(penalty.kind)
 }
 
 export async function createLearner(options: LearnerOptions): Promise<Learner> {
@@ -62,7 +58,7 @@ export async function createLearner(options: LearnerOptions): Promise<Learner> {
   const loader = createLoader({ lanes, products, blocks, trunk, dIn, dOut, batchSize, centred: plan.centred })
   const parameters = createParameters({ plan, blocks, trunk })
   const hits: Hits[] = blocks.map(block => viewHits(block, batchSize))
-  const thresholded = isThresholded(plan)
+  const thresholded = goesDense(plan)
   const normed = isNormed(plan)
   /** Do decoder norms matter, to the penalty, the pre-act loss or the scores? Unit rows have norm 1. */
   const usesNorms =
@@ -75,6 +71,7 @@ export async function createLearner(options: LearnerOptions): Promise<Learner> {
   /** BatchTopK's EMA and first guess; p-annealing's factor and last exponent; whether the next step starts dense. */
   const memory = { threshold: -1, guess: Number.NaN, factor: 1, p: -1, dense: thresholded }
   let separate = false
+  let spans = 0
   let dense = false
   let dynamics: Dynamics = steadyDynamics
   let levels: readonly Level[] = plan.levels
@@ -96,10 +93,6 @@ export async function createLearner(options: LearnerOptions): Promise<Learner> {
     if (selection.kind === 'topk') continue
     home.f32(at.limit, latents).fill(0)
   }
-  blocks.forEach((block, b) => {
-    const k = rowHits(plan, block.latents)
-    if (k > 0) evenSpans(hits[b], batchSize, k)
-  })
   spreadBias()
 
   /** b_dec where the kernels read it. */
@@ -157,7 +150,7 @@ export async function createLearner(options: LearnerOptions): Promise<Learner> {
   async function encode(next: Dynamics): Promise<void> {
     dynamics = next
     levels = next.levels ?? plan.levels
-    if (levels.length > plan.levels.length)
+    if (levels.length > levelRoom(plan))
       throw new Error(`${levels.length} levels in a step, ${plan.levels.length} in the plan`)
     await measureNorms()
     latentSums = blocks.map(({ latents }) => emptySums(latents))
@@ -194,10 +187,18 @@ export async function createLearner(options: LearnerOptions): Promise<Learner> {
     switch (selection.kind) {
       case 'topk': {
         const { length } = blocks
-        await all((block, b) => topkTasks(block, rowHits(plan, block.latents), part(b)))
+        const k = dynamics.k ?? selection.k
+        const kept = blocks.map(({ latents }) => rowHits(plan, latents, k))
+        // Nothing else writes the spans: they change with k alone.
+        if (k !== spans) hits.forEach((one, b) => evenSpans(one, batchSize, kept[b]))
+        spans = k
+        await all((block, b) => topkTasks(block, kept[b], part(b)))
         if (length > 1) {
-          const parts = blocks.map((block, b) => ({ value: hits[b].value, k: rowHits(plan, block.latents) }))
-          keepLargest({ rows: batchSize, keep: Math.min(dynamics.k ?? selection.k, selection.k), parts })
+          keepLargest({
+            rows: batchSize,
+            keep: k,
+            parts: kept.map((n, b) => ({ value: hits[b].value, k: n })),
+          })
         }
         break
       }
@@ -764,6 +765,7 @@ export async function createLearner(options: LearnerOptions): Promise<Learner> {
         parameters,
         dead: isDead,
         batchSize,
+        squared: trunk.squared[levels.length - 1],
         seed,
         separate,
       })
@@ -837,4 +839,3 @@ const emptyLoss = (): StepLoss => ({
   l1: 0,
   deadLatents: null,
 })
-

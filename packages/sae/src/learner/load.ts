@@ -1,6 +1,6 @@
 // A batch into the blocks: rows gathered from the hook points' activations, normalised, laid side by side as x, centred;
 // targets into the trunk.
-import type { Lanes, SharedMemory, Step, Task } from '@mistudio/tensor'
+import type { LanePlace, Lanes, SharedMemory, Step, Task } from '@mistudio/tensor'
 import type { BatchSource, Columns, Normaliser } from '../learner.ts'
 import type { Span } from '../plan.ts'
 import type { Block, Trunk } from './block.ts'
@@ -63,31 +63,30 @@ export function createLoader(options: {
     }
   }
 
-  /** The steps that put one hook point's rows at `to`, a matrix of `stride` columns. */
+  /** The steps that put the columns `cut` of one hook point's rows at `to`, a matrix of `stride` columns. */
   function place(
     rows: BatchSource['rows'],
     columns: Columns,
-    to: { memory: SharedMemory; offset: number; stride: number },
+    to: { memory: SharedMemory; offset: number; stride: number; cut: Span },
     piece: Piece,
   ): Step[] {
     const { activations, width, normaliser } = columns
     const { start, length } = piece
+    const [left, right] = to.cut
     const chosen = { memory: rows.memory, offset: rows.offset + start * 4 }
     const target = { memory: to.memory.id, offset: to.offset + start * to.stride * 4 }
-    const straight = to.stride === width
-    const gather = (
-      into: { memory: number; offset: number | { base: number; stride: number } },
-      stride: number,
-    ): Step => ({
-      copy: { from: activations, to: into, rows: chosen, count: length, width, toStride: stride },
+    const gather = (into: LanePlace, toStride: number): Step => ({
+      copy: { from: activations, to: into, rows: chosen, count: length, width, toStride },
     })
-    if (normaliser.kind === 'none') return [gather(target, to.stride)]
-    if (straight && normaliser.kind !== 'whiten') {
-      return [gather(target, width), ...normalise(to.memory, target.offset, length, width, normaliser)]
+    if (right - left === width && normaliser.kind !== 'whiten') {
+      if (normaliser.kind === 'none') return [gather(target, to.stride)]
+      if (to.stride === width) {
+        return [gather(target, width), ...normalise(to.memory, target.offset, length, width, normaliser)]
+      }
     }
     const { memory, bytes, raw, white, matrices } = bench!
     const own = (base: number) => ({ base, stride: bytes })
-    const result = normaliser.kind === 'whiten' ? own(white) : own(raw)
+    const result = normaliser.kind === 'whiten' ? white : raw
     const steps: Step[] = [gather({ memory: memory.id, offset: own(raw) }, width)]
     if (normaliser.kind === 'whiten') {
       const at = matrices.get(normaliser)!
@@ -101,16 +100,9 @@ export function createLoader(options: {
         ),
       )
     } else steps.push(...normalise(memory, own(raw), length, width, normaliser))
-    steps.push({
-      copy: {
-        from: { memory: memory.id, offset: result },
-        to: target,
-        count: length,
-        width,
-        toStride: to.stride,
-      },
-    })
-    return steps
+    const from = { memory: memory.id, offset: own(result + left * 4) }
+    const copied = { count: length, width: right - left, fromStride: width, toStride: to.stride }
+    return [...steps, { copy: { from, to: target, ...copied } }]
   }
 
   function side(
@@ -126,8 +118,13 @@ export function createLoader(options: {
       const [from, end] = [at, at + columns.width]
       at = end
       if (end <= span[0] || from >= span[1]) return []
-      if (from < span[0] || end > span[1]) throw new Error('a group of latents reads a part of a hook point')
-      return place(rows, columns, { ...to, offset: to.offset + (from - span[0]) * 4, stride }, piece)
+      const cut = [Math.max(span[0] - from, 0), Math.min(span[1], end) - from] as const
+      return place(
+        rows,
+        columns,
+        { ...to, offset: to.offset + (from + cut[0] - span[0]) * 4, stride, cut },
+        piece,
+      )
     })
   }
 

@@ -13,14 +13,15 @@ export function resampleLatents(options: {
   /** Latents [d_sae]: is it dead? */
   dead: (latent: number) => boolean
   batchSize: number
+  /** float64 [rows]: where the squared errors lie in the trunk. */
+  squared: number
   seed: number
   /** Are targets other hook points than inputs? */
   separate: boolean
 }): number[] {
-  const { plan, blocks, trunk, parameters, dead, batchSize, seed, separate } = options
+  const { plan, blocks, trunk, parameters, dead, batchSize, squared, seed, separate } = options
   const { dOut } = plan.shape
   const draw = randomStream({ seed, purpose: 'resample' })
-  const squared = trunk.squared[trunk.squared.length - 1]
   const weight = Float64Array.from(trunk.memory.f64(squared, batchSize))
   const encoderNorm = 0.2 * meanEncoderNorm(blocks, dead)
   const bDec = parameters.bDec.parts[0]
