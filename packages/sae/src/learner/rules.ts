@@ -69,7 +69,7 @@ export function activate(
       for (let p = 0; p < count; p++) {
         const i = index[p]
         const f = (pre[p] - values.bEnc[i]) * values.magnitude[i] + values.bMag[i]
-        value[p] = f <= 0 ? 0 : f
+        value[p] = Math.max(0, f)
       }
       break
   }
