@@ -190,7 +190,7 @@ export async function createLearner(options: LearnerOptions): Promise<Learner> {
         const k = dynamics.k ?? selection.k
         const kept = blocks.map(({ latents }) => rowHits(plan, latents, k))
         // Nothing else writes the spans: they change with k alone.
-        if (k !== spans) hits.forEach((one, b) => evenSpans(one, batchSize, kept[b]))
+        if (k !== spans) for (const [b, one] of hits.entries()) evenSpans(one, batchSize, kept[b])
         spans = k
         await all((block, b) => topkTasks(block, kept[b], part(b)))
         if (length > 1) {
