@@ -3,9 +3,9 @@
 import { type Lanes, openLanes } from '@mistudio/tensor'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { type ContextLosses, type EvaluateMember, evaluateSaes } from './evaluate.ts'
+import { createTable, randomContexts, type Table } from './table_forward.ts'
 import { untiedWeights } from './topk_learner/test_support.ts'
 import { topk } from './topk_learner/topk.ts'
-import { createTable, randomContexts, type Table } from './table_forward.ts'
 
 const dIn = 12
 const shape = { dIn, dSae: 40 }

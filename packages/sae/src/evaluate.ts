@@ -3,8 +3,6 @@
 // clean, spliced and zeroed variants run the suffix from the hook point.
 // Masked positions (the first of a context, special tokens) are neither scored nor replaced.
 import type { Lanes, Place } from '@mistudio/tensor'
-import { createTopKEncoder, type TopKEncoder } from './topk_learner/topk_encoder.ts'
-import type { SaeShape, SaeWeights } from './topk_learner/families.ts'
 import {
   ceScore,
   deadFraction,
@@ -13,11 +11,13 @@ import {
   emptySums,
   fvu,
   l0,
-  mse,
   type MetricSums,
+  mse,
   relativeReconstructionBias,
 } from './metrics.ts'
 import { type ContextSource, type Forward, widthOf } from './sources.ts'
+import type { SaeShape, SaeWeights } from './topk_learner/families.ts'
+import { createTopKEncoder, type TopKEncoder } from './topk_learner/topk_encoder.ts'
 
 /** Wire names: this is what `sae evaluate --json` prints. Each number says what it was counted over. */
 export type Evaluation = {

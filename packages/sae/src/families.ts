@@ -11,8 +11,8 @@ import { skipTranscoder } from './families/skip_transcoder.ts'
 import { standard } from './families/standard.ts'
 import { topk } from './families/topk.ts'
 import { transcoder } from './families/transcoder.ts'
-import type { FieldTable } from './fields.ts'
 import type { Family } from './family.ts'
+import type { FieldTable } from './fields.ts'
 import { notFound } from './nearest.ts'
 
 /** In the order in which they are shown. */

@@ -1,12 +1,12 @@
 // How SAEs start: what is drawn, what is fitted to the first batch.
 import { describe, expect, it } from 'vitest'
 import { families } from './families.ts'
+import type { Settings } from './fields.ts'
 import { fitInitialWeights } from './fit_weights.ts'
 import { geometricMedian } from './geometric_median.ts'
 import { groupRows, weightSizes } from './group_rows.ts'
 import { initialWeights } from './initial_weights.ts'
 import { completeMember } from './member.ts'
-import type { Settings } from './fields.ts'
 import { gaussianStream } from './random.ts'
 import { initialWeights as firstVersion } from './topk_learner/topk_weights.ts'
 

@@ -1,8 +1,9 @@
 // How an SAE starts: the part that is drawn from the seed. What needs data (b_dec, the active subspace, the norm, b_enc)
 // follows in fit_weights.ts on the first batch.
-import type { ConfigOf, FieldTable } from './fields.ts'
+
 import { contradiction } from './families/shared.ts'
 import type { MemberConfig } from './family.ts'
+import type { ConfigOf, FieldTable } from './fields.ts'
 import { groupRows, overlap, weightSizes } from './group_rows.ts'
 import type { Plan } from './plan.ts'
 import { gaussianStream, randomStream } from './random.ts'

@@ -1,7 +1,7 @@
 // A member of a run: names, contradictions, what families choose, and how settings change from step to step.
 import { describe, expect, it } from 'vitest'
-import { annealedP } from './families/p_anneal.ts'
 import { drawnLevels } from './families/matryoshka.ts'
+import { annealedP } from './families/p_anneal.ts'
 import { families, familyOf } from './families.ts'
 import { memberFields } from './family.ts'
 import { type Settings, wireName } from './fields.ts'

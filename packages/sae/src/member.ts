@@ -2,9 +2,10 @@
 // configuration, the shared settings, the plan. This is where names are checked, hook points are counted and whatever a
 // family leaves open is chosen; after it nothing is null and nothing is guessed.
 import { InputError } from '@mistudio/tensor'
-import { contradiction } from './families/shared.ts'
 import { warmedUp } from './families/parts.ts'
+import { contradiction } from './families/shared.ts'
 import { families, familyOf } from './families.ts'
+import { type Family, type FamilyContext, type MemberConfig, memberFields } from './family.ts'
 import {
   byWireName,
   type ConfigOf,
@@ -15,7 +16,6 @@ import {
   wireName,
   writeFields,
 } from './fields.ts'
-import { type Family, type FamilyContext, type MemberConfig, memberFields } from './family.ts'
 import { checkTied } from './initial_weights.ts'
 import { notFound } from './nearest.ts'
 import type { Dynamics, Plan } from './plan.ts'

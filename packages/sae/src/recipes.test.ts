@@ -1,8 +1,8 @@
 // Recipes are data: here is shown that each completes and sets only what exists.
 import { describe, expect, it } from 'vitest'
-import { byWireName, readFields } from './fields.ts'
 import { familyOf } from './families.ts'
 import { memberFields } from './family.ts'
+import { byWireName, readFields } from './fields.ts'
 import { completeMember } from './member.ts'
 import { recipeOf, recipes, splitRecipe } from './recipes.ts'
 import { runFields } from './run_settings.ts'

@@ -1,7 +1,8 @@
 // The recipes by name: named configurations with their source. `--recipe NAME` first, single settings on top of it.
-import { byWireName, type FieldTable, type Settings } from './fields.ts'
-import { memberFields } from './family.ts'
+
 import { familyOf } from './families.ts'
+import { memberFields } from './family.ts'
+import { byWireName, type FieldTable, type Settings } from './fields.ts'
 import { notFound } from './nearest.ts'
 import { dictionaryLearningRecipes } from './recipes/dictionary_learning.ts'
 import { frameworkRecipes } from './recipes/frameworks.ts'

@@ -5,11 +5,11 @@ import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Lanes } from '@mistudio/tensor'
 import { checkSettings, readCheckpoint, writeCheckpoint } from './checkpoint.ts'
-import type { TopKConfig } from './topk_learner/topk_config.ts'
-import { families, type Learner, type SaeWeights } from './topk_learner/families.ts'
 import { saveSaeLens } from './formats/saelens.ts'
 import { learningRateAt } from './schedule.ts'
 import { type ContextSource, type Forward, widthOf } from './sources.ts'
+import { families, type Learner, type SaeWeights } from './topk_learner/families.ts'
+import type { TopKConfig } from './topk_learner/topk_config.ts'
 import {
   addStep,
   createPace,

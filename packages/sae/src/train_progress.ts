@@ -1,6 +1,7 @@
 // What a training tells while it runs: means over the steps since the last event, and how fast it goes.
-import type { Learner } from './topk_learner/families.ts'
+
 import { totalVariance } from './metrics.ts'
+import type { Learner } from './topk_learner/families.ts'
 import type { WindowMoments } from './window.ts'
 
 export type TrainProgress = {

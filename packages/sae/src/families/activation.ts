@@ -1,7 +1,8 @@
 // A choice of activation for the families that predict or join hook points: transcoders, crosscoders and cross-layer
 // transcoders come with TopK, ReLU and L1, BatchTopK or JumpReLU in different papers.
-import { type ConfigOf, fieldTable } from '../fields.ts'
+
 import type { FamilyContext, MemberConfig } from '../family.ts'
+import { type ConfigOf, fieldTable } from '../fields.ts'
 import type { Plan } from '../plan.ts'
 import { completeJump, jumpFields, jumpPlan, jumpWarmUp } from './jump.ts'
 import {
@@ -10,8 +11,8 @@ import {
   auxPlan,
   completeAux,
   completeK,
-  mostK,
   kField,
+  mostK,
   thresholdDecay,
 } from './parts.ts'
 import { contradiction, lengthUnit, shareOfRun } from './shared.ts'

@@ -1,8 +1,9 @@
 // JumpReLU as several families use it: the three sparsity losses, the width of the estimator, the thresholds' start and
 // the pre-activation loss. Defaults are Gemma Scope's, carried over to activations with E‖x‖ = √d: those were trained with
 // E‖x‖² = 1, so lengths (θ, ε) are times √d and the coefficient of an L0, which weighs against a squared error, times d.
-import { type ConfigOf, fieldTable } from '../fields.ts'
+
 import type { FamilyContext } from '../family.ts'
+import { type ConfigOf, fieldTable } from '../fields.ts'
 import type { Penalty, PreActLoss, Selection } from '../plan.ts'
 import { atMostLatents, contradiction, shareOfRun } from './shared.ts'
 

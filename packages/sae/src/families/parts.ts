@@ -1,7 +1,8 @@
 // Settings that several families have: the decoder's norms, the subtraction of b_dec, k, AuxK, the EMA threshold and the
 // annealing of k, with what they mean in a plan.
-import { type ConfigOf, fieldTable } from '../fields.ts'
+
 import type { FamilyContext } from '../family.ts'
+import { type ConfigOf, fieldTable } from '../fields.ts'
 import type { AuxK, Dynamics } from '../plan.ts'
 import { atMostLatents } from './shared.ts'
 

@@ -9,9 +9,9 @@ import {
   auxPlan,
   completeAux,
   completeK,
-  mostK,
   freeOrUnit,
   kField,
+  mostK,
   scoreField,
   subtractBDec,
 } from './parts.ts'

@@ -5,9 +5,9 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { InputError, type Lanes, openLanes, openSafetensors } from '@mistudio/tensor'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { createTopKEncoder } from '../topk_learner/topk_encoder.ts'
-import { families } from '../topk_learner/families.ts'
 import { gaussianStream } from '../random.ts'
+import { families } from '../topk_learner/families.ts'
+import { createTopKEncoder } from '../topk_learner/topk_encoder.ts'
 import { describeSaeLens, foldScale, loadSaeLens, type SaeFile, saveSaeLens } from './saelens.ts'
 
 const fixtures = fileURLToPath(new URL('../../fixtures/saelens_topk', import.meta.url))

@@ -1,6 +1,7 @@
 // The dense products of a step as one-node ONNX graphs; all operands are inputs, since weights change with every step.
-import { createGraph, gemmGraph, type Lanes, type SessionStep, type SharedMemory } from '@mistudio/tensor'
+
 import type { Arg } from '@mistudio/tensor'
+import { createGraph, gemmGraph, type Lanes, type SessionStep, type SharedMemory } from '@mistudio/tensor'
 
 /** A matrix in a shared memory. */
 export type Matrix = { offset: Arg; rows: number; columns: number }

@@ -11,15 +11,15 @@ import { oracleGradients, removeParallel } from './gradients.ts'
 import { latentRows } from './linear.ts'
 import { scoresOf } from './selection.ts'
 import { type Kind, learners, oracle } from './suite_learners.ts'
-import { batchSums } from './sums.ts'
 import { suitePlans } from './suite_plans.ts'
+import { batchSums } from './sums.ts'
 import {
   copyState,
   setDead,
   someBatch,
   someSaeWeights,
-  takeStep,
   type TestBatch,
+  takeStep,
   worst,
 } from './test_support.ts'
 import { type OracleWeights, type ParameterName, widen } from './weights.ts'

@@ -1,7 +1,7 @@
 // What tests of learners share: a batch in shared memory, one step of the loop, weights away from the symmetric start.
 import type { Lanes, SharedMemory } from '@mistudio/tensor'
-import type { BatchSource, Learner, LearnerState, SaeShape, SaeWeights, StepLoss } from './families.ts'
 import { gaussianStream } from '../random.ts'
+import type { BatchSource, Learner, LearnerState, SaeShape, SaeWeights, StepLoss } from './families.ts'
 import { initialWeights } from './topk_weights.ts'
 
 /** Normal draws [rows, d_in], read in order. */

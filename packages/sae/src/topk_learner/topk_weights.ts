@@ -1,6 +1,7 @@
 // How a TopK SAE starts.
-import type { SaeShape, SaeWeights } from './families.ts'
+
 import { gaussianStream } from '../random.ts'
+import type { SaeShape, SaeWeights } from './families.ts'
 
 /** Tied initialisation: decoder rows uniform on the sphere, W_enc = W_dec (feature-major), biases 0. */
 export function initialWeights(options: { shape: SaeShape; seed: number }): SaeWeights {
