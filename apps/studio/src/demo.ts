@@ -25,16 +25,19 @@ export const demoRecipe = {
     layers: [2, 4],
     hook_types: ['resid_post', 'mlp_out'],
     hyperparameters: {
-      architecture: 'topk',
+      family: 'topk',
+      recipe: null,
       d_sae: 4096,
-      k: 32,
+      settings: { k: 32, learning_rate: 1e-3, normalisation: 'expected_average' },
       train_tokens: 1_048_576,
       batch_size: 1024,
-      learning_rate: 1e-3,
-      normalisation: 'expected_average',
       context_size: 128,
       seed: 0,
+      run: {},
     },
+    output_hook_type: null,
+    dataset_weights: null,
+    sweep: {},
   } satisfies Omit<TrainingRequest, 'model_id' | 'dataset_ids'>,
   extraction: {
     max_tokens: 262_144,
@@ -119,7 +122,9 @@ async function begin(services: Services, size?: DemoSize): Promise<Progress> {
     dataset_ids: datasetIds,
   }
   if (size !== undefined) {
-    Object.assign(request.hyperparameters, { d_sae: size.dSae, k: size.k, train_tokens: size.trainTokens })
+    const { hyperparameters } = request
+    Object.assign(hyperparameters, { d_sae: size.dSae, train_tokens: size.trainTokens })
+    hyperparameters.settings.k = size.k
   }
   const training_id = training?.id ?? (await createTraining(services, request))
   return writeProgress(services, { step: 'training', training_id })
@@ -148,7 +153,7 @@ async function finish(services: Services, trainingId: string, size?: DemoSize): 
     await importTrained(services, { trainingId })
     const imported = await db.select().from(saes).where(eq(saes.training_id, trainingId))
     const ids = training.saes
-      .map(member => imported.find(sae => sae.hook_point === member.hook_point)?.id)
+      .map(member => imported.find(sae => sae.member === member.name)?.id)
       .filter(id => id !== undefined)
     const begun = await db.$count(extractions, inArray(extractions.sae_id, ids))
     if (ids.length > 0 && begun === 0) {

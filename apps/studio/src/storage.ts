@@ -50,6 +50,8 @@ export const folders = {
   dataset: (id: string) => `datasets/${id}`,
   tokenization: (id: string) => `tokenizations/${id}`,
   training: (id: string) => `trainings/${id}`,
+  /** SAEs made of checkpoints: `step-N` in it. */
+  finalised: (trainingId: string) => `trainings/${trainingId}/finalised`,
   sae: (id: string) => `saes/${id}`,
   extraction: (id: string) => `extractions/${id}`,
   attempt: (folder: string, attempt: number) => `${folder}/attempt-${attempt}`,

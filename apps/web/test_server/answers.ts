@@ -94,7 +94,9 @@ export function answer(request: Request): Answer {
 
 function available(trainingId: string) {
   const training = world.trainings.find(({ id }) => id === trainingId)
-  return (training?.saes ?? []).map(({ hook_point, layer, hook_type }) => ({
+  return (training?.saes ?? []).map(({ name, hook_point, layer, hook_type }) => ({
+    member: name,
+    checkpoint: null,
     hook_point,
     layer,
     hook_type,

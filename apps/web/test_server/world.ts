@@ -5,13 +5,14 @@ import {
   extractionConfig,
   type HookType,
   hookPointOf,
-  hyperparameters,
+  hyperparametersRequest,
   type IdKind,
   idPrefixes,
   type Model,
   type Sae,
   type Tokenization,
   type Training,
+  type TrainingMember,
 } from '@mistudio/contract'
 
 export const idOf = (kind: IdKind, number: number) =>
@@ -81,7 +82,7 @@ export const tokenizations: Tokenization[] = datasets.map((dataset, i) => ({
   completed_at: i === 3 ? null : time(3),
 }))
 
-const settings = hyperparameters.parse({
+const settings = hyperparametersRequest.parse({
   d_sae: 4096,
   k: 32,
   train_tokens: 1_048_576,
@@ -98,16 +99,31 @@ function training(options: {
   const { number, name, status, layers, hookTypes } = options
   const completed = status === 'completed'
   const members = layers.flatMap(layer =>
-    hookTypes.map((type, i) => ({
-      hook_point: hookPointOf({ layer, hookType: type }),
-      layer,
-      hook_type: type,
-      loss: completed ? 0.081 + 0.01 * i : null,
-      fvu: completed ? 0.171 + 0.03 * i : null,
-      l0: completed ? 31.98 : null,
-      dead_latents: completed ? 112 + 90 * i : null,
-      grad_norm: completed ? 0.0123 : null,
-    })),
+    hookTypes.map(
+      (type, i): TrainingMember => ({
+        name: hookPointOf({ layer, hookType: type }),
+        family: 'topk',
+        variant: {},
+        hook_point: hookPointOf({ layer, hookType: type }),
+        inputs: [hookPointOf({ layer, hookType: type })],
+        outputs: [hookPointOf({ layer, hookType: type })],
+        layer,
+        hook_type: type,
+        d_sae: 4096,
+        status: completed ? 'completed' : 'pending',
+        error_message: null,
+        step: completed ? 1024 : 0,
+        metrics: {},
+        l0_histogram: null,
+        density_histogram: null,
+        warnings: [],
+        loss: completed ? 0.081 + 0.01 * i : null,
+        fvu: completed ? 0.171 + 0.03 * i : null,
+        l0: completed ? 31.98 : null,
+        dead_latents: completed ? 112 + 90 * i : null,
+        grad_norm: completed ? 0.0123 : null,
+      }),
+    ),
   )
   return {
     id: idOf('training', number),
@@ -118,6 +134,9 @@ function training(options: {
     dataset_names: names.slice(0, 2),
     layers,
     hook_types: hookTypes,
+    output_hook_type: null,
+    dataset_weights: null,
+    sweep: {},
     hyperparameters: settings,
     status,
     kept: false,
@@ -153,6 +172,8 @@ export const saes: Sae[] = trainings[2].saes.map(({ hook_point, layer, hook_type
   source: 'training',
   training_id: trainings[2].id,
   training_name: 'Demo',
+  member: hook_point,
+  checkpoint: null,
   model_id: modelId,
   model_name: modelName,
   hook_point,
@@ -173,6 +194,7 @@ saes.push({
   source: 'folder',
   training_id: null,
   training_name: null,
+  member: null,
   hook_point: 'ln_final.hook_normalized',
   layer: null,
   hook_type: null,

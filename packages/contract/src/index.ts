@@ -2,8 +2,10 @@
 // document is @mistudio/contract/openapi: the browser does not need it.
 export * from './base.ts'
 export * from './client.ts'
+export * from './entities/advice.ts'
 export * from './entities/dataset.ts'
 export * from './entities/extraction.ts'
+export * from './entities/family.ts'
 export * from './entities/feature.ts'
 export * from './entities/job.ts'
 export * from './entities/model.ts'

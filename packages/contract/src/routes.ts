@@ -3,6 +3,7 @@ import { z } from 'zod'
 import { featureId, idOf, pageOf, paging } from './base.ts'
 import { dataset, datasetUpload, tokenization, tokenizationRequest } from './entities/dataset.ts'
 import { extraction, extractionRequest, extractionsCreated } from './entities/extraction.ts'
+import { families, metric, recipe } from './entities/family.ts'
 import { feature, featureDetail, featureQuery } from './entities/feature.ts'
 import { job } from './entities/job.ts'
 import { model, modelRequest } from './entities/model.ts'
@@ -99,6 +100,25 @@ export const routes = define({
     params: byId('model'),
   },
 
+  listFamilies: {
+    method: 'GET',
+    path: '/families',
+    summary: 'Families of SAEs with every setting they have, and the settings all share',
+    response: families,
+  },
+  listRecipes: {
+    method: 'GET',
+    path: '/recipes',
+    summary: 'Named configurations with their source',
+    response: z.strictObject({ data: z.array(recipe) }),
+  },
+  listMetrics: {
+    method: 'GET',
+    path: '/metrics',
+    summary: 'What is measured while an SAE trains, with definitions',
+    response: z.strictObject({ data: z.array(metric) }),
+  },
+
   listTrainings: {
     method: 'GET',
     path: '/trainings',
@@ -109,7 +129,7 @@ export const routes = define({
   createTraining: {
     method: 'POST',
     path: '/trainings',
-    summary: 'Start a training: one SAE for each layer and hook type',
+    summary: 'Start a training: one SAE for each choice of hook points and each variant',
     body: trainingRequest,
     response: training,
     status: 201,

@@ -21,6 +21,7 @@ export {
   settingsOf,
 } from './member.ts'
 export * from './metric_table.ts'
+export { membersOf, type RunMember, type Sweep, variantsOf } from './members.ts'
 export * from './metrics.ts'
 export * from './normalise.ts'
 export * from './random.ts'

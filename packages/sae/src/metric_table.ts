@@ -37,6 +37,15 @@ export const metricTable = {
   ...runMetrics,
 } as const satisfies Record<string, Metric>
 
+export type MetricGroup = 'loss' | 'quality' | 'model' | 'run'
+
+/** Terms of the loss, how well it reconstructs, what it does to the model, how the run goes. */
+export function metricGroup(name: string): MetricGroup {
+  if (Object.hasOwn(lossTerms, name)) return 'loss'
+  if (Object.hasOwn(qualityMetrics, name)) return 'quality'
+  return Object.hasOwn(modelMetrics, name) ? 'model' : 'run'
+}
+
 export type MetricName = keyof typeof metricTable
 /** The entry of a wire name, or undefined; widened, for code that reads entries alike. */
 export const metricOf = (name: string): Metric | undefined =>

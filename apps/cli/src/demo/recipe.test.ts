@@ -9,8 +9,8 @@ test('the studio trains and extracts what the terminal does', () => {
   const hooks = training.layers.flatMap(layer =>
     training.hook_types.map(hookType => hookPointOf({ layer, hookType })),
   )
-  const { train_tokens, batch_size, learning_rate, normalisation, d_sae, k, context_size } =
-    training.hyperparameters
+  const { train_tokens, batch_size, settings, d_sae, context_size } = training.hyperparameters
+  const { k, learning_rate, normalisation } = settings
   expect({ datasets: demoRecipe.datasets, hooks, dSae: d_sae, k, contextSize: context_size }).toEqual({
     datasets: recipe.datasets,
     hooks: recipe.hooks,

@@ -1,3 +1,4 @@
+import { trainingMember } from '@mistudio/contract'
 import { getTableName, is, type SQL, sql } from 'drizzle-orm'
 import { getTableConfig, PgTable } from 'drizzle-orm/pg-core'
 import { describe, expect, it } from 'vitest'
@@ -124,7 +125,7 @@ describe.each(databaseTargets())('migrations on $kind', target => {
       'alter table datasets alter column text_field set not null',
       'alter table features drop constraint features_extraction_id_extractions_id_fk',
       'alter table events drop constraint events_pkey',
-      'drop index saes_once',
+      'drop index saes_member_once',
       'drop index features_search; drop extension pg_trgm',
       'drop table jobs',
     ]
@@ -137,6 +138,72 @@ describe.each(databaseTargets())('migrations on $kind', target => {
     expect(await db.select({ name: schema.templates.name }).from(schema.templates)).toEqual([
       { name: 'kept' },
     ])
+    await close()
+  })
+
+  it('give a training of before families its settings as a record, its members names, and leave a new one alone', async () => {
+    const { db, close } = await openDatabase(await target.create())
+    await empty(db)
+    await migrate({ db, to: migrations.filter(({ version }) => version === 1) })
+    const flat = {
+      ...{ architecture: 'topk', d_sae: 16, k: 2, train_tokens: 1000, batch_size: 10 },
+      ...{ learning_rate: null, normalisation: 'none', context_size: 16, seed: 7 },
+    }
+    const hook = 'blocks.0.hook_resid_post'
+    const other = 'blocks.1.hook_resid_post'
+    const figures = { loss: 1.5, fvu: 0.25, l0: 2, dead_latents: null, grad_norm: 0.5 }
+    const members = [hook, other].map((hook_point, layer) => ({
+      ...{ hook_point, layer, hook_type: 'resid_post' },
+      ...figures,
+    }))
+    const json = (value: unknown) => sql`${JSON.stringify(value)}::jsonb`
+    await db.execute(sql`insert into models (id, name, source, path, architecture, status, params_count, layers,
+        d_model, vocab_size, context_length, hook_types)
+      values ('m_1', 'tiny', 'demo', '', '', 'ready', 1, 1, 1, 1, 16, '[]')`)
+    await db.execute(sql`insert into trainings (id, name, model_id, dataset_ids, layers, hook_types, hyperparameters,
+        status, step, saes) values ('train_1', 'old', 'm_1', '[]', '[0]', '["resid_post"]', ${json(flat)},
+        'completed', 100, ${json(members)})`)
+    await db.execute(sql`insert into saes (id, name, source, training_id, model_id, hook_point, architecture, d_in,
+        d_sae, status, path) values ('sae_1', 'one', 'training', 'train_1', 'm_1', ${hook}, 'topk', 1, 16, 'ready', '')`)
+    await db.execute(sql`insert into events (channel, seq, event, data) values ('training/train_1', 1,
+        'training:progress', ${json({ step: 50, saes: members })})`)
+    const rows = async () => ({
+      trainings: await db.select().from(schema.trainings),
+      saes: await db.select().from(schema.saes),
+      events: await db.select().from(schema.events),
+    })
+    await migrate({ db })
+    const once = await rows()
+    expect(once.trainings[0]).toMatchObject({
+      hyperparameters: {
+        family: 'topk',
+        recipe: null,
+        d_sae: 16,
+        settings: { k: 2, normalisation: 'none' },
+        train_tokens: 1000,
+        batch_size: 10,
+        context_size: 16,
+        seed: 7,
+        run: {},
+      },
+      sweep: {},
+      dataset_weights: null,
+      output_hook_type: null,
+    })
+    for (const member of once.trainings[0].saes) expect(trainingMember.parse(member)).toEqual(member)
+    expect(once.trainings[0].saes).toMatchObject([
+      { name: hook, inputs: [hook], d_sae: 16, status: 'completed', step: 100, fvu: 0.25, metrics: figures },
+      { name: other },
+    ])
+    expect(once.saes[0]).toMatchObject({ member: hook, checkpoint: null })
+    const told = once.events[0].data.saes as { name: string; step: number; status: string }[]
+    expect(told.map(({ name, step, status }) => [name, step, status])).toEqual([
+      [hook, 50, 'training'],
+      [other, 50, 'training'],
+    ])
+    await db.delete(schema.meta)
+    await migrate({ db })
+    expect(await rows()).toEqual(once)
     await close()
   })
 

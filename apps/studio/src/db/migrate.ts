@@ -85,6 +85,12 @@ export async function applyStep(options: { tx: Transaction; step: Step }): Promi
       await run(`create ${unique}index ${quoted(step.name)} on ${quoted(step.table)} ${step.definition}`)
       return
     }
+    case 'no_index':
+      await run(`drop index if exists ${quoted(step.name)}`)
+      return
+    case 'rows':
+      await run(step.statement)
+      return
   }
 }
 

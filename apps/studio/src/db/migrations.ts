@@ -9,6 +9,9 @@ export type Step =
   | { kind: 'constraint'; table: string; name: string; definition: string }
   /** `definition`: what follows ON table. */
   | { kind: 'index'; table: string; name: string; unique?: boolean; definition: string }
+  | { kind: 'no_index'; name: string }
+  /** A statement that changes rows and finds none the second time. */
+  | { kind: 'rows'; statement: string }
 
 export type Migration = { version: number; steps: Step[] }
 
@@ -47,6 +50,44 @@ const index = (on: string, name: string, definition: string, unique = false): St
   unique,
   definition,
 })
+
+/** Hyperparameters were flat and knew TopK alone. */
+const settingsOfBefore = `
+  update trainings set hyperparameters =
+    (hyperparameters - '{architecture,k,learning_rate,normalisation}'::text[]) || jsonb_build_object(
+      'family', hyperparameters->'architecture',
+      'recipe', null,
+      'settings', jsonb_strip_nulls(jsonb_build_object(
+        'k', hyperparameters->'k',
+        'learning_rate', hyperparameters->'learning_rate',
+        'normalisation', hyperparameters->'normalisation')),
+      'run', '{}'::jsonb)
+  where jsonb_exists(hyperparameters, 'architecture')`
+
+/** A member of before, `m`, with what members have now. */
+const memberOfBefore = `m || jsonb_build_object(
+  'name', m->'hook_point', 'family', 'topk', 'variant', '{}'::jsonb,
+  'inputs', jsonb_build_array(m->'hook_point'), 'outputs', jsonb_build_array(m->'hook_point'),
+  'd_sae', t.hyperparameters->'d_sae', 'error_message', null,
+  'metrics', m - '{hook_point,layer,hook_type}'::text[],
+  'l0_histogram', null, 'density_histogram', null, 'warnings', '[]'::jsonb)`
+const isOfBefore = (saes: string) => `${saes} @? '$[*] ? (!exists(@.name))'`
+
+const membersOfBefore = `
+  update trainings t set saes = (
+    select jsonb_agg(${memberOfBefore} || jsonb_build_object('step', t.step, 'status', case t.status
+      when 'completed' then 'completed' when 'failed' then 'failed' when 'cancelled' then 'stopped'
+      when 'running' then 'training' else 'pending' end) order by position)
+    from jsonb_array_elements(t.saes) with ordinality as list(m, position))
+  where ${isOfBefore('t.saes')}`
+
+const membersOfEventsBefore = `
+  update events e set data = jsonb_set(e.data, '{saes}', (
+    select jsonb_agg(${memberOfBefore} || jsonb_build_object('step', e.data->'step', 'status', case e.event
+      when 'training:completed' then 'completed' else 'training' end) order by position)
+    from jsonb_array_elements(e.data->'saes') with ordinality as list(m, position)))
+  from trainings t
+  where e.channel = 'training/' || t.id and jsonb_exists(e.data, 'saes') and ${isOfBefore("(e.data->'saes')")}`
 
 export const migrations: Migration[] = [
   {
@@ -249,6 +290,36 @@ export const migrations: Migration[] = [
       index('features', 'features_max', '(extraction_id, max, feature)'),
       index('features', 'features_search', 'using gin (search_text gin_trgm_ops)'),
       index('jobs', 'jobs_status', '(status)'),
+    ],
+  },
+  // Families: a training's settings are a record, its SAEs have names, several may share a hook point.
+  {
+    version: 2,
+    steps: [
+      {
+        kind: 'table',
+        table: 'trainings',
+        columns: {
+          output_hook_type: 'text',
+          dataset_weights: 'jsonb',
+          sweep: "jsonb not null default '{}'",
+        },
+      },
+      { kind: 'table', table: 'saes', columns: { member: 'text', checkpoint: 'bigint' } },
+      { kind: 'rows', statement: settingsOfBefore },
+      { kind: 'rows', statement: membersOfBefore },
+      { kind: 'rows', statement: membersOfEventsBefore },
+      {
+        kind: 'rows',
+        statement: 'update saes set member = hook_point where training_id is not null and member is null',
+      },
+      { kind: 'no_index', name: 'saes_once' },
+      index(
+        'saes',
+        'saes_member_once',
+        '(training_id, member, coalesce(checkpoint, -1)) where training_id is not null',
+        true,
+      ),
     ],
   },
 ]

@@ -12,6 +12,7 @@ import type {
   NlpSummary,
   Tokenization,
   TokenizationStatus,
+  Training,
   TrainingMember,
   TrainingStatus,
 } from '@mistudio/contract'
@@ -109,7 +110,10 @@ export const trainings = pgTable('trainings', {
   dataset_ids: jsonb('dataset_ids').$type<string[]>().notNull(),
   layers: jsonb('layers').$type<number[]>().notNull(),
   hook_types: jsonb('hook_types').$type<HookType[]>().notNull(),
+  output_hook_type: text('output_hook_type').$type<HookType>(),
+  dataset_weights: jsonb('dataset_weights').$type<number[]>(),
   hyperparameters: jsonb('hyperparameters').$type<Hyperparameters>().notNull(),
+  sweep: jsonb('sweep').$type<Training['sweep']>().notNull().default({}),
   status: text('status').$type<TrainingStatus>().notNull(),
   kept: boolean('kept').notNull().default(false),
   progress: doublePrecision('progress').notNull().default(0),
@@ -119,7 +123,7 @@ export const trainings = pgTable('trainings', {
   tokens_per_second: doublePrecision('tokens_per_second'),
   eta_seconds: integer('eta_seconds'),
   saes: jsonb('saes').$type<TrainingMember[]>().notNull(),
-  /** Folder of the finished run, a folder for each hook point; null until there are SAEs. */
+  /** Folder of the finished run, a folder for each SAE by its name; null until there are SAEs. */
   path: text('path'),
   job_id: text('job_id'),
   error_message: text('error_message'),
@@ -135,6 +139,9 @@ export const saes = pgTable(
     name: text('name').notNull(),
     source: text('source').$type<'training' | 'folder'>().notNull(),
     training_id: text('training_id').references(() => trainings.id),
+    /** Its name within its training, and the step of the checkpoint it was made of; null: the training's end. */
+    member: text('member'),
+    checkpoint: whole('checkpoint'),
     model_id: text('model_id')
       .notNull()
       .references(() => models.id),
@@ -150,9 +157,11 @@ export const saes = pgTable(
     error_message: text('error_message'),
     created_at: createdAt(),
   },
-  // Two imports at once cannot both make the SAE of a hook point.
+  // Two imports at once cannot both make an SAE of a training.
   table => [
-    uniqueIndex('saes_once').on(table.training_id, table.hook_point).where(sql`training_id is not null`),
+    uniqueIndex('saes_member_once')
+      .on(table.training_id, table.member, sql`coalesce(checkpoint, -1)`)
+      .where(sql`training_id is not null`),
   ],
 )
 

@@ -2,6 +2,7 @@
 import type { Handlers } from '../register.ts'
 import { datasetHandlers } from './datasets.ts'
 import { extractionHandlers } from './extractions.ts'
+import { familyHandlers } from './families.ts'
 import { featureHandlers } from './features.ts'
 import { jobHandlers } from './jobs.ts'
 import { modelHandlers } from './models.ts'
@@ -15,6 +16,7 @@ export const handlersOf = (services: Services): Handlers => ({
   ...datasetHandlers(services),
   ...tokenizationHandlers(services),
   ...modelHandlers(services),
+  ...familyHandlers(),
   ...trainingHandlers(services),
   ...saeHandlers(services),
   ...extractionHandlers(services),

@@ -14,32 +14,46 @@ import type { HandlerRequest } from '../register.ts'
 import { folders } from '../storage.ts'
 import { changed, inSequence } from './changes.ts'
 import type { Services } from './services.ts'
-import { importedSaes, saeColumns, saesAvailable, type TrainedSae, trainedSaes } from './training_saes.ts'
+import {
+  importedSaes,
+  saeColumns,
+  saeKey,
+  saesAvailable,
+  type TrainedSae,
+  trainedSaes,
+} from './training_saes.ts'
 
 type Import = HandlerRequest<Extract<RouteName, 'importSaes'>>['body']
-type Result = { imported: string[]; skipped: { hook_point: string; reason: string }[] }
+type Result = { imported: string[]; skipped: { hook_point: string; member: string; reason: string }[] }
 
 export async function importSaes(services: Services, request: Import): Promise<Result> {
   const { training_id, path, model_id } = request
   if (training_id !== undefined) {
-    return importTrained(services, { trainingId: training_id, hookPoints: request.hook_points })
+    const { hook_points: hookPoints, members, checkpoint } = request
+    return importTrained(services, { trainingId: training_id, hookPoints, members, checkpoint })
   }
   const id = await importFolder(services, { path: path!, modelId: model_id!, name: request.name })
   return { imported: [id], skipped: [] }
 }
 
-/** @param options.hookPoints default all; those that are there already are skipped and say so */
+/**
+ * @param options.hookPoints or members: default all; those that are there already are skipped and say so
+ * @param options.checkpoint step of a checkpoint that was finalised; default the training's end
+ */
 export async function importTrained(
   services: Services,
-  options: { trainingId: string; hookPoints?: string[] },
+  options: { trainingId: string; hookPoints?: string[]; members?: string[]; checkpoint?: number },
 ): Promise<Result> {
-  const { trainingId, hookPoints: wanted } = options
+  const { trainingId, hookPoints, members, checkpoint = null } = options
   const result: Result = { imported: [], skipped: [] }
   await services.log.write(async tx => {
     // Held until the end: of two imports at once the second finds what the first has made.
     const [training] = await tx.select().from(trainings).where(eq(trainings.id, trainingId)).for('update')
     if (training === undefined) throw notFound('training', trainingId, 'training_id')
-    if (!saesAvailable(training)) {
+    const there = trainedSaes({ storage: services.storage, training }).filter(
+      sae => sae.checkpoint === checkpoint,
+    )
+    if (!saesAvailable(training) && there.length === 0) {
       const { status: state } = training
       throw illegalMove({
         entity: 'training',
@@ -48,14 +62,17 @@ export async function importTrained(
         allowed: 'completed, or stopped and kept',
       })
     }
-    const there = trainedSaes({ storage: services.storage, training })
-    const chosen = wanted === undefined ? there : pick(there, wanted)
+    const chosen = pick(there, { hookPoints, members })
     const known = await importedSaes(tx, trainingId)
     const rows = []
     for (const sae of chosen) {
-      const earlier = known.get(sae.hook_point)
+      const earlier = known.get(saeKey(sae))
       if (earlier !== undefined) {
-        result.skipped.push({ hook_point: sae.hook_point, reason: `imported already, as ${earlier.name}` })
+        result.skipped.push({
+          hook_point: sae.hook_point,
+          member: sae.member,
+          reason: `imported already, as ${earlier.name}`,
+        })
         continue
       }
       rows.push({
@@ -75,22 +92,33 @@ export async function importTrained(
   return result
 }
 
-function pick(there: TrainedSae[], wanted: string[]): TrainedSae[] {
-  return [...new Set(wanted)].map(hookPoint => {
-    const sae = there.find(candidate => candidate.hook_point === hookPoint)
-    if (sae !== undefined) return sae
-    throw new ProblemError('invalid', {
-      title: 'the training has no SAE of this hook point',
-      field: 'hook_points',
-      found: hookPoint,
-      expected: there.map(({ hook_point }) => hook_point).join(', '),
+/** By name, or all of a hook point; default all there are. */
+function pick(
+  there: TrainedSae[],
+  { hookPoints, members }: { hookPoints?: string[]; members?: string[] },
+): TrainedSae[] {
+  const of = (wanted: string[], field: string, nameOf: (sae: TrainedSae) => string) =>
+    [...new Set(wanted)].flatMap(name => {
+      const found = there.filter(candidate => nameOf(candidate) === name)
+      if (found.length > 0) return found
+      throw new ProblemError('invalid', {
+        title: `the training has no SAE of this ${field === 'members' ? 'name' : 'hook point'}`,
+        field,
+        found: name,
+        expected: [...new Set(there.map(nameOf))].join(', '),
+      })
     })
-  })
+  if (members !== undefined) return of(members, 'members', sae => sae.member)
+  return hookPoints === undefined ? there : of(hookPoints, 'hook_points', sae => sae.hook_point)
 }
 
 function saeName(training: string, sae: TrainedSae): string {
-  const place = sae.hook_type === null ? sae.hook_point : `layer ${sae.layer} ${sae.hook_type}`
-  return `${training.slice(0, 150)} · ${place.slice(0, 40)}`
+  const { hook_type, hook_point, layer, member, checkpoint } = sae
+  const place = hook_type === null ? hook_point : `layer ${layer} ${hook_type}`
+  // What distinguishes it from the others of its hook point.
+  const rest = member.startsWith(`${hook_point}-`) ? member.slice(hook_point.length + 1) : ''
+  const parts = [place.slice(0, 40), rest.slice(0, 60), checkpoint === null ? '' : `step ${checkpoint}`]
+  return [training.slice(0, 80), ...parts.filter(part => part !== '')].join(' · ')
 }
 
 /** @returns the SAE's id */
@@ -120,6 +148,8 @@ async function importFolder(
         name: options.name ?? basename(source).slice(0, 200),
         source: 'folder',
         training_id: null,
+        member: null,
+        checkpoint: null,
         model_id: modelId,
         status: 'ready',
         path,

@@ -72,7 +72,11 @@ describe.each(databaseTargets())('on $kind', target => {
       const rest = await take()
       expect(rest.imported.map(sae => sae.hook_point)).toEqual([hooks[0], hooks[2], hooks[3]])
       expect(rest.skipped).toEqual([
-        { hook_point: hooks[1], reason: 'imported already, as Done · layer 0 mlp_out' },
+        {
+          hook_point: hooks[1],
+          member: hooks[1],
+          reason: 'imported already, as Done · layer 0 mlp_out',
+        },
       ])
       expect((await take()).imported).toEqual([])
       const listed = await server.client.listSaes({ query: { training_id: training.id } })

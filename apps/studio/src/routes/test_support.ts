@@ -8,10 +8,9 @@ import {
   type Client,
   createClient,
   type Dataset,
-  hookPointOf,
   type Problem,
   type Training,
-  type TrainingRequest,
+  type TrainingRequestGiven,
 } from '@mistudio/contract'
 import { createCollector } from '@mistudio/feature'
 import { saveSaeLens } from '@mistudio/sae'
@@ -123,21 +122,18 @@ export const trainingHooks = [
   'blocks.1.hook_mlp_out',
 ]
 
-export const trainingBody = (modelId: string, datasetIds: string[]): TrainingRequest => ({
+export const trainingBody = (modelId: string, datasetIds: string[]): TrainingRequestGiven => ({
   model_id: modelId,
   dataset_ids: datasetIds,
   layers: [0, 1],
   hook_types: ['resid_post', 'mlp_out'],
   hyperparameters: {
-    architecture: 'topk',
+    family: 'topk',
     d_sae: 8,
-    k: 2,
+    settings: { k: 2, normalisation: 'none' },
     train_tokens: 1500,
     batch_size: 1024,
-    learning_rate: null,
-    normalisation: 'none',
     context_size: 64,
-    seed: 0,
   },
 })
 
@@ -164,9 +160,8 @@ export async function writeSae(options: { dir: string; hookPoint: string; dIn: n
 export async function completeTraining(server: TestServer, training: Training): Promise<void> {
   const { db, storage } = server.services
   const path = `${folders.training(training.id)}/attempt-1/run`
-  for (const { layer, hook_type: hookType } of training.saes) {
-    const hookPoint = hookPointOf({ layer, hookType })
-    await writeSae({ dir: storage.resolve(`${path}/${hookPoint}`), hookPoint, dIn: demoWidth })
+  for (const { name, hook_point: hookPoint } of training.saes) {
+    await writeSae({ dir: storage.resolve(`${path}/${name}`), hookPoint, dIn: demoWidth })
   }
   await db.update(trainings).set({ status: 'completed', path }).where(eq(trainings.id, training.id))
   await db.update(jobs).set({ status: 'completed' }).where(eq(jobs.id, training.job_id!))

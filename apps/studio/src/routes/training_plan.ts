@@ -1,11 +1,5 @@
 // A request for a training becomes a row and its jobs: the tokenizations that are missing, then the training itself.
-import {
-  channelOf,
-  type HookType,
-  hookPointOf,
-  type TrainingMember,
-  type TrainingRequest,
-} from '@mistudio/contract'
+import { channelOf, type HookType, type TrainingRequest } from '@mistudio/contract'
 import { jobs, type models, trainings } from '../db/schema.ts'
 import { newId } from '../ids.ts'
 import { jobEvent, newJob } from '../jobs/plan.ts'
@@ -13,21 +7,23 @@ import { ProblemError } from '../problem.ts'
 import { changed, inSequence } from './changes.ts'
 import type { Services } from './services.ts'
 import { checkContextSize, ensureTokenizations, lockTexts } from './tokenizations.ts'
+import { planMembers, unmeasuredMember } from './training_members.ts'
 
 /** @returns the training's id */
 export async function createTraining(services: Services, request: TrainingRequest): Promise<string> {
-  const { layers, hook_types, hyperparameters } = request
+  const { layers, hook_types, output_hook_type, hyperparameters, sweep, dataset_weights } = request
   const { dataset_ids: datasetIds = [request.dataset_id!] } = request
   const field = request.dataset_ids === undefined ? 'dataset_id' : 'dataset_ids'
   const id = newId('training')
   const entity = channelOf.training(id)
   await services.log.write(async tx => {
     const { texts, model } = await lockTexts(tx, { datasetIds, modelId: request.model_id, field })
-    checkHooks({ layers, hookTypes: hook_types, model })
+    checkHooks({ layers, hookTypes: hook_types, outputHookType: output_hook_type, model })
+    const members = planMembers({ asked: request, widthOf: () => model.d_model })
     const contextSize = hyperparameters.context_size
     checkContextSize({ size: contextSize, model, field: 'hyperparameters.context_size' })
     const { needs, events } = await ensureTokenizations(tx, { texts, model, contextSizes: [contextSize] })
-    const name = request.name ?? nameOf({ model: model.name, layers, hookTypes: hook_types })
+    const name = request.name ?? nameOf({ model: model.name, request })
     const job = newJob({ kind: 'train', entity, title: `Train ${name}`, needs: needs.get(contextSize) })
     await tx.insert(trainings).values({
       id,
@@ -36,9 +32,12 @@ export async function createTraining(services: Services, request: TrainingReques
       dataset_ids: datasetIds,
       layers,
       hook_types,
+      output_hook_type,
+      dataset_weights,
       hyperparameters,
+      sweep,
       status: 'pending',
-      saes: layers.flatMap(layer => hook_types.map(hookType => unmeasured(layer, hookType))),
+      saes: members.map(unmeasuredMember),
       job_id: job.id,
     })
     await tx.insert(jobs).values(inSequence([job]))
@@ -54,29 +53,23 @@ export async function createTraining(services: Services, request: TrainingReques
   return id
 }
 
-const unmeasured = (layer: number, hookType: HookType): TrainingMember => ({
-  hook_point: hookPointOf({ layer, hookType }),
-  layer,
-  hook_type: hookType,
-  loss: null,
-  fvu: null,
-  l0: null,
-  dead_latents: null,
-  grad_norm: null,
-})
-
-function nameOf(options: { model: string; layers: number[]; hookTypes: HookType[] }): string {
-  const { model, layers, hookTypes } = options
-  const where = `layer${layers.length > 1 ? 's' : ''} ${layers.join(', ')} · ${hookTypes.join(', ')}`
-  return `${model} · ${where}`.slice(0, 200).trim()
+function nameOf(options: { model: string; request: TrainingRequest }): string {
+  const { model, request } = options
+  const { layers, hook_types, output_hook_type, hyperparameters, sweep } = request
+  const to = output_hook_type === null ? '' : ` → ${output_hook_type}`
+  const where = `layer${layers.length > 1 ? 's' : ''} ${layers.join(', ')} · ${hook_types.join(', ')}${to}`
+  const family = hyperparameters.family === 'topk' ? [] : [hyperparameters.family]
+  const swept = Object.entries(sweep).map(([key, values]) => `${values.length} × ${key}`)
+  return [model, ...family, where, ...swept].join(' · ').slice(0, 200).trim()
 }
 
 function checkHooks(options: {
   layers: number[]
   hookTypes: HookType[]
+  outputHookType: HookType | null
   model: typeof models.$inferSelect
 }): void {
-  const { layers, hookTypes, model } = options
+  const { layers, hookTypes, outputHookType, model } = options
   const refuse = (field: string, found: unknown, expected: string) =>
     new ProblemError('invalid', { title: `${field} cannot be used`, field, found: String(found), expected })
   for (const [field, values] of [
@@ -90,4 +83,7 @@ function checkHooks(options: {
   if (beyond !== undefined) throw refuse('layers', beyond, `0 to ${model.layers - 1} for ${model.name}`)
   const unknown = hookTypes.find(type => !model.hook_types.includes(type))
   if (unknown !== undefined) throw refuse('hook_types', unknown, model.hook_types.join(', '))
+  if (outputHookType !== null && !model.hook_types.includes(outputHookType)) {
+    throw refuse('output_hook_type', outputHookType, model.hook_types.join(', '))
+  }
 }

@@ -1,12 +1,12 @@
 // What a training offers to import. Hook point and sizes are read from each SAE's own files.
-import { existsSync } from 'node:fs'
+import { existsSync, readdirSync } from 'node:fs'
 import { type AvailableSae, parseHookPoint } from '@mistudio/contract'
 import { describeSaeLens } from '@mistudio/sae'
 import { eq } from 'drizzle-orm'
 import type { Executor } from '../db/connect.ts'
 import { saes, trainings } from '../db/schema.ts'
 import { notFound } from '../problem.ts'
-import type { Storage } from '../storage.ts'
+import { folders, type Storage } from '../storage.ts'
 import type { Services } from './services.ts'
 
 type Training = typeof trainings.$inferSelect
@@ -16,15 +16,37 @@ export const saesAvailable = (row: Training) =>
 
 export type TrainedSae = Omit<AvailableSae, 'imported_sae_id'> & { path: string }
 
-/** The SAEs in a training's folder, in the order of its members; those whose files are gone are left out. */
+/** The SAEs in a training's folder, in the order of its members; those whose files are not there are left out. */
 export function trainedSaes(options: { storage: Storage; training: Training }): TrainedSae[] {
   const { storage, training } = options
-  if (!saesAvailable(training)) return []
-  return training.saes
-    .map(member => `${training.path}/${member.hook_point}`)
-    .filter(path => existsSync(storage.resolve(path)))
-    .map(path => ({ path, ...saeColumns(describeSaeLens({ dir: storage.resolve(path) })) }))
+  const ended = saesAvailable(training) ? [{ checkpoint: null, folder: training.path! }] : []
+  return [...ended, ...finalisedCheckpoints({ storage, trainingId: training.id })].flatMap(
+    ({ checkpoint, folder }) =>
+      training.saes
+        .map(({ name }) => ({ member: name, checkpoint, path: `${folder}/${name}` }))
+        .filter(({ path }) => existsSync(storage.resolve(path)))
+        .map(found => ({ ...found, ...saeColumns(describeSaeLens({ dir: storage.resolve(found.path) })) })),
+  )
 }
+
+/** Checkpoints whose SAEs were made, by step. */
+export function finalisedCheckpoints(options: {
+  storage: Storage
+  trainingId: string
+}): { checkpoint: number; folder: string }[] {
+  const { storage, trainingId } = options
+  const within = folders.finalised(trainingId)
+  const dir = storage.resolve(within)
+  if (!existsSync(dir)) return []
+  return readdirSync(dir)
+    .filter(name => /^step-\d+$/.test(name))
+    .map(name => ({ checkpoint: Number(name.slice(5)), folder: `${within}/${name}` }))
+    .sort((a, b) => a.checkpoint - b.checkpoint)
+}
+
+/** Members have names, and a checkpoint its step. */
+export const saeKey = ({ member, checkpoint }: { member: string | null; checkpoint: number | null }) =>
+  `${member}@${checkpoint}`
 
 /** What a row says of an SAE's files. */
 export function saeColumns(described: ReturnType<typeof describeSaeLens>) {
@@ -41,16 +63,16 @@ export function saeColumns(described: ReturnType<typeof describeSaeLens>) {
   }
 }
 
-/** SAEs of a training that are there already, by hook point. */
+/** SAEs of a training that are there already, by `saeKey`. */
 export async function importedSaes(
   db: Executor,
   trainingId: string,
 ): Promise<Map<string, { id: string; name: string }>> {
   const found = await db
-    .select({ id: saes.id, name: saes.name, hook_point: saes.hook_point })
+    .select({ id: saes.id, name: saes.name, member: saes.member, checkpoint: saes.checkpoint })
     .from(saes)
     .where(eq(saes.training_id, trainingId))
-  return new Map(found.map(row => [row.hook_point, row]))
+  return new Map(found.map(row => [saeKey(row), row]))
 }
 
 export async function availableSaes({ db, storage }: Services, trainingId: string): Promise<AvailableSae[]> {
@@ -59,6 +81,6 @@ export async function availableSaes({ db, storage }: Services, trainingId: strin
   const imported = await importedSaes(db, trainingId)
   return trainedSaes({ storage, training }).map(({ path: _, ...sae }) => ({
     ...sae,
-    imported_sae_id: imported.get(sae.hook_point)?.id ?? null,
+    imported_sae_id: imported.get(saeKey(sae))?.id ?? null,
   }))
 }

@@ -78,7 +78,7 @@ let completed: { features_in_heap: number; heap_examples_count: number; progress
 
 test('a training that is stopped, resumed, killed and resumed again has the bits of one left alone', async () => {
   const spec = (out: string) => trainSpec({ stores, cacheDir, out })
-  const { hookPoints } = spec('')
+  const hookPoints = spec('').members.map(({ name }) => name)
   const stopped = await run(spec(at('attempt-1')), ({ event }, runner) => {
     if (event === 'training:checkpoint') runner.stop()
   })
@@ -210,7 +210,10 @@ test('bad input fails with file, field, what was found and what was expected', a
       { ...train, hyperparameters },
       /file: .*store\.json; field: context_size; found: 64; expected: 32, as in the training's hyperparameters/,
     ],
-    [{ ...train, hookPoints: ['blocks.9.hook_resid_post'] }, /blocks\.9\.hook_resid_post.*expected: /],
+    [
+      { ...train, members: [{ ...train.members[0], inputs: ['blocks.9.hook_resid_post'] }] },
+      /blocks\.9\.hook_resid_post.*expected: /,
+    ],
     [extract, /file: .*nowhere.*; (found|expected): /],
     [{ ...nlpSpec(at('bad')), extractionDir: at('nowhere') }, /file: .*nowhere.*found: .*; expected: /],
   ]

@@ -7,6 +7,7 @@ import type {
   NlpSummary,
   Tokenization,
 } from '@mistudio/contract'
+import type { RunMember } from '@mistudio/sae'
 
 type Work<K extends string, T> = { kind: K } & T
 
@@ -33,12 +34,16 @@ export type TrainSpec = Work<
     cacheDir: string
     stores: string[]
     datasetNames: string[]
-    hookPoints: string[]
+    /** One weight a store, or null: all texts once, one after the other. */
+    datasetWeights: number[] | null
+    members: RunMember[]
     hyperparameters: Hyperparameters
+    /** Only these are trained, anew; the others are left as they are. */
+    retry?: string[]
     /** Default: every two minutes. */
     checkpointEverySteps?: number
     /**
-     * The run lies in `out`/run: a folder for each hook point, and `checkpoint/` until it is finished. The host has
+     * The run lies in `out`/run: a folder for each SAE, and `checkpoint/` until it is finished. The host has
      * moved an earlier attempt's run there before the start; the runner resumes whatever it finds.
      */
     out: string

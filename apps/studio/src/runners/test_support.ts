@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto'
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { eventData } from '@mistudio/contract'
+import { membersOf } from '@mistudio/sae'
 import { newId } from '../ids.ts'
 import type { Runner, RunnerEnd } from '../jobs/runner.ts'
 import { startRunner } from '../jobs/runner_process.ts'
@@ -26,23 +27,30 @@ export function tokenizeSpec(options: { file: string; out: string }): TokenizeSp
 }
 
 export function trainSpec(options: { stores: string[]; cacheDir: string; out: string }): TrainSpec {
+  const settings = { k: 8, normalisation: 'expected_average' }
   return {
     kind: 'train',
     trainingId: newId('training'),
     modelDir,
     modelName: 'mistudio-demo',
     datasetNames: options.stores.map((_, i) => `text ${i}`),
-    hookPoints: ['blocks.0.hook_resid_post', 'blocks.0.hook_mlp_out'],
+    datasetWeights: null,
+    members: membersOf({
+      family: 'topk',
+      inputs: ['blocks.0.hook_resid_post', 'blocks.0.hook_mlp_out'],
+      dSae: 512,
+      settings,
+    }),
     hyperparameters: {
-      architecture: 'topk',
+      family: 'topk',
+      recipe: null,
       d_sae: 512,
-      k: 8,
+      settings,
       train_tokens: 100 * 256,
       batch_size: 256,
-      learning_rate: null,
-      normalisation: 'expected_average',
       context_size: contextSize,
       seed: 3,
+      run: {},
     },
     checkpointEverySteps: 20,
     ...options,

@@ -1,16 +1,23 @@
 // Train: SAEs of all hook points from one pass of the model over the training documents of all datasets.
 import { join } from 'node:path'
-import { hookPointOf, parseHookPoint, type TrainingMember } from '@mistudio/contract'
+import { parseHookPoint, type TrainingMember } from '@mistudio/contract'
 import { openTokenStore, type TokenStore } from '@mistudio/corpus'
 import { checkStore, compileForward, contextsPerCall, openModel } from '@mistudio/model'
-import { type MemberProgress, shuffledContexts, type TrainProgress, trainSaes } from '@mistudio/sae'
+import {
+  type MemberProgress,
+  type RunMember,
+  shuffledContexts,
+  type TrainProgress,
+  trainSaes,
+} from '@mistudio/sae'
 import { InputError, withLanes } from '@mistudio/tensor'
 import type { RunnerContext, Work } from './context.ts'
 import type { TrainSpec } from './spec.ts'
 
 export const train: Work<'train'> = async (spec, context) => {
-  const { modelDir, modelName, cacheDir, hookPoints, datasetNames, hyperparameters, out } = spec
-  const { d_sae, k, seed, context_size: contextSize } = hyperparameters
+  const { modelDir, modelName, cacheDir, members, datasetNames, hyperparameters, out } = spec
+  const { seed, context_size: contextSize, settings: shared } = hyperparameters
+  const topk = members.map(topkMember)
   const model = await openModel({ dir: modelDir, cacheDir })
   const stores: TokenStore[] = []
   try {
@@ -26,7 +33,7 @@ export const train: Work<'train'> = async (spec, context) => {
         lanes,
         contextsPerCall: perCall,
         contextSize,
-        captures: hookPoints,
+        captures: [...new Set(topk.map(({ hook }) => hook))],
       })
       try {
         const splits = stores.map(store => store.split('train'))
@@ -35,14 +42,14 @@ export const train: Work<'train'> = async (spec, context) => {
           forward,
           contextsPerCall: perCall,
           source: shuffledContexts({ splits, contextSize, seed }),
-          members: hookPoints.map(hook => ({ name: hook, hook, dSae: d_sae, config: { k } })),
+          members: topk,
           settings: {
             trainTokens: hyperparameters.train_tokens,
             batchSize: hyperparameters.batch_size,
             seed,
-            normalisation: hyperparameters.normalisation,
+            normalisation: shared.normalisation === 'expected_average' ? 'expected_average' : 'none',
             checkpointEverySteps: spec.checkpointEverySteps,
-            ...(hyperparameters.learning_rate !== null && { learningRate: hyperparameters.learning_rate }),
+            ...(typeof shared.learning_rate === 'number' && { learningRate: shared.learning_rate }),
           },
           modelName,
           datasets: datasetNames,
@@ -78,11 +85,29 @@ function checkContextSize(store: TokenStore, contextSize: number): void {
   })
 }
 
+/** What the trainer of before understands. */
+function topkMember({ name, family, inputs, dSae, settings }: RunMember) {
+  const { k } = settings
+  if (family === 'topk') {
+    return { name, hook: inputs[0], dSae, config: { k: typeof k === 'number' ? k : 32 } }
+  }
+  throw new InputError({
+    message: 'this family cannot be trained here yet',
+    field: 'family',
+    found: family,
+    expected: 'topk',
+  })
+}
+
 /** The engine tells of every second or longer, and each event's means are of the stretch since the one before. */
-function reporter({ trainingId }: TrainSpec, { emit }: RunnerContext): (event: TrainProgress) => void {
-  return ({ event, status: _, saes, ...measured }) => {
+function reporter(
+  { trainingId, members }: TrainSpec,
+  { emit }: RunnerContext,
+): (event: TrainProgress) => void {
+  return ({ event, status, saes, ...measured }) => {
     const progress = measured.step / measured.total_steps
-    const data = { training_id: trainingId, ...measured, progress, saes: saes.map(memberOf) }
+    const reported = saes.map((sae, i) => memberOf(members[i], sae, { status, step: measured.step }))
+    const data = { training_id: trainingId, ...measured, progress, saes: reported }
     // How it ended is the host's to say; the last figures are told as progress.
     emit({ event: 'training:progress', data })
     if (event === 'training:checkpoint') {
@@ -92,18 +117,37 @@ function reporter({ trainingId }: TrainSpec, { emit }: RunnerContext): (event: T
 }
 
 /** The engine's figures under the wire's names. A loss that is no number is not shown as one. */
-function memberOf({ name, loss, fvu, l0, dead_latents, grad_norm }: MemberProgress): TrainingMember {
-  const place = parseHookPoint(name)
-  if (place === undefined) throw new Error(`${name} is no hook point of a block`)
+function memberOf(
+  member: RunMember,
+  { name, dead_latents, ...figures }: MemberProgress,
+  at: { status: TrainingMember['status']; step: number },
+): TrainingMember {
+  const measured = Object.fromEntries(
+    Object.entries(figures).map(([key, value]) => [key, finite(value)]),
+  ) as typeof figures
+  const [hook] = member.inputs
+  const place = parseHookPoint(hook)
   return {
-    hook_point: hookPointOf(place),
-    layer: place.layer,
-    hook_type: place.hookType,
-    loss: finite(loss),
-    fvu: finite(fvu),
-    l0: finite(l0),
+    name,
+    family: member.family,
+    variant: structuredClone(member.variant) as TrainingMember['variant'],
+    hook_point: hook,
+    inputs: [...member.inputs],
+    outputs: [...member.inputs],
+    layer: place?.layer ?? null,
+    hook_type: place?.hookType ?? null,
+    d_sae: member.dSae,
+    ...at,
+    error_message: null,
+    loss: measured.loss,
+    fvu: measured.fvu,
+    l0: measured.l0,
     dead_latents,
-    grad_norm: finite(grad_norm),
+    grad_norm: measured.grad_norm,
+    metrics: { ...measured, dead_latents },
+    l0_histogram: null,
+    density_histogram: null,
+    warnings: [],
   }
 }
 

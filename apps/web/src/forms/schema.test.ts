@@ -1,11 +1,16 @@
-import { extractionConfig, hyperparameters, trainingRequest } from '@mistudio/contract'
+import {
+  extractionConfig,
+  hyperparametersGiven,
+  hyperparametersRequest,
+  trainingRequest,
+} from '@mistudio/contract'
 import { expect, test } from 'vitest'
 import { checked, defaultsOf, descriptionOf, numberOf } from './schema.ts'
 
 test('defaults are those of the contract; a field without one is left out', () => {
   expect(defaultsOf(extractionConfig)).toEqual(extractionConfig.parse({}))
-  const defaults = defaultsOf(hyperparameters)
-  expect(defaults).toMatchObject({ batch_size: 1024, learning_rate: null, seed: 0 })
+  const defaults = defaultsOf(hyperparametersGiven)
+  expect(defaults).toMatchObject({ batch_size: 1024, recipe: null, seed: 0 })
   expect(defaults).not.toHaveProperty('k')
 })
 
@@ -28,7 +33,7 @@ test('what is wrong is said for each field', () => {
     expect(errors).toEqual({ dataset_ids: 'choose at least 1', 'hyperparameters.train_tokens': 'a number' })
   }
   const outside = { d_sae: 0, k: 1.5, train_tokens: 1, learning_rate: 0, batch_size: 1e9 }
-  expect(checked(hyperparameters, outside)).toEqual({
+  expect(checked(hyperparametersGiven, outside)).toEqual({
     ok: false,
     errors: {
       d_sae: 'at least 1',
@@ -37,11 +42,11 @@ test('what is wrong is said for each field', () => {
       batch_size: 'at most 1048576',
     },
   })
-  expect(checked(hyperparameters, { d_sae: 8, k: 9, train_tokens: 1 })).toEqual({
+  expect(checked(hyperparametersRequest, { d_sae: 8, k: 9, train_tokens: 1 })).toEqual({
     ok: false,
     errors: { k: 'at most d_sae' },
   })
-  expect(checked(hyperparameters, { d_sae: 8, k: 4, train_tokens: 1 })).toMatchObject({
+  expect(checked(hyperparametersGiven, { d_sae: 8, k: 4, train_tokens: 1 })).toMatchObject({
     ok: true,
     value: { batch_size: 1024 },
   })

@@ -1,6 +1,7 @@
 // SAEs that can be used: imported from a training, or from a folder in SAELens layout.
 import { z } from 'zod'
 import { count, hookType, idOf, layer, name, time } from '../base.ts'
+import { memberName } from './training.ts'
 
 export const sae = z
   .strictObject({
@@ -9,6 +10,10 @@ export const sae = z
     source: z.enum(['training', 'folder']),
     training_id: idOf('training').nullable(),
     training_name: name.nullable(),
+    member: z.string().nullable().meta({ description: 'its name within its training' }),
+    checkpoint: count
+      .nullable()
+      .meta({ description: 'step of the checkpoint it was made of; null: its training’s end' }),
     model_id: idOf('model'),
     model_name: name,
     hook_point: z.string(),
@@ -28,6 +33,8 @@ export type Sae = z.infer<typeof sae>
 /** What a training offers: hook and sizes are read from each cfg.json. */
 export const availableSae = z
   .strictObject({
+    member: memberName,
+    checkpoint: count.nullable().meta({ description: 'step of the checkpoint it was made of, or null' }),
     hook_point: z.string(),
     layer: layer.nullable(),
     hook_type: hookType.nullable(),
@@ -48,6 +55,14 @@ export const saeImport = z
       .min(1)
       .optional()
       .meta({ description: 'which of the training’s SAEs; default all that are not imported yet' }),
+    members: z
+      .array(memberName)
+      .min(1)
+      .optional()
+      .meta({ description: 'which of the training’s SAEs by name, in place of hook_points' }),
+    checkpoint: count
+      .optional()
+      .meta({ description: 'those made of the checkpoint of this step; default: of the training’s end' }),
     path: z
       .string()
       .min(1)
@@ -70,6 +85,6 @@ export const saeImport = z
 export const saeImportResult = z
   .strictObject({
     imported: z.array(sae),
-    skipped: z.array(z.strictObject({ hook_point: z.string(), reason: z.string() })),
+    skipped: z.array(z.strictObject({ hook_point: z.string(), member: memberName, reason: z.string() })),
   })
   .meta({ id: 'SaeImportResult' })

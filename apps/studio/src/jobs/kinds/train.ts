@@ -1,8 +1,8 @@
 // Train: SAEs of all hook points from one pass. An attempt takes over the run of the one before, so it goes on from
 // the last checkpoint; the host has made sure that no runner of that attempt lives.
-import { hookPointOf } from '@mistudio/contract'
 import { and, eq, inArray } from 'drizzle-orm'
 import { datasets, models, tokenizations, trainings } from '../../db/schema.ts'
+import { runMembers } from '../../routes/training_members.ts'
 import { folders } from '../../storage.ts'
 import { takeOver } from '../attempts.ts'
 import { type JobKindHandler, resultOf } from '../kind.ts'
@@ -21,7 +21,7 @@ export const trainKind: JobKindHandler = {
       .innerJoin(models, eq(models.id, trainings.model_id))
       .where(eq(trainings.id, trainingId))
     if (row === undefined) throw new Error('the training is gone')
-    const { dataset_ids, layers, hook_types, hyperparameters } = row.trainings
+    const { dataset_ids, dataset_weights, hyperparameters } = row.trainings
     const stores = await db
       .select()
       .from(tokenizations)
@@ -49,7 +49,8 @@ export const trainKind: JobKindHandler = {
       cacheDir: storage.cacheDir,
       stores: ordered.map(store => storage.resolve(store.tokenizations.path!)),
       datasetNames: ordered.map(store => store.datasets.name),
-      hookPoints: layers.flatMap(layer => hook_types.map(hookType => hookPointOf({ layer, hookType }))),
+      datasetWeights: dataset_weights,
+      members: runMembers(row.trainings),
       hyperparameters,
       out,
     }

@@ -81,22 +81,21 @@ function FromTraining({ trainingId, onClose }: { trainingId: string; onClose: ()
   const available = useQuery(queries.trainingSaes(trainingId))
   const [left, setLeft] = useState<string[]>([])
   const bring = useAction({
-    act: (hookPoints: string[]) =>
-      client.importSaes({ body: { training_id: trainingId, hook_points: hookPoints } }),
+    act: (saes: AvailableSae[]) => importAll(trainingId, saes),
     touches: ['saes', 'trainings'],
   })
   if (available.data === undefined) return <Pending query={available} what="SAEs" />
   const free = available.data.data.filter(({ imported_sae_id }) => imported_sae_id === null)
-  const chosen = free.map(({ hook_point }) => hook_point).filter(hook => !left.includes(hook))
+  const chosen = free.filter(sae => !left.includes(keyOf(sae)))
   return (
     <div className="space-y-4">
       <ul className="divide-y divide-line rounded-md border border-line" aria-label="SAEs of the training">
         {available.data.data.map(sae => (
           <Choice
-            key={sae.hook_point}
+            key={keyOf(sae)}
             sae={sae}
-            chosen={chosen.includes(sae.hook_point)}
-            onChoose={on => setLeft(toggledIn(left, sae.hook_point, !on))}
+            chosen={chosen.includes(sae)}
+            onChoose={on => setLeft(toggledIn(left, keyOf(sae), !on))}
           />
         ))}
       </ul>
@@ -122,6 +121,21 @@ function FromTraining({ trainingId, onClose }: { trainingId: string; onClose: ()
   )
 }
 
+const keyOf = ({ member, checkpoint }: AvailableSae) => `${member}@${checkpoint}`
+
+/** A request imports SAEs of one checkpoint, or of the end. */
+async function importAll(trainingId: string, saes: AvailableSae[]): Promise<Result> {
+  const result: Result = { imported: [], skipped: [] }
+  for (const checkpoint of new Set(saes.map(sae => sae.checkpoint))) {
+    const members = saes.filter(sae => sae.checkpoint === checkpoint).map(({ member }) => member)
+    const body = { training_id: trainingId, members, ...(checkpoint !== null && { checkpoint }) }
+    const { imported, skipped } = await client.importSaes({ body })
+    result.imported.push(...imported)
+    result.skipped.push(...skipped)
+  }
+  return result
+}
+
 function Choice(props: { sae: AvailableSae; chosen: boolean; onChoose: (on: boolean) => void }) {
   const { sae, chosen, onChoose } = props
   const done = sae.imported_sae_id !== null
@@ -134,7 +148,8 @@ function Choice(props: { sae: AvailableSae; chosen: boolean; onChoose: (on: bool
           disabled={done}
           onChange={event => onChoose(event.target.checked)}
         />
-        <span className="font-mono text-xs">{sae.hook_point}</span>
+        <span className="min-w-0 font-mono text-xs break-all">{sae.member}</span>
+        {sae.checkpoint !== null && <Badge>step {formatCount(sae.checkpoint)}</Badge>}
         {sae.hook_type !== null && <HookBadge type={sae.hook_type} />}
         <span className="text-xs text-mute">
           {sae.architecture}, {formatCount(sae.d_in)} → {formatCount(sae.d_sae)}
@@ -155,9 +170,9 @@ function Imported({ result }: { result: Result }) {
   return (
     <div role="status" className="rounded-lg bg-accent-soft p-3" data-testid="import-result">
       <p className="font-medium">{formatNumberOf(imported.length, 'SAE')} imported.</p>
-      {skipped.map(({ hook_point, reason }) => (
-        <p key={hook_point} className="text-soft">
-          <span className="font-mono text-xs">{hook_point}</span> skipped: {reason}
+      {skipped.map(({ member, reason }) => (
+        <p key={`${member} ${reason}`} className="text-soft">
+          <span className="font-mono text-xs">{member}</span> skipped: {reason}
         </p>
       ))}
     </div>

@@ -18,29 +18,29 @@ const measured = (name: string, of: 'loss' | 'fvu' | 'l0' | 'grad_norm'): Column
 })
 
 export function Members({ training }: { training: Training }) {
-  const { saes, hyperparameters } = training
+  const { saes } = training
   const columns: Column<TrainingMember>[] = [
     {
-      name: 'Hook point',
+      name: 'SAE',
       head: true,
-      cell: ({ hook_point }) => <span className="font-mono text-xs">{hook_point}</span>,
+      cell: ({ name }) => <span className="font-mono text-xs">{name}</span>,
     },
     { name: 'Layer', right: true, cell: ({ layer }) => layer },
-    { name: 'Hook type', cell: ({ hook_type }) => <HookBadge type={hook_type} /> },
+    { name: 'Hook type', cell: ({ hook_type }) => hook_type !== null && <HookBadge type={hook_type} /> },
     measured('Loss', 'loss'),
     measured('FVU', 'fvu'),
     measured('L0', 'l0'),
     {
       name: 'Dead latents',
       right: true,
-      cell: ({ dead_latents }) => (
+      cell: ({ dead_latents, d_sae }) => (
         <span data-testid="dead">
           <Figure
             value={dead_latents}
             format={dead => (
               <>
                 {formatCount(dead)}
-                <span className="text-mute"> · {formatPercent(dead / hyperparameters.d_sae)}</span>
+                <span className="text-mute"> · {formatPercent(dead / d_sae)}</span>
               </>
             )}
             why="known when the window of tokens in which a latent may stay silent was seen"
@@ -51,11 +51,6 @@ export function Members({ training }: { training: Training }) {
     measured('Gradient norm', 'grad_norm'),
   ]
   return (
-    <DataTable
-      label="SAEs of the training"
-      columns={columns}
-      rows={saes}
-      keyOf={member => member.hook_point}
-    />
+    <DataTable label="SAEs of the training" columns={columns} rows={saes} keyOf={member => member.name} />
   )
 }

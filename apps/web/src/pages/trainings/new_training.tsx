@@ -1,5 +1,11 @@
 // The start form of a training. Defaults, bounds and explanations are the contract's.
-import { type HookType, hookTypes, hyperparameters, type Model, trainingRequest } from '@mistudio/contract'
+import {
+  type HookType,
+  hookTypes,
+  hyperparametersGiven as hyperparameters,
+  type Model,
+  trainingRequest,
+} from '@mistudio/contract'
 import { useQuery } from '@tanstack/react-query'
 import { useNavigate } from '@tanstack/react-router'
 import { type FormEvent, useState } from 'react'
@@ -56,7 +62,7 @@ function Form({ models }: { models: Model[] }) {
   const [layers, setLayers] = useState<number[]>([])
   const [hooks, setHooks] = useState<HookType[]>(['resid_post'])
   const [typed, setTyped] = useState<Record<string, string>>({})
-  const [normalisation, setNormalisation] = useState(String(defaults.normalisation))
+  const [normalisation, setNormalisation] = useState('expected_average')
   const [errors, setErrors] = useState<FieldErrors>({})
   const start = useAction({
     act: (body: Parameters<typeof client.createTraining>[0]['body']) => client.createTraining({ body }),
@@ -218,7 +224,7 @@ function Form({ models }: { models: Model[] }) {
         <section className="panel grid gap-4 p-4 sm:grid-cols-2 xl:grid-cols-3" aria-label="Hyperparameters">
           <SelectField
             label="Architecture"
-            defaultValue={String(defaults.architecture)}
+            defaultValue="topk"
             about="Keeps the k strongest latents of each token."
           >
             <option value="topk">TopK</option>
@@ -241,7 +247,7 @@ function Form({ models }: { models: Model[] }) {
             error={errorOf('normalisation')}
             onChange={event => setNormalisation(event.target.value)}
           >
-            {hyperparameters.shape.normalisation.unwrap().options.map(option => (
+            {['none', 'expected_average'].map(option => (
               <option key={option}>{option}</option>
             ))}
           </SelectField>

@@ -177,13 +177,7 @@ function Curve(props: { title: string; about: string; of: 'fvu' | 'loss'; curves
 
 function Settings({ training }: { training: Training }) {
   const { hyperparameters, layers } = training
-  const rows: [string, string][] = [
-    ['layers', layers.join(', ')],
-    ...Object.entries(hyperparameters).map(([name, value]): [string, string] => [
-      name,
-      value === null ? 'chosen by width and length' : typeof value === 'number' ? plain(value) : value,
-    ]),
-  ]
+  const rows: [string, string][] = [['layers', layers.join(', ')], ...settingRows(hyperparameters)]
   return (
     <Section title="Settings">
       <dl className="panel grid grid-cols-[auto_1fr] gap-x-6 gap-y-1 p-3 sm:grid-cols-[auto_1fr_auto_1fr]">
@@ -196,6 +190,12 @@ function Settings({ training }: { training: Training }) {
       </dl>
     </Section>
   )
+}
+
+function settingRows({ settings, run, ...rest }: Training['hyperparameters']): [string, string][] {
+  return Object.entries({ ...rest, ...settings, ...run })
+    .filter(([, value]) => value !== null)
+    .map(([name, value]) => [name, typeof value === 'number' ? plain(value) : String(value)])
 }
 
 const plain = (value: number) => (Number.isInteger(value) ? formatCount(value) : String(value))

@@ -1,0 +1,137 @@
+// The SAEs that a request for a training asks for: hook points by the family's use of them, recipe, settings and sweep
+// put together and checked by the engine's own tables, so that nothing starts that could not train.
+import {
+  type HookType,
+  type Hyperparameters,
+  hookPointOf,
+  membersAtMost,
+  parseHookPoint,
+  type TrainingMember,
+  type TrainingRequest,
+} from '@mistudio/contract'
+import { type CompleteMember, completeMember, familyOf, membersOf, type RunMember } from '@mistudio/sae'
+import { InputError } from '@mistudio/tensor'
+import { ProblemError } from '../problem.ts'
+
+type Asked = Pick<TrainingRequest, 'layers' | 'hook_types' | 'output_hook_type' | 'hyperparameters' | 'sweep'>
+
+/** What the engine trains: members as rows, requests and runners share them. */
+export type PlannedMember = { member: RunMember; complete: CompleteMember }
+
+/**
+ * @param options.widthOf width of a hook point of the model
+ * @throws ProblemError 400 naming the field
+ */
+export function planMembers(options: { asked: Asked; widthOf: (hook: string) => number }): PlannedMember[] {
+  const { asked, widthOf } = options
+  const { d_sae, train_tokens, batch_size } = asked.hyperparameters
+  const totalSteps = Math.ceil(train_tokens / batch_size)
+  return named(
+    'hyperparameters',
+    () => {
+      const members = runMembers(asked)
+      return members.map(member => ({
+        member,
+        complete: completeMember({
+          member,
+          widthOf,
+          batchSize: batch_size,
+          totalSteps,
+          trainTokens: totalSteps * batch_size,
+        }),
+      }))
+    },
+    { d_sae },
+  )
+}
+
+/** The members of a training, in their order. */
+export function runMembers(asked: Asked): RunMember[] {
+  const { layers, hook_types, output_hook_type, hyperparameters, sweep } = asked
+  const { family: name, d_sae: dSae } = hyperparameters
+  const family = familyOf(name)
+  const predicts = family.hooks === 'in_out' || family.hooks === 'layers'
+  checkOutput({ family: family.title, predicts, output: output_hook_type })
+  const count = (family.hooks === 'one' || family.hooks === 'in_out' ? layers.length : 1) * hook_types.length
+  const variants = Object.values(sweep).reduce((product, values) => product * values.length, 1)
+  if (count * variants > membersAtMost) {
+    throw new ProblemError('invalid', {
+      title: 'there are more SAEs than one training takes',
+      field: 'sweep',
+      found: `${count * variants} SAEs`,
+      expected: `at most ${membersAtMost}`,
+    })
+  }
+  const points = (hookType: HookType, of: number[]) => of.map(layer => hookPointOf({ layer, hookType }))
+  const outputs = (of: number[]) => (predicts ? points(output_hook_type!, of) : [])
+  const settings = settingsOfRun(hyperparameters)
+  const of = (inputs: string[], out: string[]) =>
+    membersOf({ family: name, inputs, outputs: out, dSae, settings, sweep })
+  // A joint member takes all layers of one hook type; the others one layer each, as a reader expects them: by layer.
+  return family.hooks === 'several' || family.hooks === 'layers'
+    ? hook_types.flatMap(type => of(points(type, layers), outputs(layers)))
+    : layers.flatMap(layer => hook_types.flatMap(type => of(points(type, [layer]), outputs([layer]))))
+}
+
+/** Of the recipe, then of the request. */
+export const settingsOfRun = ({ settings }: Hyperparameters): Hyperparameters['settings'] => settings
+
+function checkOutput(options: { family: string; predicts: boolean; output: HookType | null }): void {
+  const { family, predicts, output } = options
+  if (predicts === (output !== null)) return
+  throw new ProblemError('invalid', {
+    title: predicts ? `${family} predicts a hook point` : `${family} rebuilds what it reads`,
+    field: 'output_hook_type',
+    found: output ?? 'nothing',
+    expected: predicts ? 'the hook type that is predicted' : 'none',
+  })
+}
+
+/** What the engine says of a setting, as a problem of the request's field. */
+function named<T>(part: string, work: () => T, fields: Record<string, unknown>): T {
+  try {
+    return work()
+  } catch (error) {
+    if (!(error instanceof InputError) || error.details.field === undefined) throw error
+    const { message, field, ...details } = error.details
+    const own = field.split(' and ')[0]
+    const place =
+      own in fields ? `${part}.${own}` : own === 'family' ? `${part}.family` : `${part}.settings.${own}`
+    throw new ProblemError('invalid', { title: message, field: place, ...details })
+  }
+}
+
+/** A member as its row begins. */
+export function unmeasuredMember({ member, complete }: PlannedMember): TrainingMember {
+  const [first] = member.inputs
+  const place = parseHookPoint(first)
+  const joint = member.inputs.length > 1
+  return {
+    name: member.name,
+    family: member.family,
+    variant: copied(member.variant),
+    hook_point: first,
+    inputs: complete.hooks.inputs.map(({ hook }) => hook),
+    outputs: complete.hooks.outputs.map(({ hook }) => hook),
+    layer: joint ? null : (place?.layer ?? null),
+    hook_type: place?.hookType ?? null,
+    d_sae: member.dSae,
+    status: 'pending',
+    error_message: null,
+    step: 0,
+    loss: null,
+    fvu: null,
+    l0: null,
+    dead_latents: null,
+    grad_norm: null,
+    metrics: {},
+    l0_histogram: null,
+    density_histogram: null,
+    warnings: [],
+  }
+}
+
+const copied = (settings: RunMember['variant']): TrainingMember['variant'] =>
+  Object.fromEntries(
+    Object.entries(settings).map(([key, value]) => [key, Array.isArray(value) ? [...value] : value]),
+  ) as TrainingMember['variant']
