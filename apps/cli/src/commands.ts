@@ -10,6 +10,8 @@ import { modelInfo } from './commands/model_info.ts'
 import { modelRun } from './commands/model_run.ts'
 import { saeEncode } from './commands/sae_encode.ts'
 import { saeEvaluate } from './commands/sae_evaluate.ts'
+import { saeFamilies } from './commands/sae_families.ts'
+import { saeRecipes } from './commands/sae_recipes.ts'
 import { saeTrain } from './commands/sae_train.ts'
 import { serve } from './commands/serve.ts'
 
@@ -21,6 +23,8 @@ export const commands: readonly Command[] = [
   modelRun,
   modelGenerate,
   datasetTokenize,
+  saeFamilies,
+  saeRecipes,
   saeTrain,
   saeEvaluate,
   saeEncode,

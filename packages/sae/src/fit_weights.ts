@@ -1,10 +1,12 @@
 // How an SAE starts: the part that is fitted to the first batch, in the space the SAE trains in. The order matters: b_dec,
 // then the decoder's subspace and norm, which the tied encoder follows, then b_enc, which depends on all of them.
+import { activeSubspace, drawInside } from './active_subspace.ts'
 import type { MemberConfig } from './family.ts'
 import { columnMeans, geometricMedian } from './geometric_median.ts'
 import { type GroupRows, groupRows } from './group_rows.ts'
-import { decoderNorm } from './initial_weights.ts'
+import { decoderNorm, decoderRows, tiedEncoder } from './initial_weights.ts'
 import type { Plan } from './plan.ts'
+import { gaussianStream, randomStream } from './random.ts'
 import type { SaeWeights } from './sae.ts'
 
 /** At most so many multiplications are spent on pre-activations of the first batch, on fewer rows of wide SAEs. */
@@ -28,10 +30,11 @@ export function fitInitialWeights(options: {
   rows: number
   seed: number
 }): SaeWeights {
-  const { plan, settings, x, y, rows } = options
+  const { plan, settings, x, y, rows, seed } = options
   const { dIn, dSae, dOut } = plan.shape
   let weights: SaeWeights = {
     ...options.weights,
+    ...(settings.decoderInit === 'active_subspace' && insideSubspace({ plan, settings, y, rows, seed })),
     bDec: decoderBias({ init: settings.bDecInit, y: y.subarray(0, rows * dOut), width: dOut }),
   }
   if (settings.initNormSearch) {
@@ -52,6 +55,28 @@ export function fitInitialWeights(options: {
       return { ...weights, bEnc: firingBiases({ weights, preActivations, dSae, rows: few.length }) }
     }
   }
+}
+
+/** W_dec drawn inside the active subspace of the targets, and W_enc tied to it where it is. */
+function insideSubspace(options: {
+  plan: Plan
+  settings: MemberConfig
+  y: Float32Array
+  rows: number
+  seed: number
+}): Partial<SaeWeights> {
+  const { plan, settings, y, rows, seed } = options
+  const { dOut } = plan.shape
+  const directions = activeSubspace({ rows: y.subarray(0, rows * dOut), width: dOut })
+  if (directions.length === 0) return {}
+  const draw = drawInside({
+    directions,
+    width: dOut,
+    gaussian: gaussianStream({ seed, purpose: 'active subspace weights' }),
+    uniform: randomStream({ seed, purpose: 'active subspace directions' }),
+  })
+  const wDec = decoderRows({ plan, norm: decoderNorm(plan, settings), draw })
+  return settings.encoderInit === 'random' ? { wDec } : { wDec, wEnc: tiedEncoder({ plan, settings, wDec }) }
 }
 
 function decoderBias(options: {

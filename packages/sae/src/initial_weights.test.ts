@@ -1,5 +1,6 @@
 // How SAEs start: what is drawn, what is fitted to the first batch.
 import { describe, expect, it } from 'vitest'
+import { activeSubspace } from './active_subspace.ts'
 import { families } from './families.ts'
 import type { Settings } from './fields.ts'
 import { fitInitialWeights } from './fit_weights.ts'
@@ -181,6 +182,37 @@ describe('weights fitted to the first batch', () => {
     }
     expect(error(1)).toBeLessThan(error(1.2))
     expect(error(1)).toBeLessThan(error(0.8))
+  })
+
+  it.each([
+    ['fewer rows than columns', 8],
+    ['more rows than columns', 64],
+  ])('draw decoder rows inside the span of the data, with %s', (_, count) => {
+    // Data of rank 3 about a mean that is not in it.
+    const draw = gaussianStream({ seed: 1, purpose: 'low rank' })
+    const basis = Float32Array.from({ length: 3 * width }, () => draw())
+    const x = new Float32Array(count * width).fill(2)
+    for (let r = 0; r < count; r++)
+      for (let k = 0; k < 3; k++) {
+        const weight = draw()
+        for (let j = 0; j < width; j++) x[r * width + j] += weight * basis[k * width + j]
+      }
+    const { member, weights } = started({ family: 'standard', settings: { decoder_init: 'active_subspace' } })
+    const fitted = fitInitialWeights({ ...member, weights, x, y: x, rows: count, seed: 3 })
+    expect(norms(fitted.wDec, width)[5]).toBeCloseTo(0.1, 6)
+    expect(fitted.wEnc).toEqual(fitted.wDec)
+    const directions = activeSubspace({ rows: x, width })
+    expect(directions.length).toBe(3 * width)
+    for (let i = 0; i < 96; i++) {
+      const row = fitted.wDec.subarray(i * width, (i + 1) * width)
+      let inside = 0
+      for (let k = 0; k < 3; k++) {
+        let product = 0
+        for (let j = 0; j < width; j++) product += row[j] * directions[k * width + j]
+        inside += product * product
+      }
+      expect(Math.sqrt(inside)).toBeCloseTo(0.1, 5)
+    }
   })
 
   it('leave the weights they were given as they are', () => {

@@ -25,7 +25,7 @@ export function initialWeights(options: {
 }): SaeWeights {
   const { plan, settings, config, seed } = options
   const { dIn, dSae, dOut } = plan.shape
-  checkTied(plan, settings)
+  checkStart(plan, settings)
   const wDec = drawDecoder({ plan, settings, seed })
   const weights: SaeWeights = {
     wEnc: drawEncoder({ plan, settings, wDec, seed }),
@@ -44,8 +44,16 @@ export function initialWeights(options: {
   return weights
 }
 
-/** @throws InputError naming encoder_init and the family's shape when rows of W_enc and W_dec differ in width */
-export function checkTied(plan: Plan, settings: MemberConfig): void {
+/** @throws InputError when rows of W_enc and W_dec differ in width, or of groups, and the start asks for one width */
+export function checkStart(plan: Plan, settings: MemberConfig): void {
+  if (settings.decoderInit === 'active_subspace' && plan.groups.length > 1) {
+    throw contradiction({
+      message: 'its latents write to different layers',
+      fields: ['decoder_init', 'family'],
+      found: `active_subspace and ${plan.groups.length} groups of latents`,
+      expected: 'decoder_init sphere or uniform',
+    })
+  }
   if (settings.encoderInit === 'random') return
   for (const { reads, writes } of groupRows(plan.groups)) {
     if (reads === writes) continue
@@ -109,6 +117,17 @@ export function decoderRows(options: { plan: Plan; norm: number; draw: () => num
 export const decoderNorm = (plan: Plan, settings: MemberConfig): number =>
   plan.decoder === 'unit' ? 1 : settings.decoderInitNorm
 
+/** W_enc as W_dec times its scale. */
+export function tiedEncoder(options: {
+  plan: Plan
+  settings: MemberConfig
+  wDec: Float32Array
+}): Float32Array {
+  const { plan, settings, wDec } = options
+  const ratio = settings.encoderInit === 'tied_ratio' ? plan.shape.dIn / plan.shape.dSae : 1
+  return wDec.map(value => value * settings.encoderInitScale * ratio)
+}
+
 function drawEncoder(options: {
   plan: Plan
   settings: MemberConfig
@@ -116,12 +135,10 @@ function drawEncoder(options: {
   seed: number
 }): Float32Array {
   const { plan, settings, wDec, seed } = options
-  const { dIn, dSae } = plan.shape
   switch (settings.encoderInit) {
     case 'tied':
-      return wDec.map(value => value * settings.encoderInitScale)
     case 'tied_ratio':
-      return wDec.map(value => value * settings.encoderInitScale * (dIn / dSae))
+      return tiedEncoder({ plan, settings, wDec })
     case 'random': {
       const wEnc = new Float32Array(weightSizes(plan.groups).encoder)
       const draw = randomStream({ seed, purpose: 'random encoder' })

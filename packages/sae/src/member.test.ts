@@ -180,6 +180,16 @@ describe('contradictions name both fields', () => {
       { family: 'p_anneal', settings: { anneal_start_step: 900, anneal_end_step: 800 } },
       /anneal_start_step and anneal_end_step/,
     ],
+    [
+      'one active subspace for many layers',
+      {
+        family: 'cross_layer_transcoder',
+        inputs: ['a', 'b'],
+        outputs: ['c', 'd'],
+        settings: { decoder_init: 'active_subspace' },
+      },
+      /decoder_init and family/,
+    ],
   ]
   it.each(cases)('%s', (_, options, message) => {
     expect(() => completed(options)).toThrow(message)

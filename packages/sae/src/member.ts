@@ -16,7 +16,7 @@ import {
   wireName,
   writeFields,
 } from './fields.ts'
-import { checkTied } from './initial_weights.ts'
+import { checkStart } from './initial_weights.ts'
 import { notFound } from './nearest.ts'
 import type { Dynamics, Plan } from './plan.ts'
 import type { HookSpan, SaeHooks } from './sae.ts'
@@ -91,7 +91,7 @@ export function completeMember(options: {
   )
   const { shape } = context
   const plan = family.plan(config, settings, context)
-  checkTied(plan, settings)
+  checkStart(plan, settings)
   return {
     name: member.name,
     family,
