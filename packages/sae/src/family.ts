@@ -15,6 +15,8 @@ export const memberFields = fieldTable({
     max: 1,
     help: "Adam's rate after the warm-up.",
     chosen: 'by family, width and length of the run',
+    source:
+      "the family's paper: 5e-5 for L1, gated and crosscoders, 7e-5 for JumpReLU, 2e-4/√(d_sae/2^14) for TopK; four times that below 10 M tokens",
   },
   learningRateSchedule: {
     group: 'schedule',
@@ -23,6 +25,7 @@ export const memberFields = fieldTable({
     default: 'linear',
     choices: ['constant', 'linear', 'cosine'],
     help: 'After the warm-up: constant; constant, then linear to 0 over the decay; cosine from the end of the warm-up to 0.',
+    source: 'Anthropic, April 2024; dictionary_learning_demo',
   },
   warmUpSteps: {
     group: 'schedule',
@@ -33,6 +36,7 @@ export const memberFields = fieldTable({
     unit: 'steps',
     help: 'The rate rises linearly over these steps.',
     chosen: 'the smaller of 1,000 and a tenth of the run',
+    source: 'dictionary_learning and sparsify 1,000; Anthropic, April 2024, and SAELens: none',
   },
   decayFraction: {
     group: 'schedule',
@@ -52,6 +56,7 @@ export const memberFields = fieldTable({
     min: 0,
     max: 0.999999,
     help: 'Decay of the first moment.',
+    source: 'Kingma & Ba 2015; 0 in Gated and JumpReLU (Rajamanoharan et al. 2024)',
   },
   adamBeta2: {
     group: 'optimiser',
@@ -61,6 +66,7 @@ export const memberFields = fieldTable({
     min: 0,
     max: 0.9999999,
     help: 'Decay of the second moment.',
+    source: 'Kingma & Ba 2015; every peer but Bussmann et al. (0.99)',
   },
   adamEpsilon: {
     group: 'optimiser',
@@ -70,6 +76,7 @@ export const memberFields = fieldTable({
     above: 0,
     max: 1,
     help: "Adam's ε.",
+    source: 'PyTorch; OpenAI 6.25e-10',
   },
   clipNorm: {
     group: 'optimiser',
@@ -78,6 +85,7 @@ export const memberFields = fieldTable({
     default: 1,
     min: 0,
     help: 'Largest L2 norm of the whole gradient; 0 for none.',
+    source: 'Anthropic, April 2024, SAELens and dictionary_learning 1; OpenAI and sparsify: none',
   },
   sparsityWarmUpSteps: {
     group: 'schedule',
@@ -88,6 +96,8 @@ export const memberFields = fieldTable({
     unit: 'steps',
     help: 'The coefficient of the sparsity penalty rises linearly over these steps.',
     chosen: 'by family',
+    source:
+      'Anthropic, April 2024: 5 % of the run, January 2025: all of it; dictionary_learning 2,000; Gemma Scope 10,000',
   },
   normalisation: {
     group: 'common',
@@ -99,6 +109,8 @@ export const memberFields = fieldTable({
       'none; expected_average: one scalar so that E‖x‖ = √d, folded on save; unit_mean_square: one so that E‖x‖² = 1 ' +
       '(dictionary_learning, Gemma Scope), folded on save; token_rms: every row to norm √d; layer_norm: ' +
       'every row to mean 0 and variance 1; whiten: decorrelated (covariance, folded on save).',
+    source:
+      'Anthropic and SAELens: expected_average; dictionary_learning and Gemma Scope: unit_mean_square; Bussmann et al.: layer_norm',
   },
   bDecInit: {
     group: 'initialisation',
@@ -107,6 +119,8 @@ export const memberFields = fieldTable({
     default: 'geometric_median',
     choices: ['zero', 'mean', 'geometric_median'],
     help: 'Where the decoder bias starts, over the first batch.',
+    source:
+      'OpenAI and dictionary_learning (TopK): geometric_median; sparsify: mean; Anthropic and SAELens: zero',
   },
   encoderInit: {
     group: 'initialisation',
@@ -117,6 +131,7 @@ export const memberFields = fieldTable({
     help:
       'tied: W_dec, times encoder_init_scale; tied_ratio: also times d_in / d_sae (Anthropic, January 2025); random: its ' +
       'own draw, uniform within ±1/√d_in.',
+    source: 'every peer ties; sparsify: random for transcoders',
   },
   bEncInit: {
     group: 'initialisation',
@@ -127,6 +142,7 @@ export const memberFields = fieldTable({
     help:
       'zero; centre: −W_enc times the mean of the first batch (sparsify, transcoders); firing_rate: so that every latent ' +
       'fires on 10,000 / d_sae of the first batch, at most half (Anthropic, January 2025).',
+    source: 'every peer: zero; sparsify: centre for transcoders; Anthropic, January 2025: firing_rate',
   },
   encoderInitScale: {
     group: 'initialisation',
@@ -135,6 +151,7 @@ export const memberFields = fieldTable({
     default: 1,
     above: 0,
     help: 'Tied W_enc is W_dec times this.',
+    source: 'Gao et al. 2024 and dictionary_learning (TopK) 1',
   },
   decoderInit: {
     group: 'initialisation',
@@ -145,6 +162,8 @@ export const memberFields = fieldTable({
     help:
       'sphere: random directions of norm decoder_init_norm; uniform: Kaiming-uniform entries, rows set to that norm; zero; ' +
       'active_subspace: random directions in the span of the data (arXiv 2508.16929).',
+    source:
+      'OpenAI and Anthropic: sphere; SAELens, Gemma Scope and Bussmann et al.: uniform; sparsify: zero for transcoders',
   },
   decoderInitNorm: {
     group: 'initialisation',
@@ -153,6 +172,7 @@ export const memberFields = fieldTable({
     default: 1,
     above: 0,
     help: 'Norm of the decoder rows at the start; unit decoders keep 1.',
+    source: 'unit decoders 1; Anthropic, April 2024, and SAELens 0.1',
   },
   initNormSearch: {
     group: 'initialisation',
@@ -160,6 +180,7 @@ export const memberFields = fieldTable({
     label: 'Search the norm',
     default: false,
     help: 'Chooses decoder_init_norm from a grid by the reconstruction error of the first batch (Llamascopium).',
+    source: 'Llamascopium grid_search_init_norm false',
   },
   deadAfterTokens: {
     group: 'dead latents',
@@ -170,6 +191,7 @@ export const memberFields = fieldTable({
     unit: 'tokens',
     help: 'A latent is dead once it has not fired for this many tokens.',
     chosen: 'the smaller of 10 M and a tenth of the run',
+    source: 'OpenAI, dictionary_learning and sparsify: 10 M; SAELens: 1,000 steps',
   },
   resampleEverySteps: {
     group: 'dead latents',
@@ -179,6 +201,8 @@ export const memberFields = fieldTable({
     min: 0,
     unit: 'steps',
     help: 'Dead latents start anew from inputs with a large error (Bricken et al. 2023); 0: never.',
+    source:
+      'Anthropic since April 2024, SAELens 6: never; Bricken et al. 2023: 25,000; dictionary_learning: optional',
   },
 } as const)
 export type MemberConfig = ConfigOf<typeof memberFields>
@@ -206,6 +230,8 @@ export interface Family<T extends FieldTable = FieldTable> {
   /** One sentence for the form. */
   readonly summary: string
   readonly paper: Paper
+  /** What is computed and minimised, a line each, in plain text. */
+  readonly formula: readonly string[]
   readonly hooks: HookUse
   readonly fields: T
   /** Defaults of the shared settings that this family changes. */

@@ -4,7 +4,7 @@ import { drawnLevels } from './families/matryoshka.ts'
 import { annealedP } from './families/p_anneal.ts'
 import { families, familyOf } from './families.ts'
 import { memberFields } from './family.ts'
-import { type Settings, wireName } from './fields.ts'
+import { type FieldTable, type Settings, wireName } from './fields.ts'
 import { completeMember, settingsOf } from './member.ts'
 
 const widths: Record<string, number> = { narrow: 32 }
@@ -36,6 +36,12 @@ describe('every family', () => {
       expect([key, field.label.length > 0, field.help.length > 10]).toEqual([key, true, true])
       expect([key, field.source !== undefined]).toEqual([key, true])
       if (field.default === null) expect([key, field.chosen !== undefined]).toEqual([key, true])
+    }
+  })
+
+  it('shares settings that are all described too', () => {
+    for (const [key, field] of Object.entries(memberFields as FieldTable)) {
+      expect([key, field.source !== undefined && field.help.length > 4]).toEqual([key, true])
     }
   })
 

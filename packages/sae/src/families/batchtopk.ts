@@ -46,6 +46,13 @@ export const batchtopk = defineFamily({
   title: 'BatchTopK',
   summary: 'Keeps the k largest activations a token on average over the batch.',
   paper: { title: 'BatchTopK Sparse Autoencoders (Bussmann et al. 2024)', where: 'arXiv 2412.06410' },
+  formula: [
+    'π = (x − b_dec) W_encᵀ + b_enc',
+    'f = ReLU(π) on the k·B largest positive π of a batch of B tokens, else 0',
+    'x̂ = f W_dec + b_dec',
+    'L = mean ‖x̂ − x‖² + α · AuxK   (as in topk)',
+    'inference: f = π · H(π − θ) with one θ for all latents',
+  ],
   hooks: 'one',
   fields: batchTopKFields,
   defaults: {},

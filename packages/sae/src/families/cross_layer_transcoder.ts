@@ -21,6 +21,11 @@ export const crossLayerTranscoder = defineFamily({
     title: 'Circuit Tracing (Ameisen et al. 2025)',
     where: 'transformer-circuits.pub/2025/attribution-graphs/methods',
   },
+  formula: [
+    'f_l = activation(x_l W_enc,lᵀ + b_enc,l)   for every layer l',
+    'ŷ_m = Σ_{l ≤ m} f_l W_dec,l→m + b_dec,m',
+    'L = mean Σ_m ‖ŷ_m − y_m‖² + λ · mean Σ_l Σ_i tanh(c · f_l,i ‖d_l,i‖),  ‖d_l,i‖ over all layers it writes to',
+  ],
   hooks: 'layers',
   fields: {
     activation: {

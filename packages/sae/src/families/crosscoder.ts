@@ -22,6 +22,12 @@ export const crosscoder = defineFamily({
     title: 'Sparse Crosscoders for Cross-Layer Features and Model Diffing (Lindsey et al. 2024)',
     where: 'transformer-circuits.pub/2024/crosscoders',
   },
+  formula: [
+    'x = the activations of all hook points side by side',
+    'f = ReLU(x W_encᵀ + b_enc)   (or another activation)',
+    'x̂ = f W_dec + b_dec',
+    'L = mean Σ_m ‖x̂_m − x_m‖² + λ · mean Σ_i f_i Σ_m ‖d_i,m‖   over hook points m',
+  ],
   hooks: 'several',
   fields: {
     activation: {

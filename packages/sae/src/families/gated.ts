@@ -14,6 +14,13 @@ export const gated = defineFamily({
     title: 'Improving Dictionary Learning with Gated Sparse Autoencoders (Rajamanoharan et al. 2024)',
     where: 'arXiv 2404.16014',
   },
+  formula: [
+    'z = (x − b_dec) W_encᵀ,  gate π = z + b_enc',
+    'f = H(π) · ReLU(z · exp(r_mag) + b_mag)',
+    'x̂ = f W_dec + b_dec',
+    'L = mean ‖x̂ − x‖² + λ · mean Σ ReLU(π_i) + mean ‖ReLU(π) W_dec + b_dec − x‖²',
+    'W_dec and b_dec get no gradient from the last term where frozen_decoder',
+  ],
   hooks: 'one',
   fields: {
     sparsityCoefficient: {

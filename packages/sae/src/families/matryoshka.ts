@@ -21,6 +21,11 @@ export const matryoshka = defineFamily({
     title: 'Learning Multi-Level Features with Matryoshka Sparse Autoencoders (Bussmann et al. 2025)',
     where: 'arXiv 2503.17547',
   },
+  formula: [
+    'f as in batchtopk',
+    'x̂_w = f_1…w W_dec,1…w + b_dec for the widths w_1 < … < w_n = d_sae',
+    'L = Σ_w weight_w · mean ‖x̂_w − x‖² + α · AuxK   (of the full width)',
+  ],
   hooks: 'one',
   fields: {
     ...batchTopKFields,

@@ -14,6 +14,13 @@ export const pAnneal = defineFamily({
     title: 'Measuring Progress in Dictionary Learning (Karvonen et al. 2024)',
     where: 'arXiv 2408.00113',
   },
+  formula: [
+    'π = (x − b_dec) W_encᵀ + b_enc',
+    'f = ReLU(π)',
+    'x̂ = f W_dec + b_dec',
+    'L = mean ‖x̂ − x‖² + λ_p · mean Σ f_i^p',
+    'p falls from p_start to p_end; where p becomes q, λ_q = λ_p · mean Σ f^p / mean Σ f^q',
+  ],
   hooks: 'one',
   fields: {
     sparsityCoefficient: {

@@ -28,6 +28,12 @@ export const standard = defineFamily({
     title: 'Circuits Updates, April 2024; Towards Monosemanticity (Bricken et al. 2023)',
     where: 'transformer-circuits.pub/2024/april-update',
   },
+  formula: [
+    'π = x W_encᵀ + b_enc   (x − b_dec in place of x where centred)',
+    'f = ReLU(π)',
+    'x̂ = f W_dec + b_dec',
+    'L = mean ‖x̂ − x‖² + λ · mean Σ f_i ‖d_i‖   (without ‖d_i‖ for decoder unit)',
+  ],
   hooks: 'one',
   fields: {
     sparsityCoefficient: {

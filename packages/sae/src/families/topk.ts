@@ -22,6 +22,13 @@ export const topk = defineFamily({
   title: 'TopK',
   summary: 'Keeps the k largest pre-activations of every token.',
   paper: { title: 'Scaling and evaluating sparse autoencoders (Gao et al. 2024)', where: 'arXiv 2406.04093' },
+  formula: [
+    'π = (x − b_dec) W_encᵀ + b_enc',
+    'f = ReLU(π) on the k largest π of a token, else 0',
+    'x̂ = f W_dec + b_dec',
+    'L = mean ‖x̂ − x‖² + α · AuxK',
+    'AuxK = mean ‖ê − e‖² / variance of e,  e = x − x̂ detached,  ê = the k_aux largest π of dead latents, decoded without bias',
+  ],
   hooks: 'one',
   fields: {
     k: { ...kField, help: 'Latents kept for every token, at most d_sae.' },

@@ -26,6 +26,11 @@ export const defineTranscoder = <const Name extends string>(options: {
     title,
     summary,
     paper,
+    formula: [
+      'f = activation(x W_encᵀ + b_enc)',
+      skip ? 'ŷ = f W_dec + b_dec + x W_skipᵀ,  W_skip learned from 0' : 'ŷ = f W_dec + b_dec',
+      'L = mean ‖ŷ − y‖² + what the activation adds: AuxK for topk and batchtopk, a penalty for relu and jumprelu',
+    ],
     hooks: 'in_out',
     fields: {
       activation: {
