@@ -1,14 +1,27 @@
 // What `sae recipes` and `sae families` say, for programs and for people.
+import type { Recipe } from '@mistudio/sae'
 import { describe, expect, it } from 'vitest'
-import type { JobContext } from '../command.ts'
+import type { Command, JobCommand, JobContext } from '../command.ts'
 import { saeFamilies } from './sae_families.ts'
 import { saeRecipes } from './sae_recipes.ts'
 
+type ShownFamily = {
+  name: string
+  settings: { name: string; own: boolean; default: unknown; source?: string }[]
+}
+
 const context: JobContext = { progress: () => {}, note: () => {}, signal: { stopped: () => false } }
+
+/** The result of a command for a program, and as it is shown to a person. */
+async function run<Result>(command: Command, spec: unknown): Promise<{ result: Result; text: string }> {
+  const { job, present } = command as JobCommand
+  const result = await job(spec, context)
+  return { result: result as Result, text: await present(result) }
+}
 
 describe('sae recipes', () => {
   it('gives name, family, source and what is set, and nothing else', async () => {
-    const recipes = await saeRecipes.job({}, context)
+    const { result: recipes } = await run<Recipe[]>(saeRecipes, {})
     expect(recipes.length).toBeGreaterThan(20)
     for (const recipe of recipes) expect(Object.keys(recipe)).toEqual(['name', 'family', 'source', 'sets'])
     expect(recipes.find(({ name }) => name === 'openai')).toMatchObject({
@@ -18,7 +31,7 @@ describe('sae recipes', () => {
   })
 
   it('says in plain text what each sets', async () => {
-    const text = saeRecipes.present(await saeRecipes.job({}, context))
+    const { text } = await run(saeRecipes, {})
     expect(text).toMatch(/^gemma_scope {2}\(jumprelu\)$/m)
     expect(text).toContain('prefix_fractions=0.0625,0.125,0.25,0.5,1')
     expect(text).toContain('sparsity_warm_up_steps=null')
@@ -27,7 +40,7 @@ describe('sae recipes', () => {
 
 describe('sae families', () => {
   it('gives every setting of every family with default and source', async () => {
-    const families = await saeFamilies.job({ family: null }, context)
+    const { result: families } = await run<ShownFamily[]>(saeFamilies, { family: null })
     expect(families.map(({ name }) => name)).toContain('cross_layer_transcoder')
     const gated = families.find(({ name }) => name === 'gated')!
     expect(gated.settings.find(({ name }) => name === 'frozen_decoder')).toMatchObject({
@@ -39,11 +52,9 @@ describe('sae families', () => {
   })
 
   it('shows one in full, and says which there are when it does not exist', async () => {
-    const text = saeFamilies.present(await saeFamilies.job({ family: 'topk' }, context))
+    const { text } = await run(saeFamilies, { family: 'topk' })
     expect(text).toContain('k=32 latents per token')
     expect(text).toContain('source: Gao et al. 2024')
-    await expect(saeFamilies.job({ family: 'topkk' }, context)).rejects.toThrow(
-      /there is no family topkk.*topk/,
-    )
+    await expect(run(saeFamilies, { family: 'topkk' })).rejects.toThrow(/there is no family topkk.*topk/)
   })
 })
