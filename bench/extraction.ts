@@ -14,7 +14,7 @@ import { openModel, openTokenizer } from '@mistudio/model'
 import { loadSaeLens } from '@mistudio/sae'
 import { openLanes, writeSafetensors } from '@mistudio/tensor'
 import { recipe } from '../apps/cli/src/demo/recipe.ts'
-import { gemmSpeed } from '../apps/cli/src/gemm_speed.ts'
+import { gemmSpeed } from '../packages/sae/src/gemm_speed.ts'
 import { compareTop, type PeerFeature } from './extraction_compare.ts'
 import { machine, markdown, runPeer, settle, show, spread } from './peer.ts'
 

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { type Lanes, openLanes, writeSafetensors } from '@mistudio/tensor'
-import { gemmSpeed } from '../apps/cli/src/gemm_speed.ts'
+import { gemmSpeed } from '../packages/sae/src/gemm_speed.ts'
 import { machine, markdown, openPeer, settle, show, spread } from './peer.ts'
 import { type PhaseTimes, phases, type StepShape, stepSetup } from './step_setup.ts'
 

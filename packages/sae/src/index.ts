@@ -1,4 +1,13 @@
 // The public face of @mistudio/sae.
+
+export {
+  type Advice,
+  type AdviceOptions,
+  type AdviceRun,
+  adviceLine,
+  adviseTraining,
+  parametersOf,
+} from './advice.ts'
 export * from './calibrate.ts'
 export * from './checkpoint.ts'
 export type { EarlyEnd } from './early_stop.ts'
@@ -11,6 +20,7 @@ export * from './fields.ts'
 export * from './finalise.ts'
 export { fitInitialWeights } from './fit_weights.ts'
 export * from './formats/saelens.ts'
+export { gemmSpeed } from './gemm_speed.ts'
 export * from './group_rows.ts'
 export * from './infer.ts'
 export { initialWeights } from './initial_weights.ts'
@@ -20,10 +30,11 @@ export {
   type DescribedMember,
   settingsOf,
 } from './member.ts'
-export * from './metric_table.ts'
 export { membersOf, type RunMember, type Sweep, variantsOf } from './members.ts'
+export * from './metric_table.ts'
 export * from './metrics.ts'
 export * from './normalise.ts'
+export { type Probe, probeMachine } from './probe.ts'
 export * from './random.ts'
 export { type Recipe, recipeOf, recipes, splitRecipe } from './recipes.ts'
 export * from './run_settings.ts'
