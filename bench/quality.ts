@@ -14,11 +14,14 @@ import {
   evaluateSaes,
   topkInitialWeights,
   loadSaeLens,
+  openEvaluation,
+  pairedInterval,
+  saeOfTopkFile,
   shuffledContexts,
   trainSaes,
 } from '@mistudio/sae'
 import { openLanes, writeSafetensors } from '@mistudio/tensor'
-import { pairedInterval } from './paired.ts'
+
 import { machine, markdown, runPeer } from './peer.ts'
 
 const { values } = parseArgs({
@@ -47,21 +50,6 @@ const lanes = await openLanes({ count: 2 })
 const model = await openModel({ dir: join(assets, 'model'), cacheDir: join(values['data-dir'], 'cache') })
 const stores = await openStores()
 const forward = await compileForward({ model, lanes, contextsPerCall, contextSize, captures: [hook] })
-const suffix = await compileForward({
-  model,
-  lanes,
-  contextsPerCall,
-  contextSize,
-  from: hook,
-  tokenLoss: true,
-})
-const prefix = await compileForward({
-  model,
-  lanes,
-  contextsPerCall,
-  contextSize,
-  captures: [hook, ...suffix.frontier],
-})
 console.log(
   `${await machine()}; ${trainTokens} tokens, ${totalSteps} steps of ${batchSize}, rate ${learningRate}\n`,
 )
@@ -144,7 +132,7 @@ for (let seed = 0; seed < Number(values.seeds); seed++) {
   rmSync(data)
 }
 report()
-for (const one of [forward, suffix, prefix]) await one.close()
+await forward.close()
 for (const store of stores) store.close()
 await lanes.close()
 
@@ -234,17 +222,17 @@ async function judge({
       documents.set(key, sums)
     }
   }
-  const sae = loadSaeLens({ dir })
+  const sae = saeOfTopkFile(loadSaeLens({ dir }))
+  const opened = await openEvaluation({ model, lanes, contextSize, saes: [{ sae, file: dir }] })
   const [e] = await evaluateSaes({
+    ...opened,
     lanes,
-    saes: [{ sae, hook, suffix }],
-    prefix,
-    contextsPerCall,
     source: contextsInOrder({ splits, contextSize }),
     split: 'held_out',
     maxCeTokens: 1_000_000,
     onContext,
   })
+  await opened.close()
   results.push({
     seed,
     side,

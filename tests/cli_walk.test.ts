@@ -68,16 +68,7 @@ describe('the walk', () => {
     expect(json(...train('run', '--resume')).tokens).toBe(20_480)
 
     const sae = join(at('run'), hooks[0])
-    const several = mistudio(
-      'sae',
-      'evaluate',
-      '--sae',
-      at('run'),
-      '--model',
-      model,
-      '--dataset',
-      at('store'),
-    )
+    const several = mistudio('sae', 'encode', '--sae', at('run'), '--activations', at('x'), '--out', at('f'))
     expect(several.stderr).toContain('this folder holds several SAEs')
     const evaluation = json('sae', 'evaluate', '--sae', sae, '--model', model, '--dataset', at('store'))
     expect(evaluation).toMatchObject({ hook_point: hooks[0], d_sae: dSae, k, split: 'held_out' })

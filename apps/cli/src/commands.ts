@@ -8,6 +8,7 @@ import { featureShow } from './commands/feature_show.ts'
 import { modelGenerate } from './commands/model_generate.ts'
 import { modelInfo } from './commands/model_info.ts'
 import { modelRun } from './commands/model_run.ts'
+import { saeCompare } from './commands/sae_compare.ts'
 import { saeEncode } from './commands/sae_encode.ts'
 import { saeEvaluate } from './commands/sae_evaluate.ts'
 import { saeFamilies } from './commands/sae_families.ts'
@@ -27,6 +28,7 @@ export const commands: readonly Command[] = [
   saeFamilies,
   saeRecipes,
   saeEvaluate,
+  saeCompare,
   saeEncode,
   featureExtract,
   featureShow,

@@ -24,6 +24,8 @@ export const metricCounts = {
   step_tokens: 'Tokens of the steps since the last event.',
   dead_after_tokens: 'The window without a firing after which a latent is dead in training.',
   tokens: 'Unmasked tokens of the evaluation.',
+  masked_tokens: 'Masked positions of the evaluation: neither scored nor replaced.',
+  ce_masked_tokens: 'Masked positions among the contexts of the cross-entropies and divergences.',
   ce_tokens: 'Predicted tokens: unmasked positions that have a next token in their context.',
   kl_tokens: 'Unmasked positions, the last of a context among them.',
 } as const

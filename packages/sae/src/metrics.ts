@@ -178,7 +178,7 @@ export const l2Ratio = (sums: Pick<BatchSums, 'rows' | 'normRatio'>): number | n
 /** E‖x̂‖² / E[y·x̂] (Rajamanoharan et al. 2024, arXiv 2404.16014): below 1 means shrinkage. */
 export const relativeReconstructionBias = (
   sums: Pick<BatchSums, 'reconstructionSquares' | 'product'>,
-): number | null => (sums.product > 0 ? sums.reconstructionSquares / sums.product : null)
+): number | null => (sums.product === 0 ? null : sums.reconstructionSquares / sums.product)
 
 /** Cross-entropies in nats per predicted token, over the same positions. */
 export type CrossEntropies = { clean: number; spliced: number; zero: number }

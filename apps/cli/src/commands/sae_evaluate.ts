@@ -1,120 +1,73 @@
-// `mistudio sae evaluate`: reconstruction and ΔCE of an SAE on documents it was not trained on.
-import { InputError } from '@mistudio/tensor'
-import { defineCommand, shared } from '../command.ts'
-import { checkStore, contextsPerCall, saeFolder, withLanes } from '../engine.ts'
-import { count, figure, pairs, percent } from '../output.ts'
+// `mistudio sae evaluate`: one report for any SAE on documents it was not trained on; several share a pass of the model.
+import { defineCommand } from '../command.ts'
+import { writableFile } from '../data_folder.ts'
+import {
+  evaluateFolders,
+  evaluatedSae,
+  evaluationOptions,
+  evaluationSpec,
+  measuredOn,
+  metricText,
+  scalarMetrics,
+  writeSaebench,
+} from '../evaluation.ts'
+import { count, pairs, table } from '../output.ts'
 
 export const saeEvaluate = defineCommand({
   name: 'sae evaluate',
-  summary: 'measure how well an SAE reconstructs, and what that does to the model',
+  summary: 'measure how well SAEs reconstruct, and what that does to the model',
   details:
     'FVU: squared error over the variance about the global mean. L0: mean latents firing a token. ΔCE: how many nats a\n' +
     'token the model gets worse with the reconstruction in place of the activation; the CE score puts that between the\n' +
-    'activation set to zero (0) and untouched (1). Position 0 and special tokens count in none of them.',
+    'activation set to zero (0) and untouched (1), and once more with the mean activation. KL: divergence of the\n' +
+    'predictions from the untouched model’s. Position 0 and special tokens count in none of them and keep the model’s own\n' +
+    'activation. Every definition: docs/metrics.md. --json prints the figures of one SAE, or {"saes": […]} of several.',
   options: {
-    sae: { kind: 'path', value: 'DIR', required: true, help: 'folder of the SAE (SAELens layout)' },
-    model: shared.model,
-    dataset: { kind: 'path', value: 'DIR', required: true, help: 'token store' },
-    split: {
-      kind: 'text',
-      value: 'NAME',
-      choices: ['held_out', 'train'],
-      default: 'held_out',
-      help: 'documents to measure on',
+    ...evaluationOptions,
+    saebench: {
+      kind: 'path',
+      value: 'FILE.json',
+      help: 'write a result file as SAEBench’s core evaluation has it (one a SAE)',
     },
-    'max-tokens': {
-      kind: 'integer',
-      value: 'N',
-      min: 1,
-      default: 1_000_000,
-      help: 'tokens for reconstruction, at most',
-    },
-    'ce-tokens': {
-      kind: 'integer',
-      value: 'N',
-      min: 1,
-      default: 65_536,
-      help: 'tokens for the cross-entropies, at most',
-    },
-    threads: shared.threads,
   },
   spec: values => ({
-    sae: saeFolder(values.sae),
-    model: values.model,
-    dataset: values.dataset,
-    split: values.split === 'train' ? ('train' as const) : ('held_out' as const),
-    maxTokens: values['max-tokens'],
-    maxCeTokens: values['ce-tokens'],
-    threads: values.threads,
+    ...evaluationSpec(values),
+    saebench: values.saebench && writableFile({ path: values.saebench, field: '--saebench' }),
   }),
-  async job(
-    { sae: dir, model: modelDir, dataset, split: splitName, maxTokens, maxCeTokens, threads },
-    context,
-  ) {
-    const { openTokenStore } = await import('@mistudio/corpus')
-    const { compileForward, openModel } = await import('@mistudio/model')
-    const { evaluateSaes, loadSaeLens, shuffledContexts } = await import('@mistudio/sae')
-    const model = await openModel({ dir: modelDir })
-    const sae = loadSaeLens({ dir })
-    const hook = sae.metadata.hookPoint
-    const width = model.hooks.find(({ name }) => name === hook)?.width
-    if (width !== sae.shape.dIn) {
-      throw new InputError({
-        message: `the SAE does not fit the model ${model.name}`,
-        file: dir,
-        field: width === undefined ? 'hook_name' : 'd_in',
-        found: width === undefined ? hook : String(sae.shape.dIn),
-        expected:
-          width === undefined ? `one of ${model.hookPoints.join(', ')}` : `${width}, the width of ${hook}`,
-      })
-    }
-    const store = openTokenStore({ dir: dataset })
-    try {
-      checkStore({ store, model })
-      const { contextSize } = store
-      const perCall = contextsPerCall(contextSize)
-      const source = shuffledContexts({ splits: [store.split(splitName)], contextSize, seed: 0 })
-      const evaluation = await withLanes({ threads }, async lanes => {
-        const graph = { model, lanes, contextsPerCall: perCall, contextSize }
-        const suffix = await compileForward({ ...graph, from: hook, tokenLoss: true })
-        const prefix = await compileForward({ ...graph, captures: [hook, ...suffix.frontier] })
-        const [{ sums: _, ...measured }] = await evaluateSaes({
-          lanes,
-          saes: [{ sae, hook, suffix }],
-          prefix,
-          contextsPerCall: perCall,
-          source,
-          split: splitName,
-          maxTokens,
-          maxCeTokens,
-          stopped: context.signal.stopped,
-          onProgress: (done, total) =>
-            context.progress({ stage: 'evaluating', done, total, unit: 'contexts' }),
-        })
-        await prefix.close()
-        await suffix.close()
-        return measured
-      })
-      const { dSae } = sae.shape
-      return { path: dir, hook_point: hook, d_sae: dSae, k: sae.k, dataset: store.name, ...evaluation }
-    } finally {
-      store.close()
-    }
+  async job(spec, context) {
+    const evaluated = await evaluateFolders({
+      spec,
+      context,
+      async use({ lanes, model, result }) {
+        if (spec.saebench === undefined) return
+        await writeSaebench({ file: spec.saebench, evaluated: result, model: model.name, lanes })
+      },
+    })
+    return { saes: evaluated.saes.map(one => evaluatedSae(one, evaluated.dataset)) }
   },
-  present: e =>
-    pairs([
-      ['SAE', `${e.path} (${e.hook_point}, ${count(e.d_sae)} latents, k ${e.k})`],
-      [
-        'measured on',
-        `${e.dataset}, split ${e.split}: ${count(e.tokens)} tokens, ${count(e.ce_tokens)} for CE`,
-      ],
-      ['FVU', figure(e.fvu, 4)],
-      ['L0', figure(e.l0)],
-      ['never fired', percent(e.dead_fraction)],
-      ['CE clean', figure(e.ce_clean, 4)],
-      ['CE spliced', figure(e.ce_spliced, 4)],
-      ['CE zeroed', figure(e.ce_zero, 4)],
-      ['ΔCE', `${figure(e.delta_ce)} nats a token`],
-      ['CE score', figure(e.ce_score, 4)],
-    ]),
+  async present({ saes }) {
+    const metrics = await scalarMetrics()
+    const value = (sae: object, name: string) => (sae as Record<string, unknown>)[name]
+    if (saes.length > 1) {
+      return table({
+        head: ['metric', ...saes.map(({ name }) => name)],
+        rows: metrics.map(([name, metric]) => [
+          metric.label,
+          ...saes.map(sae => metricText(metric, value(sae, name))),
+        ]),
+      })
+    }
+    const [e] = saes
+    const kind = e.k === undefined ? e.family : `${e.family}, k ${e.k}`
+    const out = e.hook_out === undefined ? '' : ` → ${e.hook_out}`
+    return pairs([
+      ['SAE', `${e.path} (${e.hook_point}${out}, ${count(e.d_sae)} latents, ${kind})`],
+      ['measured on', measuredOn(e)],
+      ...metrics.map(([name, metric]): [string, string] => [
+        metric.label,
+        metricText(metric, value(e, name)) + (metric.unit.includes('/') ? ` ${metric.unit}` : ''),
+      ]),
+    ])
+  },
+  json: result => (result.saes.length === 1 ? result.saes[0] : result),
 })

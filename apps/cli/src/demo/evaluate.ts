@@ -1,10 +1,15 @@
 // The demo's evaluation of all SAEs on held-out documents: each SAE's figures are measured once for its weights.
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { compileForward } from '@mistudio/model'
-import { type Evaluation, evaluateSaes, loadSaeLens, shuffledContexts } from '@mistudio/sae'
+import {
+  type Evaluation,
+  evaluateSaes,
+  loadSaeLens,
+  openEvaluation,
+  saeOfTopkFile,
+  shuffledContexts,
+} from '@mistudio/sae'
 import { writeFileAtomic } from '@mistudio/tensor'
-import { contextsPerCall } from '../engine.ts'
 import { recipe } from './recipe.ts'
 import { checkStop, madeFrom, type Stage, saeDir, weightsHash } from './stage.ts'
 
@@ -26,24 +31,15 @@ export async function evaluate({
   const missing = hooks.filter(hook => result[hook] === undefined)
   if (missing.length === 0) return result
   checkStop(context)
-  const graph = { model, lanes, contextsPerCall: contextsPerCall(contextSize), contextSize }
-  const suffixes = new Map(
-    await Promise.all(
-      missing.map(
-        async hook => [hook, await compileForward({ ...graph, from: hook, tokenLoss: true })] as const,
-      ),
-    ),
-  )
-  const captures = new Set([...missing, ...[...suffixes.values()].flatMap(({ frontier }) => frontier)])
-  const prefix = await compileForward({ ...graph, captures: [...captures] })
+  const opened = await openEvaluation({
+    model,
+    lanes,
+    contextSize,
+    saes: missing.map(hook => ({ sae: saeOfTopkFile(loadSaeLens({ dir: saeDir(dir, hook) })) })),
+  })
   const measured = await evaluateSaes({
-    ...graph,
-    saes: missing.map(hook => ({
-      sae: loadSaeLens({ dir: saeDir(dir, hook) }),
-      hook,
-      suffix: suffixes.get(hook)!,
-    })),
-    prefix,
+    ...opened,
+    lanes,
     source: shuffledContexts({ splits: stores.map(store => store.split('held_out')), contextSize, seed: 0 }),
     split: 'held_out',
     ...recipe.evaluation,
@@ -51,8 +47,7 @@ export async function evaluate({
     onProgress: (done, total) =>
       context.progress({ stage: 'evaluating on held-out documents', done, total, unit: 'contexts' }),
   })
-  await prefix.close()
-  for (const suffix of suffixes.values()) await suffix.close()
+  await opened.close()
   checkStop(context)
   mkdirSync(join(dir, 'evaluations'), { recursive: true })
   missing.forEach((hook, i) => {

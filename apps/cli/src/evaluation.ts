@@ -1,0 +1,274 @@
+// What `sae evaluate` and `sae compare` share: their options, the SAEs and the run of them in one pass.
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
+import { basename, join } from 'node:path'
+import type { ContextLosses, Evaluation, EvaluationSums, Metric, Sae } from '@mistudio/sae'
+import { InputError } from '@mistudio/tensor'
+import { type JobContext, shared } from './command.ts'
+import { checkStore, withLanes } from './engine.ts'
+import type { OptionTable, Values } from './option_table.ts'
+import { count, figure, percent } from './output.ts'
+
+export const evaluationOptions = {
+  sae: {
+    kind: 'paths',
+    value: 'DIR',
+    required: true,
+    help: 'folders of SAEs (SAELens layout), or of trainings: all of their SAEs',
+  },
+  model: shared.model,
+  dataset: { kind: 'paths', value: 'DIR', required: true, help: 'token stores' },
+  split: {
+    kind: 'text',
+    value: 'NAME',
+    choices: ['held_out', 'train'],
+    default: 'held_out',
+    help: 'documents to measure on',
+  },
+  'max-tokens': {
+    kind: 'integer',
+    value: 'N',
+    min: 1,
+    default: 1_000_000,
+    help: 'tokens for reconstruction, at most',
+  },
+  'ce-tokens': {
+    kind: 'integer',
+    value: 'N',
+    min: 0,
+    default: 65_536,
+    help: 'tokens for cross-entropies and divergences, at most',
+  },
+  threads: shared.threads,
+} as const satisfies OptionTable
+
+export type EvaluationSpec = {
+  saes: string[]
+  model: string
+  datasets: string[]
+  split: 'held_out' | 'train'
+  maxTokens: number
+  maxCeTokens: number
+  threads: number | undefined
+}
+
+export const evaluationSpec = (values: Values<typeof evaluationOptions>): EvaluationSpec => ({
+  saes: saeFolders(values.sae),
+  model: values.model,
+  datasets: values.dataset,
+  split: values.split === 'train' ? 'train' : 'held_out',
+  maxTokens: values['max-tokens'],
+  maxCeTokens: values['ce-tokens'],
+  threads: values.threads,
+})
+
+/**
+ * Folders of single SAEs: those given, and all SAEs of folders that hold several.
+ * @throws InputError for a folder without any
+ */
+export function saeFolders(dirs: readonly string[]): string[] {
+  return dirs.flatMap(dir => {
+    const holds = (path: string) => existsSync(join(path, 'cfg.json'))
+    if (holds(dir)) return [dir]
+    const inside = statSync(dir, { throwIfNoEntry: false })?.isDirectory() ? readdirSync(dir).sort() : []
+    const found = inside.map(name => join(dir, name)).filter(holds)
+    if (found.length > 0) return found
+    throw new InputError({
+      message: 'there is no SAE here',
+      file: dir,
+      field: '--sae',
+      found: 'no cfg.json',
+      expected: 'a folder with cfg.json and sae_weights.safetensors, or one that holds such folders',
+    })
+  })
+}
+
+export type EvaluatedSae = {
+  path: string
+  name: string
+  family: string
+  hook_point: string
+  /** Where the reconstruction stands, where that is another one. */
+  hook_out?: string
+  d_sae: number
+  k?: number
+  dataset: string
+} & Evaluation
+
+export type LoadedSae = { sae: Sae; path: string; name: string }
+
+export async function loadSaes(folders: readonly string[]): Promise<LoadedSae[]> {
+  const { loadSaeLens, saeOfTopkFile } = await import('@mistudio/sae')
+  const names = shortNames(folders)
+  return folders.map((path, i) => ({ sae: saeOfTopkFile(loadSaeLens({ dir: path })), path, name: names[i] }))
+}
+
+/** The shortest ends of the paths that tell them apart. */
+function shortNames(folders: readonly string[]): string[] {
+  for (let parts = 1; parts < 6; parts++) {
+    const names = folders.map(path => path.split(/[\\/]/).filter(Boolean).slice(-parts).join('/'))
+    if (new Set(names).size === new Set(folders).size) return names
+  }
+  return [...folders]
+}
+
+export type Evaluated = {
+  saes: { sae: LoadedSae; evaluation: Evaluation & { sums: EvaluationSums } }[]
+  dataset: string
+  contextSize: number
+}
+
+/**
+ * All SAEs on the same tokens, in one pass of the model.
+ * @param options.use anything else to be done while model and lanes are open
+ */
+export async function evaluateFolders(options: {
+  spec: EvaluationSpec
+  context: JobContext
+  /** Contexts as they lie on disk, so that `documents` can say where each belongs. */
+  inOrder?: boolean
+  onContext?: (member: number, losses: ContextLosses, document: DocumentOf) => void
+  use?: (opened: {
+    lanes: import('@mistudio/tensor').Lanes
+    model: import('@mistudio/model').LanguageModel
+    result: Evaluated
+  }) => Promise<void>
+}): Promise<Evaluated> {
+  const { spec, context } = options
+  const { openTokenStore } = await import('@mistudio/corpus')
+  const { openModel } = await import('@mistudio/model')
+  const { contextsInOrder, evaluateSaes, openEvaluation, shuffledContexts } = await import('@mistudio/sae')
+  const model = await openModel({ dir: spec.model })
+  const loaded = await loadSaes(spec.saes)
+  const stores = spec.datasets.map(dir => openTokenStore({ dir }))
+  try {
+    for (const store of stores) checkStore({ store, model })
+    const { contextSize } = stores[0]
+    const other = stores.find(store => store.contextSize !== contextSize)
+    if (other !== undefined) {
+      throw new InputError({
+        message: 'the datasets have contexts of different lengths',
+        file: other.dir,
+        field: 'context_size',
+        found: String(other.contextSize),
+        expected: `${contextSize}, as in ${stores[0].dir}`,
+      })
+    }
+    const splits = stores.map(store => store.split(spec.split))
+    const source = options.inOrder
+      ? contextsInOrder({ splits, contextSize })
+      : shuffledContexts({ splits, contextSize, seed: 0 })
+    return await withLanes({ threads: spec.threads }, async lanes => {
+      const saes = loaded.map(({ sae, path }) => ({ sae, file: path }))
+      const opened = await openEvaluation({ model, lanes, contextSize, saes })
+      const measured = await evaluateSaes({
+        ...opened,
+        lanes,
+        source,
+        split: spec.split,
+        maxTokens: spec.maxTokens,
+        maxCeTokens: spec.maxCeTokens,
+        stopped: context.signal.stopped,
+        onProgress: (done, total) => context.progress({ stage: 'evaluating', done, total, unit: 'contexts' }),
+        onContext: (member, losses) => options.onContext?.(member, losses, documentsOf(splits)),
+      })
+      await opened.close()
+      const result: Evaluated = {
+        saes: loaded.map((sae, i) => ({ sae, evaluation: measured[i] })),
+        dataset: stores.map(({ name }) => name).join(', '),
+        contextSize,
+      }
+      await options.use?.({ lanes, model, result })
+      return result
+    })
+  } finally {
+    for (const store of stores) store.close()
+  }
+}
+
+/** The documents of a context of `contextsInOrder`: a key each, and its places [start, end). */
+export type DocumentOf = (context: number) => { key: string; start: number; end: number }[]
+
+type Documents = {
+  contexts: number
+  documentsOf(index: number): { start: number; end: number; document: number }[]
+}
+
+const documentsOf =
+  (splits: readonly Documents[]): DocumentOf =>
+  context => {
+    let split = 0
+    let index = context
+    while (index >= splits[split].contexts) index -= splits[split++].contexts
+    return splits[split].documentsOf(index).map(({ start, end, document }) => ({
+      key: `${split}/${document}`,
+      start,
+      end,
+    }))
+  }
+
+export function evaluatedSae(one: Evaluated['saes'][number], dataset: string): EvaluatedSae {
+  const { sae, path, name } = one.sae
+  const { sums: _, ...evaluation } = one.evaluation
+  const list = (spans: Sae['hooks']['inputs']) => spans.map(({ hook }) => hook).join(', ')
+  const [hook, out] = [list(sae.hooks.inputs), list(sae.hooks.outputs)]
+  return {
+    path,
+    name,
+    family: sae.family,
+    hook_point: hook,
+    ...(out !== hook && { hook_out: out }),
+    d_sae: sae.shape.dSae,
+    ...(sae.activation.kind === 'topk' && { k: sae.activation.k }),
+    dataset,
+    ...evaluation,
+  }
+}
+
+/** SAEBench's core result of each SAE, written beside each other where there are several. */
+export async function writeSaebench(options: {
+  file: string
+  evaluated: Evaluated
+  model: string
+  lanes: import('@mistudio/tensor').Lanes
+}): Promise<string[]> {
+  const { saebenchCore, weightMetrics } = await import('@mistudio/sae')
+  const { writeFileAtomic } = await import('@mistudio/tensor')
+  const { file, evaluated, model, lanes } = options
+  const paths: string[] = []
+  for (const { sae, evaluation } of evaluated.saes) {
+    const { sums, ...figures } = evaluation
+    const result = saebenchCore({
+      evaluation: figures,
+      sums,
+      weights: await weightMetrics({ lanes, sae: sae.sae }),
+      run: { model, dataset: evaluated.dataset, contextSize: evaluated.contextSize, batchContexts: 64 },
+      sae: { name: sae.name, config: JSON.parse(readFileSync(join(sae.path, 'cfg.json'), 'utf8')) },
+    })
+    const several = evaluated.saes.length > 1
+    const path = several ? file.replace(/(\.json)?$/, `.${sae.name.replaceAll('/', '_')}.json`) : file
+    writeFileAtomic(path, `${JSON.stringify(result, null, 2)}\n`)
+    paths.push(path)
+  }
+  return paths
+}
+
+/** A metric's value for a person. */
+export function metricText({ unit }: Metric, value: unknown): string {
+  if (value === null || value === undefined) return '–'
+  if (typeof value !== 'number') return Array.isArray(value) ? value.join(' ') : String(value)
+  return unit === 'share' ? percent(value) : figure(value, 4)
+}
+
+/** What the table of one or several SAEs shows, in the order of the metric table. */
+export async function scalarMetrics(): Promise<[string, Metric][]> {
+  const { metricTable } = await import('@mistudio/sae')
+  const lists = ['explained_variance_by_dimension', 'l0_histogram', 'density_histogram']
+  return Object.entries(metricTable as Record<string, Metric>).filter(
+    ([name, { where }]) => where.includes('evaluation') && !lists.includes(name),
+  )
+}
+
+export const measuredOn = (e: EvaluatedSae): string =>
+  `${e.dataset}, split ${e.split}: ${count(e.tokens)} tokens, ${count(e.ce_tokens)} for CE, ${count(e.kl_tokens)} for KL`
+
+export const folderName = (path: string): string => basename(path)
