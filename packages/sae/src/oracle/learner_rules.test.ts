@@ -106,20 +106,21 @@ describe.each(learners)('the $name learner', kind => {
   })
 
   test('follows k and the levels of a step', async () => {
-    const plan: Plan = {
-      ...plainPlan(shape),
-      selection: { kind: 'batchtopk', k: 3, score: 'raw', thresholdDecay: 0.9 },
-    }
-    const learner = await open(kind, plan)
-    const { batch, x, memory } = await someBatch({ lanes, plan, rows, seed: 4 })
     const levels = [
       { width: 3, weight: 0.25 },
       { width: 11, weight: 1 },
       { width: 20, weight: 0.5 },
     ]
+    const plan: Plan = {
+      ...plainPlan(shape),
+      selection: { kind: 'batchtopk', k: 3, score: 'raw', thresholdDecay: 0.9 },
+      levels,
+    }
+    const learner = await open(kind, plan)
+    const { batch, x, memory } = await someBatch({ lanes, plan, rows, seed: 4 })
     for (const dynamics of [
       { ...steadyDynamics, k: 5 },
-      { ...steadyDynamics, k: 1, levels },
+      { ...steadyDynamics, k: 1, levels: [{ width: 7, weight: 2 }, ...levels.slice(1)] },
       { ...steadyDynamics, levels: levels.slice(1) },
     ]) {
       const wanted = judged(learner, x, { dynamics }).loss

@@ -1,5 +1,6 @@
 // The learners that the suites judge. A new one is one line here.
 import type { Learner, LearnerOptions } from '../learner.ts'
+import { createLearner } from '../learner/learner.ts'
 import { createOracleLearner } from './learner.ts'
 
 export type Kind = {
@@ -10,4 +11,8 @@ export type Kind = {
 
 export const oracle: Kind = { name: 'oracle', create: createOracleLearner }
 
-export const learners: readonly Kind[] = [oracle]
+export const learners: readonly Kind[] = [
+  oracle,
+  { name: 'fast', create: createLearner },
+  { name: 'split fast', create: createLearner, latentsPerBlock: 9 },
+]

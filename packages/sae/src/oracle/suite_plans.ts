@@ -4,7 +4,8 @@ import type { Settings } from '../fields.ts'
 import { completeMember } from '../member.ts'
 import { type Example, examples } from './example_plans.ts'
 
-const width = 6
+/** Inputs a and b are 6 wide, predicted hook points c and d 5. */
+const widthOf = (hook: string) => (hook < 'c' ? 6 : 5)
 
 /** A family with its defaults, 24 latents (k 4), latents dead after 1,000 tokens. */
 function familyExample(name: string): Example {
@@ -23,7 +24,7 @@ function familyExample(name: string): Example {
   }
   const { plan, dynamicsAt } = completeMember({
     member: { name, family: name, ...hooks, dSae: 24, settings },
-    widthOf: () => width,
+    widthOf,
     batchSize: 60,
     totalSteps: 200,
     trainTokens: 12_000,
