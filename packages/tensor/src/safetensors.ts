@@ -213,18 +213,45 @@ export async function writeSafetensors(options: {
 }): Promise<void> {
   const { path, metadata } = options
   const tensors = [...options.tensors]
+  const header = encodeHeader({ path, tensors, metadata })
+  replaceFile({
+    path,
+    write: temporary => {
+      const file = openSync(temporary, 'w')
+      try {
+        writeAll(file, header)
+        for (const { data } of tensors)
+          writeAll(file, new Uint8Array(data.buffer, data.byteOffset, data.byteLength))
+      } finally {
+        closeSync(file)
+      }
+    },
+  })
+}
+
+/**
+ * What stands before the tensors' bytes.
+ * @throws InputError when a name comes twice or the bytes of `data`, where given, disagree with the shape
+ */
+export function encodeHeader(options: {
+  path: string
+  tensors: readonly (Omit<TensorSource, 'data'> & { data?: ArrayBufferView })[]
+  metadata?: Record<string, string> | undefined
+}): Uint8Array {
+  const { path, tensors, metadata } = options
   // Without a prototype a tensor may be called '__proto__'.
   const header: Record<string, unknown> = Object.create(null)
   if (metadata !== undefined) header.__metadata__ = metadata
   let offset = 0
   for (const { name, dtype, shape, data } of tensors) {
     const bytes = shape.reduce((product, n) => product * n, bytesPerElement[dtype])
-    if (bytes !== data.byteLength || Object.hasOwn(header, name) || name === '__metadata__') {
+    const given = data?.byteLength ?? bytes
+    if (bytes !== given || Object.hasOwn(header, name) || name === '__metadata__') {
       throw new InputError({
         message: 'a tensor cannot be written',
         file: path,
         field: name,
-        found: `${data.byteLength} bytes`,
+        found: `${given} bytes`,
         expected: `${bytes} for ${dtype} [${shape}], a free name`,
       })
     }
@@ -233,21 +260,8 @@ export async function writeSafetensors(options: {
   }
   // Padded with spaces so that the data begins at a multiple of 8, as the reference writer does.
   const json = JSON.stringify(header)
-  const headerBytes = Buffer.from(json.padEnd(json.length + ((8 - (Buffer.byteLength(json) % 8)) % 8)))
+  const text = json.padEnd(json.length + ((8 - (Buffer.byteLength(json) % 8)) % 8))
   const prefix = Buffer.alloc(8)
-  prefix.writeBigUInt64LE(BigInt(headerBytes.length))
-  replaceFile({
-    path,
-    write: temporary => {
-      const file = openSync(temporary, 'w')
-      try {
-        writeAll(file, prefix)
-        writeAll(file, headerBytes)
-        for (const { data } of tensors)
-          writeAll(file, new Uint8Array(data.buffer, data.byteOffset, data.byteLength))
-      } finally {
-        closeSync(file)
-      }
-    },
-  })
+  prefix.writeBigUInt64LE(BigInt(Buffer.byteLength(text)))
+  return Buffer.concat([prefix, Buffer.from(text)])
 }
