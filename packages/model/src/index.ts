@@ -2,6 +2,7 @@
 export { type Architecture, architectures, type Parameter } from './architectures.ts'
 export { type DecoderConfig, type ModelConfig, readModelConfig } from './config.ts'
 export { checkStore, contextsPerCall } from './contexts.ts'
+export { modelFingerprint } from './fingerprint.ts'
 export { compileForward, type Forward, type ForwardOptions, type Port } from './forward.ts'
 export { type Generated, type GenerateOptions, generate } from './generate.ts'
 export {

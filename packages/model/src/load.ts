@@ -100,7 +100,7 @@ export function defaultCacheDir(): string {
 }
 
 /** Paths of a model folder's weight files. @throws InputError */
-function weightFiles(dir: string): string[] {
+export function weightFiles(dir: string): string[] {
   const single = join(dir, 'model.safetensors')
   if (existsSync(single)) return [single]
   const index = join(dir, 'model.safetensors.index.json')

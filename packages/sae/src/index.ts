@@ -1,5 +1,5 @@
 // The public face of @mistudio/sae.
-
+export * from './activation_source.ts'
 export {
   type Advice,
   type AdviceOptions,
@@ -8,6 +8,9 @@ export {
   adviseTraining,
   parametersOf,
 } from './advice.ts'
+export * from './cache/cache_index.ts'
+export * from './cache/write_cache.ts'
+export * from './cached_activations.ts'
 export * from './calibrate.ts'
 export * from './checkpoint.ts'
 export type { EarlyEnd } from './early_stop.ts'

@@ -20,6 +20,8 @@ export type SafetensorsFile = {
   read(name: string): Tensor
   /** Any float dtype widened to float32. */
   readF32(name: string): Float32Array
+  /** Fills `bytes` (of any memory) with the tensor's bytes from byte `from` on. @throws RangeError beyond its end */
+  readBytes(options: { name: string; from: number; bytes: Uint8Array }): void
   close(): void
 }
 
@@ -45,7 +47,17 @@ export function openSafetensors(path: string): SafetensorsFile {
       readExactly({ file, path, bytes, position: byteOffset })
       return { dtype, shape: [...shape], data: viewBytes(dtype, bytes) }
     }
-    return { path, metadata, tensors, read, readF32: name => toF32(read(name)), close: () => closeSync(file) }
+    const readBytes: SafetensorsFile['readBytes'] = ({ name, from, bytes }) => {
+      const { byteOffset, byteLength } = infoOf(name)
+      if (!(from >= 0 && from + bytes.byteLength <= byteLength)) {
+        throw new RangeError(
+          `bytes ${from} to ${from + bytes.byteLength} of ${name}, which has ${byteLength}`,
+        )
+      }
+      readExactly({ file, path, bytes, position: byteOffset + from })
+    }
+    const readF32 = (name: string) => toF32(read(name))
+    return { path, metadata, tensors, read, readF32, readBytes, close: () => closeSync(file) }
   } catch (error) {
     closeSync(file)
     throw error
