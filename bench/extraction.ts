@@ -11,7 +11,7 @@ import { parseArgs } from 'node:util'
 import { contextOrder, openTokenStore } from '@mistudio/corpus'
 import { extractFeatures, openExtraction } from '@mistudio/feature'
 import { openModel, openTokenizer } from '@mistudio/model'
-import { loadSaeLens } from '@mistudio/sae'
+import { loadSae } from '@mistudio/sae'
 import { openLanes, writeSafetensors } from '@mistudio/tensor'
 import { recipe } from '../apps/cli/src/demo/recipe.ts'
 import { gemmSpeed } from '../packages/sae/src/gemm_speed.ts'
@@ -34,7 +34,7 @@ const seed = 0
 const modelDir = fileURLToPath(new URL('../assets/demo/model', import.meta.url))
 const demo = join(values['data-dir'], 'demo')
 const saeDir = join(demo, `seed-${seed}`, 'training', values.hook)
-const sae = loadSaeLens({ dir: saeDir })
+const sae = loadSae({ dir: saeDir })
 const folder = mkdtempSync(join(tmpdir(), 'mistudio-extraction-'))
 const stores = recipe.datasets.map(name => openTokenStore({ dir: join(demo, 'datasets', name) }))
 const lanes = await openLanes({ count: 2 })
@@ -152,7 +152,7 @@ async function extractOurs(): Promise<number> {
     model,
     tokenizer,
     stores,
-    saes: [{ sae: loadSaeLens({ dir: saeDir }), out }],
+    saes: [{ sae: loadSae({ dir: saeDir }), out }],
     maxTokens: Number(values.tokens),
     examplesPerFeature: topExamples,
     seed,

@@ -13,10 +13,9 @@ import {
   createActivationWindow,
   evaluateSaes,
   topkInitialWeights,
-  loadSaeLens,
+  loadSae,
   openEvaluation,
   pairedInterval,
-  saeOfTopkFile,
   shuffledContexts,
   trainSaes,
 } from '@mistudio/sae'
@@ -222,7 +221,7 @@ async function judge({
       documents.set(key, sums)
     }
   }
-  const sae = saeOfTopkFile(loadSaeLens({ dir }))
+  const sae = loadSae({ dir })
   const opened = await openEvaluation({ model, lanes, contextSize, saes: [{ sae, file: dir }] })
   const [e] = await evaluateSaes({
     ...opened,

@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { type TokenizeOptions, tokenizeFiles } from '@mistudio/corpus'
 import { openTokenizer } from '@mistudio/model'
-import { topkInitialWeights, saveSaeLens } from '@mistudio/sae'
+import { topkInitialWeights, saveTopK } from '@mistudio/sae'
 import { writeSafetensors } from '@mistudio/tensor'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 
@@ -44,7 +44,7 @@ beforeAll(async () => {
   const larger = { ...tokenizer, vocabSize: vocabSize + 1, encodeIds: () => [1, vocabSize, 2, 3] }
   await store({ out: at('larger'), tokenizer: larger })
   const shape = { dIn: 256, dSae: 16 }
-  await saveSaeLens({
+  await saveTopK({
     dir: at('sae'),
     shape,
     k: 2,

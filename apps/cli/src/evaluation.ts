@@ -97,9 +97,9 @@ export type EvaluatedSae = {
 export type LoadedSae = { sae: Sae; path: string; name: string }
 
 export async function loadSaes(folders: readonly string[]): Promise<LoadedSae[]> {
-  const { loadSaeLens, saeOfTopkFile } = await import('@mistudio/sae')
+  const { loadSae } = await import('@mistudio/sae')
   const names = shortNames(folders)
-  return folders.map((path, i) => ({ sae: saeOfTopkFile(loadSaeLens({ dir: path })), path, name: names[i] }))
+  return folders.map((path, i) => ({ sae: loadSae({ dir: path }), path, name: names[i] }))
 }
 
 /** The shortest ends of the paths that tell them apart. */

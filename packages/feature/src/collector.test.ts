@@ -2,6 +2,7 @@ import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { createCollector } from './collector.ts'
 import { logBin } from './statistics.ts'
+import { evenHits } from './test_support.ts'
 import { mix32, type Span } from './windows.ts'
 
 const contextSize = 12
@@ -37,7 +38,6 @@ const documentsOf = ({ cut }: Text): Span[] =>
 function feed(texts: Text[], contextsPerBatch: number, seed = 1) {
   const collector = createCollector({
     features,
-    k,
     contextSize,
     seed,
     examplesPerFeature: 3,
@@ -51,8 +51,11 @@ function feed(texts: Text[], contextsPerBatch: number, seed = 1) {
       firstContext: from,
       ids: Int32Array.from(part.flatMap(({ ids }) => ids)),
       mask: Uint8Array.from(part.flatMap(({ mask }) => mask)),
-      index: Int32Array.from(part.flatMap(({ hits }) => hits.flat().map(hit => hit.feature))),
-      value: Float32Array.from(part.flatMap(({ hits }) => hits.flat().map(hit => hit.value))),
+      hits: evenHits({
+        k,
+        index: part.flatMap(({ hits }) => hits.flat().map(hit => hit.feature)),
+        value: part.flatMap(({ hits }) => hits.flat().map(hit => hit.value)),
+      }),
       documentsOf: context => documentsOf(texts[context]),
     })
   }
@@ -168,28 +171,26 @@ test('the result does not depend on the cut into batches, and the seed moves onl
 })
 
 test('a value that is no activation stops the extraction', () => {
-  const collector = createCollector({ features: 2, k: 1, contextSize: 2, seed: 0 })
+  const collector = createCollector({ features: 2, contextSize: 2, seed: 0 })
   const add = (value: number) =>
     collector.add({
       contexts: 1,
       firstContext: 0,
       ids: Int32Array.of(1, 2),
       mask: Uint8Array.of(0, 1),
-      index: Int32Array.of(0, 1),
-      value: Float32Array.of(0, value),
+      hits: evenHits({ k: 1, index: [0, 1], value: [0, value] }),
     })
   for (const bad of [Number.NaN, -1, Infinity]) expect(() => add(bad)).toThrow(/token 1 of the batch/)
 })
 
 test('a masked token may hold anything', () => {
-  const collector = createCollector({ features: 2, k: 1, contextSize: 2, seed: 0 })
+  const collector = createCollector({ features: 2, contextSize: 2, seed: 0 })
   collector.add({
     contexts: 1,
     firstContext: 0,
     ids: Int32Array.of(1, 2),
     mask: Uint8Array.of(0, 1),
-    index: Int32Array.of(0, 1),
-    value: Float32Array.of(Number.NaN, 2),
+    hits: evenHits({ k: 1, index: [0, 1], value: [Number.NaN, 2] }),
   })
   expect(collector.statistics.of(0).fired).toBe(0)
   expect(collector.examples(1)[0].window.activations).toEqual(Float32Array.of(0, 2))

@@ -2,6 +2,7 @@
 // The hits of a batch are turned from token order into feature order (a counting sort, CSR) because then a
 // feature's counters and its current minimum stay in registers, its peak in a context is a walk over neighbours,
 // and the text around a peak is built only for the few candidates that a heap or a reservoir lets in.
+import type { HitList } from '@mistudio/sae'
 import { InputError } from '@mistudio/tensor'
 import { createIncrementalTopKHeap, type HeapStats, type IncrementalTopKHeap } from './heap.ts'
 import { createReservoirs, type QuantileReservoirs } from './reservoir.ts'
@@ -26,10 +27,8 @@ export type CollectorBatch = {
   ids: Int32Array
   /** 1 = counted, 0 = excluded (position 0, special tokens, padding) [contexts, contextSize]. */
   mask: Uint8Array
-  /** Latents [rows, k]; a pair with a value of 0 is not firing. */
-  index: Int32Array
-  /** Activations [rows, k], never negative. */
-  value: Float32Array
+  /** The firing latents of all rows, in order. */
+  hits: readonly HitList[]
   /** The documents of a context of this batch, asked for only where an example is kept; default one document. */
   documentsOf?: (context: number) => readonly Span[]
 }
@@ -67,11 +66,10 @@ export interface Collector {
 /**
  * One example is one context: of a feature's activations in a context only the largest counts (the first of
  * equals). Masked tokens count nowhere; in a window their activation reads 0.
- * @param options.features latents; k: hits per token; contextSize: tokens of a context
+ * @param options.features latents; contextSize: tokens of a context
  */
 export function createCollector(options: {
   features: number
-  k: number
   contextSize: number
   seed: number
   /** Top examples of each feature, default 20. */
@@ -81,7 +79,7 @@ export function createCollector(options: {
   /** Tokens around a peak, default 24 before and 16 after. */
   window?: WindowShape
 }): Collector {
-  const { features, k, contextSize, seed, examplesPerFeature, quantilesPerBin } = options
+  const { features, contextSize, seed, examplesPerFeature, quantilesPerBin } = options
   const heap = createIncrementalTopKHeap({ features, capacity: examplesPerFeature })
   const statistics = createStatistics({ features })
   const reservoirs = createReservoirs({ features, seed, perBin: quantilesPerBin })
@@ -98,17 +96,18 @@ export function createCollector(options: {
   const key = { high: 0, low: 0 }
 
   /** Counting sort of the batch's unmasked positive hits by feature; rows ascend within a feature. */
-  function sortByFeature({ contexts, mask, index, value }: CollectorBatch): number {
-    const rowCount = contexts * contextSize
+  function sortByFeature({ mask, hits: lists }: CollectorBatch): number {
     offsets.fill(0)
     let tokens = 0
-    for (let row = 0; row < rowCount; row++) {
-      if (mask[row] === 0) continue
-      tokens++
-      for (let i = row * k; i < row * k + k; i++) {
-        const v = value[i]
-        if (v > 0) offsets[index[i] + 1]++
-        else if (v !== 0) throw notAnActivation(v, row)
+    for (const { firstRow, rows: held, starts, index, value } of lists) {
+      for (let r = 0; r < held; r++) {
+        if (mask[firstRow + r] === 0) continue
+        tokens++
+        for (let i = starts[r]; i < starts[r + 1]; i++) {
+          const v = value[i]
+          if (v > 0 && v < Infinity) offsets[index[i] + 1]++
+          else throw notAnActivation(v, firstRow + r)
+        }
       }
     }
     for (let feature = 0; feature < features; feature++) {
@@ -121,15 +120,14 @@ export function createCollector(options: {
       values = new Float32Array(rows.length)
       bits = new Int32Array(values.buffer)
     }
-    for (let row = 0; row < rowCount; row++) {
-      if (mask[row] === 0) continue
-      for (let i = row * k; i < row * k + k; i++) {
-        const v = value[i]
-        if (!(v > 0)) continue
-        if (v === Infinity) throw notAnActivation(v, row)
-        const at = cursors[index[i]]++
-        rows[at] = row
-        values[at] = v
+    for (const { firstRow, rows: held, starts, index, value } of lists) {
+      for (let r = 0; r < held; r++) {
+        if (mask[firstRow + r] === 0) continue
+        for (let i = starts[r]; i < starts[r + 1]; i++) {
+          const at = cursors[index[i]]++
+          rows[at] = firstRow + r
+          values[at] = value[i]
+        }
       }
     }
     return tokens

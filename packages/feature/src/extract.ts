@@ -2,7 +2,15 @@
 import { resolve } from 'node:path'
 import type { SplitName, TokenStore } from '@mistudio/corpus'
 import { compileForward, type LanguageModel } from '@mistudio/model'
-import { createTopKEncoder, type TopKEncoder, type Forward, type SaeFile, widthOf } from '@mistudio/sae'
+import {
+  createEncoder,
+  type Encoder,
+  type Forward,
+  groupRows,
+  outputsAreInputs,
+  type SaeFile,
+  widthOf,
+} from '@mistudio/sae'
 import { InputError, type Lanes } from '@mistudio/tensor'
 import { createCollector } from './collector.ts'
 import { type PieceTokenizer, tokenTexts } from './examples.ts'
@@ -50,7 +58,7 @@ export async function extractFeatures(
   options.board?.write({ phase: 'loading' })
   const source = sourceOf(options)
   for (const store of options.stores) checkVocabulary(store, model.config.vocabSize)
-  const captures = [...new Set(options.saes.map(({ sae }) => sae.metadata.hookPoint))]
+  const captures = [...new Set(options.saes.flatMap(({ sae }) => sae.hooks.inputs.map(({ hook }) => hook)))]
   const { contextSize } = source
   const forward = await compileForward({ model, lanes, contextsPerCall, contextSize, captures })
   try {
@@ -82,23 +90,22 @@ export async function extractWith(
   checkFolders(options.saes.map(({ out }) => resolve(out)))
   const source = sourceOf(options)
   const members: PassMember[] = []
-  const encoders: TopKEncoder[] = []
+  const encoders: Encoder[] = []
   try {
     for (const { sae } of options.saes) {
       checkWidth(sae, forward)
       const rowsPerCall = encoderRows(contextsPerCall * source.contextSize)
-      const encoder = await createTopKEncoder({ lanes, sae, rowsPerCall })
+      const encoder = await createEncoder({ lanes, sae, rowsPerCall })
       encoders.push(encoder)
       const collector = createCollector({
         features: sae.shape.dSae,
-        k: sae.k,
         contextSize: source.contextSize,
         seed: options.seed,
         examplesPerFeature: options.examplesPerFeature,
         quantilesPerBin: options.quantilesPerBin,
         window: options.contextTokens,
       })
-      members.push({ hook: sae.metadata.hookPoint, dIn: sae.shape.dIn, encoder, collector })
+      members.push({ encoder, collector })
     }
     const stopped = () => signal?.stopped() ?? false
     const result = await runPass({ lanes, forward, contextsPerCall, source, members, board, stopped })
@@ -121,21 +128,26 @@ async function writeAll(
 ): Promise<ExtractionSummary[]> {
   const { lanes, tokenizer, stores, saes, source, members, result, model, board } = options
   const texts = tokenTexts({ tokenizer })
-  const head = saes.some(({ sae }) => inResidualStream(sae.metadata.hookPoint)) ? options.head?.() : undefined
+  const directions = saes.map(({ sae }) => residualDirections(sae))
+  const head = directions.some(rows => rows !== undefined) ? options.head?.() : undefined
   const summaries: ExtractionSummary[] = []
   let written = 0
   for (const [i, { sae, out }] of saes.entries()) {
-    const { hookPoint } = sae.metadata
-    const logits =
-      head !== undefined && inResidualStream(hookPoint)
-        ? await computeLogits({ lanes, wDec: sae.weights.wDec, head })
-        : undefined
+    const wDec = directions[i]
+    const logits = head && wDec && (await computeLogits({ lanes, wDec, head }))
     const { collector } = members[i]
     const summary = await writeExtraction({
       out,
       collector,
       origin: {
-        sae: { dir: sae.dir, hookPoint, ...sae.shape, k: sae.k, architecture: sae.architecture },
+        sae: {
+          dir: sae.dir,
+          hooks: sae.hooks,
+          shape: sae.shape,
+          k: sae.activation.kind === 'topk' ? sae.activation.k : null,
+          architecture: sae.architecture,
+          family: sae.family,
+        },
         model,
         stores: stores.map(({ dir, name }) => ({ dir, name })),
         split: options.split ?? defaultSplit,
@@ -177,6 +189,27 @@ export function inResidualStream(hook: string): boolean {
   return /\.hook_(resid_(pre|mid|post)|attn_out|mlp_out)$/.test(hook)
 }
 
+/**
+ * What a feature adds to the residual stream, [d_sae, d]: its decoder row; of a cross-layer transcoder, which writes into
+ * several layers, the sum over them. undefined where it writes elsewhere, and for a crosscoder, whose hook points are one
+ * stream seen several times.
+ */
+export function residualDirections({ hooks, groups, shape, weights }: SaeFile): Float32Array | undefined {
+  const { outputs } = hooks
+  if (!outputs.every(({ hook }) => inResidualStream(hook))) return undefined
+  if (outputs.length === 1) return weights.wDec
+  const [{ width }] = outputs
+  if (outputsAreInputs(hooks) || outputs.some(output => output.width !== width)) return undefined
+  const sums = new Float32Array(shape.dSae * width)
+  for (const { latents, count, writes, decoderAt } of groupRows(groups)) {
+    for (let i = 0; i < count; i++) {
+      const to = (latents[0] + i) * width
+      for (let j = 0; j < writes; j++) sums[to + (j % width)] += weights.wDec[decoderAt + i * writes + j]
+    }
+  }
+  return sums
+}
+
 /** The final norm and unembedding of a model. */
 export function logitHead({ config, weights }: Pick<LanguageModel, 'config' | 'weights'>): LogitHead {
   const names = {
@@ -202,16 +235,17 @@ function checkFolders(folders: string[]): void {
 }
 
 function checkWidth(sae: SaeFile, forward: Forward): void {
-  const { hookPoint } = sae.metadata
-  const width = widthOf(forward, hookPoint)
-  if (width === sae.shape.dIn) return
-  throw new InputError({
-    message: 'the SAE does not fit the model at its hook point',
-    file: sae.dir,
-    field: `d_in at ${hookPoint}`,
-    found: String(sae.shape.dIn),
-    expected: String(width),
-  })
+  for (const { hook, width: found } of sae.hooks.inputs) {
+    const width = widthOf(forward, hook)
+    if (width === found) continue
+    throw new InputError({
+      message: 'the SAE does not fit the model at its hook point',
+      file: sae.dir,
+      field: `d_in at ${hook}`,
+      found: String(found),
+      expected: String(width),
+    })
+  }
 }
 
 function checkVocabulary(store: TokenStore, vocabSize: number): void {

@@ -2,14 +2,14 @@
 // this thread collects the batch before; model and encoders of one call are one task, so that a lane never waits
 // for another and activations are read while they are warm.
 import { setImmediate as turn } from 'node:timers/promises'
-import type { Forward, TopKEncoder } from '@mistudio/sae'
+import type { EncodeRequest, Encoder, Forward, HitList, HitRoom } from '@mistudio/sae'
 import type { Lanes, Place, SharedMemory, Task } from '@mistudio/tensor'
 import type { Collector } from './collector.ts'
 import type { ProgressBoard } from './progress_board.ts'
 import type { TextSource } from './text_source.ts'
 
 /** An SAE in the pass. The encoder's calls have `encoderRows(contextsPerCall · contextSize)` rows. */
-export type PassMember = { hook: string; dIn: number; encoder: TopKEncoder; collector: Collector }
+export type PassMember = { encoder: Encoder; collector: Collector }
 
 export type PassResult = { contexts: number; batches: number; complete: boolean }
 
@@ -60,15 +60,15 @@ export async function runPass(options: {
   let collected = 0
   let batches = 0
 
-  async function collect({ first, count, slot }: Filled): Promise<void> {
-    const { ids, mask, hits } = room.slots[slot]
+  async function collect({ first, count, slot }: Filled, hits: HitList[][]): Promise<void> {
+    const { ids, mask } = room.slots[slot]
     for (const [i, { collector }] of members.entries()) {
       collector.add({
         contexts: count,
         firstContext: first,
         ids,
         mask,
-        ...hits[i],
+        hits: hits[i],
         documentsOf: source.documentsOf,
       })
       // Timers of this thread get their turn between SAEs.
@@ -80,24 +80,37 @@ export async function runPass(options: {
   }
 
   try {
-    let waiting: Filled | undefined
+    let waiting: { batch: Filled; hits: HitList[][] } | undefined
     while (read < contexts && !stopped?.()) {
       const slot = (read / size) % 2
       const filled: Filled = { first: read, count: Math.min(size, contexts - read), slot }
-      const { ids, mask, places } = room.slots[slot]
+      const { ids, mask, inputIds } = room.slots[slot]
       source.read({ ...filled, ids, mask })
+      const requests = room.requests(slot, filled.count * contextSize)
       const running = lanes.run(
-        tasksOf({ forward, members, room, places, contextSize, contextsPerCall, contexts: filled.count }),
+        tasksOf({
+          forward,
+          members,
+          room,
+          inputIds,
+          requests,
+          contextSize,
+          contextsPerCall,
+          contexts: filled.count,
+        }),
       )
       try {
-        if (waiting !== undefined) await collect(waiting)
+        if (waiting !== undefined) await collect(waiting.batch, waiting.hits)
       } finally {
         await running
       }
-      waiting = filled
+      // Hits that did not fit are encoded again while the activations are still there.
+      const hits: HitList[][] = []
+      for (const [i, { encoder }] of members.entries()) hits.push(await encoder.finish(requests[i]))
+      waiting = { batch: filled, hits }
       read += filled.count
     }
-    if (waiting !== undefined) await collect(waiting)
+    if (waiting !== undefined) await collect(waiting.batch, waiting.hits)
   } finally {
     await room.close()
   }
@@ -117,31 +130,24 @@ export function heapStats(members: readonly { collector: Collector }[]) {
 
 type Filled = { first: number; count: number; slot: number }
 type Room = Awaited<ReturnType<typeof createRoom>>
-type SlotPlaces = { inputIds: Place; index: Place[]; value: Place[] }
+type Request = EncodeRequest & { hits: HitRoom }
 
 /** Each call of the model with the encoder calls over its rows. */
 function tasksOf(options: {
   forward: Forward
   members: readonly PassMember[]
   room: Room
-  places: SlotPlaces
+  inputIds: Place
+  requests: readonly Request[]
   contextSize: number
   contextsPerCall: number
   contexts: number
 }): Task[] {
-  const { forward, members, room, places, contextSize, contextsPerCall, contexts } = options
-  const calls = forward.tasks({ contexts, places: { input_ids: places.inputIds, ...room.activations } })
-  const rows = contexts * contextSize
+  const { forward, members, room, inputIds, requests, contextSize, contextsPerCall, contexts } = options
+  const calls = forward.tasks({ contexts, places: { input_ids: inputIds, ...room.activations } })
   const rowsPerCall = contextsPerCall * contextSize
   const encoderCalls = rowsPerCall / encoderRows(rowsPerCall)
-  const encodes = members.map(({ hook, encoder }, i) =>
-    encoder.tasks({
-      rows,
-      activations: room.activations[hook],
-      index: places.index[i],
-      value: places.value[i],
-    }),
-  )
+  const encodes = members.map(({ encoder }, i) => encoder.tasks(requests[i]))
   return calls.map((steps, call) => [
     ...steps,
     ...encodes.flatMap(tasks => tasks.slice(call * encoderCalls, (call + 1) * encoderCalls).flat()),
@@ -158,34 +164,35 @@ async function createRoom(options: { lanes: Lanes; rows: number; members: readon
     return { memory, place: { memory: memory.id, offset: memory.alloc(bytes) } }
   }
   const activations: Record<string, Place> = {}
-  for (const { hook, dIn } of members) activations[hook] ??= (await take(4 * rows * dIn)).place
-  const slots = []
+  for (const { encoder } of members) {
+    for (const { hook, width } of encoder.sae.hooks.inputs) {
+      activations[hook] ??= (await take(4 * rows * width)).place
+    }
+  }
+  const slots: { ids: Int32Array; mask: Uint8Array; inputIds: Place; hits: HitRoom[] }[] = []
   for (let slot = 0; slot < 2; slot++) {
     const input = await take(4 * rows)
-    const places: SlotPlaces = { inputIds: input.place, index: [], value: [] }
-    const hits: { index: Int32Array; value: Float32Array }[] = []
-    for (const { encoder } of members) {
-      const cells = rows * encoder.k
-      const index = await take(4 * cells)
-      const value = await take(4 * cells)
-      places.index.push(index.place)
-      places.value.push(value.place)
-      hits.push({
-        index: index.memory.i32(index.place.offset, cells),
-        value: value.memory.f32(value.place.offset, cells),
-      })
-    }
+    const hits: HitRoom[] = []
+    for (const { encoder } of members) hits.push(await encoder.room({ rows }))
     slots.push({
       ids: input.memory.i32(input.place.offset, rows),
       mask: new Uint8Array(rows),
+      inputIds: input.place,
       hits,
-      places,
     })
   }
   return {
     activations,
     slots,
+    /** What each member's encoder is asked for one batch. */
+    requests: (slot: number, used: number): Request[] =>
+      members.map(({ encoder }, i) => ({
+        rows: used,
+        inputs: encoder.sae.hooks.inputs.map(({ hook }) => activations[hook]),
+        hits: slots[slot].hits[i],
+      })),
     async close() {
+      for (const { hits } of slots) for (const hitRoom of hits) await hitRoom.close()
       for (const memory of memories) await lanes.release(memory)
     },
   }

@@ -6,15 +6,16 @@ import { createCollector } from './collector.ts'
 import { tokenTexts } from './examples.ts'
 import { readExtractionInfo } from './extraction_file.ts'
 import { openExtraction } from './show.ts'
-import { byteTokenizer, useFolder } from './test_support.ts'
+import { byteTokenizer, evenHits, useFolder } from './test_support.ts'
 import { writeExtraction } from './write_extraction.ts'
 
 const folder = useFolder()
 const contextSize = 4
+const span = { hook: 'blocks.1.hook_resid_post', width: 2 }
 
 /** Feature f of 6 fires f times, at the first token of f contexts of its own; feature 0 never. */
 async function written(name = 'extraction') {
-  const collector = createCollector({ features: 6, k: 1, contextSize, seed: 1, examplesPerFeature: 3 })
+  const collector = createCollector({ features: 6, contextSize, seed: 1, examplesPerFeature: 3 })
   const contexts = 15
   const owner = [1, 2, 2, 3, 3, 3, 4, 4, 4, 4, 5, 5, 5, 5, 5]
   collector.add({
@@ -22,10 +23,13 @@ async function written(name = 'extraction') {
     firstContext: 0,
     ids: Int32Array.from({ length: contexts * contextSize }, (_, i) => 65 + (i % 26)),
     mask: new Uint8Array(contexts * contextSize).fill(1),
-    index: Int32Array.from({ length: contexts * contextSize }, (_, i) => owner[Math.floor(i / contextSize)]),
-    value: Float32Array.from({ length: contexts * contextSize }, (_, i) =>
-      i % contextSize === 0 ? 10 - i / 100 : 0,
-    ),
+    hits: evenHits({
+      k: 1,
+      index: Array.from({ length: contexts * contextSize }, (_, i) => owner[Math.floor(i / contextSize)]),
+      value: Array.from({ length: contexts * contextSize }, (_, i) =>
+        i % contextSize === 0 ? 10 - i / 100 : 0,
+      ),
+    }),
   })
   const out = folder.path(name)
   await writeExtraction({
@@ -34,11 +38,11 @@ async function written(name = 'extraction') {
     origin: {
       sae: {
         dir: folder.path('sae'),
-        hookPoint: 'blocks.1.hook_resid_post',
-        dIn: 2,
-        dSae: 6,
+        hooks: { inputs: [span], outputs: [span] },
+        shape: { dIn: 2, dSae: 6, dOut: 2 },
         k: 1,
         architecture: 'topk',
+        family: 'topk',
       },
       model: { dir: folder.path('model'), name: 'tiny' },
       stores: [{ dir: folder.path('store'), name: 'store' }],

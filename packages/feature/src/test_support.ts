@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { openTokenStore, type TextTokenizer, type TokenStore, tokenizeFiles } from '@mistudio/corpus'
-import { type Forward, randomStream, type SaeFile } from '@mistudio/sae'
+import { type Forward, type HitList, inferSae, randomStream, type SaeFile } from '@mistudio/sae'
 import type { Lanes, Task } from '@mistudio/tensor'
 import { afterEach, beforeEach } from 'vitest'
 import type { PieceTokenizer } from './examples.ts'
@@ -111,35 +111,54 @@ export function randomSae(options: {
   k: number
 }): SaeFile {
   const { dir, hookPoint, dIn, dSae, k } = options
+  const span = { hook: hookPoint, width: dIn }
   return {
     dir,
     architecture: 'topk',
-    shape: { dIn, dSae },
-    k,
+    family: 'topk',
+    shape: { dIn, dSae, dOut: dIn },
+    groups: [{ latents: [0, dSae], input: [0, dIn], output: [0, dIn] }],
+    activation: { kind: 'topk', k },
+    centred: true,
+    normalisation: 'none',
+    hooks: { inputs: [span], outputs: [span] },
     weights: {
       wEnc: randomMatrix(dSae * dIn, `${hookPoint} enc`),
       bEnc: randomMatrix(dSae, `${hookPoint} b`).map(value => value * 0.1),
       wDec: randomMatrix(dSae * dIn, `${hookPoint} dec`),
       bDec: randomMatrix(dIn, `${hookPoint} bd`).map(value => value * 0.1),
     },
-    metadata: { modelName: 'lookup', hookPoint, contextSize: 16 },
+    metadata: { modelName: 'lookup', contextSize: 16 },
   }
 }
 
-/** The k kept latents of one input, float64: ReLU after the top k; equal values to the lowest latent. */
+/** The firing latents of one input, float64: x holds the columns of all input hook points. */
 export function naiveEncode(sae: SaeFile, x: Float32Array): Map<number, number> {
-  const { dIn, dSae } = sae.shape
-  const { wEnc, bEnc, bDec } = sae.weights
-  const pre = Array.from({ length: dSae }, (_, latent) => {
-    let sum = bEnc[latent]
-    for (let j = 0; j < dIn; j++) sum += (x[j] - bDec[j]) * wEnc[latent * dIn + j]
-    return { latent, value: sum }
-  })
-  pre.sort((a, b) => b.value - a.value || a.latent - b.latent)
-  return new Map(
-    pre
-      .slice(0, sae.k)
-      .filter(({ value }) => value > 0)
-      .map(({ latent, value }) => [latent, value]),
-  )
+  const { featureActs } = inferSae({ sae, x })
+  return new Map(Array.from(featureActs.entries()).filter(([, value]) => value > 0))
+}
+
+/** Rows of k hits each as one list, as the encoder gives them: what does not fire is left out. */
+export function evenHits(options: {
+  k: number
+  index: ArrayLike<number>
+  value: ArrayLike<number>
+}): HitList[] {
+  const { k, index, value } = options
+  const rows = value.length / k
+  const starts = new Int32Array(rows + 1)
+  const kept: number[] = []
+  for (let r = 0; r < rows; r++) {
+    for (let i = r * k; i < (r + 1) * k; i++) if (value[i] !== 0) kept.push(i)
+    starts[r + 1] = kept.length
+  }
+  return [
+    {
+      firstRow: 0,
+      rows,
+      starts,
+      index: Int32Array.from(kept, i => index[i]),
+      value: Float32Array.from(kept, i => value[i]),
+    },
+  ]
 }

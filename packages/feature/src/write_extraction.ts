@@ -1,6 +1,7 @@
 // The folder of an extraction: extraction.json, features.parquet, examples.parquet, put in place as one.
 import { rmSync, writeFileSync } from 'node:fs'
 import { join, relative, resolve, sep } from 'node:path'
+import { hookLabel, type SaeFile } from '@mistudio/sae'
 import { writeDirectoryAtomic } from '@mistudio/tensor'
 import type { CollectedExample, Collector } from './collector.ts'
 import { type ExampleOrigin, type PlacedExample, type TokenTexts, writeExamples } from './examples.ts'
@@ -15,7 +16,10 @@ export const extractionVersion = 1
 
 /** What extraction.json says of where the features come from. Paths are given absolute and stored relative. */
 export type ExtractionOrigin = {
-  sae: { dir: string; hookPoint: string; dIn: number; dSae: number; k: number; architecture: string }
+  sae: Pick<SaeFile, 'dir' | 'hooks' | 'shape' | 'architecture' | 'family'> & {
+    /** Latents a token of TopK; null where their number varies. */
+    k: number | null
+  }
   model: { dir: string; name: string }
   stores: { dir: string; name: string }[]
   split: string
@@ -95,7 +99,7 @@ export async function writeExtraction(options: {
       rmSync(spillFolder, { recursive: true, force: true })
       summary = {
         path: out,
-        hook_point: origin.sae.hookPoint,
+        hook_point: hookLabel(origin.sae.hooks),
         features,
         features_alive: collector.statistics.alive(),
         tokens: collector.statistics.tokens(),
@@ -166,8 +170,12 @@ function recordOf(options: {
     sae: {
       path: portable(sae.dir),
       architecture: sae.architecture,
-      d_in: sae.dIn,
-      d_sae: sae.dSae,
+      family: sae.family,
+      inputs: sae.hooks.inputs.map(({ hook }) => hook),
+      outputs: sae.hooks.outputs.map(({ hook }) => hook),
+      d_in: sae.shape.dIn,
+      d_sae: sae.shape.dSae,
+      d_out: sae.shape.dOut,
       k: sae.k,
     },
     model: { path: portable(model.dir), name: model.name },
@@ -202,6 +210,6 @@ const definitions = {
     'for each power of two a seeded uniform sample of the contexts whose peak lies in it (reservoirs, one pass), without windows shown already; not counted in features_in_heap and heap_examples_count',
   window: 'tokens before and after the peak, cut at the ends of context and document; masked tokens show 0',
   logits:
-    'direct logit effect W_U · (γ ⊙ d): decoder row d (centred for LayerNorm), final norm weight γ, unembedding W_U; without the norm’s division by its scale and without later layers; null where the hook is not in the residual stream',
+    'direct logit effect W_U · (γ ⊙ d): decoder row d (centred for LayerNorm; of a cross-layer transcoder the sum over the layers it writes to), final norm weight γ, unembedding W_U; without the norm’s division by its scale and without later layers; null where the hook is not in the residual stream',
   readability: readabilityDefinition,
 }

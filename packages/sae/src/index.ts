@@ -22,7 +22,6 @@ export { frontierSvg } from './evaluation/frontier_svg.ts'
 export * from './evaluation/paired.ts'
 export * from './evaluation/saebench.ts'
 export { type WeightMetrics, weightMetrics } from './evaluation/weight_metrics.ts'
-export { saeOfTopkFile } from './evaluation/topk_file.ts'
 export { families, familyNames, familyOf } from './families.ts'
 export type { Family, FamilyContext, HookUse, MemberConfig, Paper } from './family.ts'
 export { memberFields } from './family.ts'
@@ -48,7 +47,15 @@ export { type Probe, probeMachine } from './probe.ts'
 export * from './random.ts'
 export { type Recipe, recipeOf, recipes, splitRecipe } from './recipes.ts'
 export * from './run_settings.ts'
-export type { Activation, HookSpan, Sae, SaeHooks } from './sae.ts'
+export {
+  type Activation,
+  type HookSpan,
+  hookLabel,
+  outputsAreInputs,
+  type RowNormalisation,
+  type Sae,
+  type SaeHooks,
+} from './sae.ts'
 export * from './schedule.ts'
 export * from './sources.ts'
 export * from './synthetic/data.ts'
@@ -58,6 +65,7 @@ export * from './synthetic/score.ts'
 export * from './topk_learner/families.ts'
 export { families as topkFamilies } from './topk_learner/families.ts'
 export type { TopKConfig } from './topk_learner/topk_config.ts'
+export * from './topk_learner/save_topk.ts'
 export * from './topk_learner/topk_encoder.ts'
 export { initialWeights as topkInitialWeights } from './topk_learner/topk_weights.ts'
 export * from './train.ts'

@@ -54,3 +54,9 @@ export type HookSpan = { hook: string; width: number }
 export const outputsAreInputs = ({ inputs, outputs }: SaeHooks): boolean =>
   inputs.length === outputs.length &&
   inputs.every(({ hook, width }, i) => hook === outputs[i].hook && width === outputs[i].width)
+
+/** How a person reads the hook points: `a`, `a → b`, `a + b`. */
+export function hookLabel(hooks: SaeHooks): string {
+  const joined = (spans: readonly HookSpan[]) => spans.map(({ hook }) => hook).join(' + ')
+  return outputsAreInputs(hooks) ? joined(hooks.inputs) : `${joined(hooks.inputs)} → ${joined(hooks.outputs)}`
+}

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { InputError, type Lanes, openLanes } from '@mistudio/tensor'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import { loadSaeLens } from './formats/saelens.ts'
+import { loadSae } from './formats/saelens.ts'
 import type { ContextSource } from './sources.ts'
 import { createTable, randomContexts, type Table } from './table_forward.ts'
 import { type TrainOptions, trainSaes } from './train.ts'
@@ -72,7 +72,7 @@ describe('a training', () => {
     expect(last.step).toBe(last.total_steps)
     expect(last.saes[0].fvu).toBeLessThan(0.8 * first)
     expect(last.saes[1].l0).toBeLessThanOrEqual(3)
-    expect(loadSaeLens({ dir: join(out, 'b wide') }).shape).toEqual({ dIn, dSae: 70 })
+    expect(loadSae({ dir: join(out, 'b wide') }).shape).toEqual({ dIn, dSae: 70, dOut: dIn })
     expect(existsSync(join(out, 'checkpoint'))).toBe(false)
   })
 

@@ -5,10 +5,10 @@ import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Lanes } from '@mistudio/tensor'
 import { checkSettings, readCheckpoint, writeCheckpoint } from './checkpoint.ts'
-import { saveSaeLens } from './formats/saelens.ts'
 import { learningRateAt } from './schedule.ts'
 import { type ContextSource, type Forward, widthOf } from './sources.ts'
 import { families, type Learner, type SaeWeights } from './topk_learner/families.ts'
+import { saveTopK } from './topk_learner/save_topk.ts'
 import type { TopKConfig } from './topk_learner/topk_config.ts'
 import {
   addStep,
@@ -245,7 +245,7 @@ export async function trainSaes(options: TrainOptions): Promise<TrainResult> {
         seed,
         dataset: datasets,
       }
-      await saveSaeLens({
+      await saveTopK({
         dir: join(out, name),
         shape: learner.shape,
         k: config.k,

@@ -62,7 +62,7 @@ export const featureExtract = defineCommand({
     const { checkTokenizer, openTokenStore } = await import('@mistudio/corpus')
     const { createProgressBoard, extractFeatures } = await import('@mistudio/feature')
     const { openModel, openTokenizer } = await import('@mistudio/model')
-    const { loadSaeLens } = await import('@mistudio/sae')
+    const { loadSae } = await import('@mistudio/sae')
     const board = createProgressBoard({ buffer: context.board })
     const model = await openModel({ dir })
     const stores: TokenStore[] = []
@@ -80,7 +80,7 @@ export const featureExtract = defineCommand({
           model,
           tokenizer,
           stores,
-          saes: saes.map(sae => ({ sae: loadSaeLens({ dir: sae.dir }), out: sae.out })),
+          saes: saes.map(sae => ({ sae: loadSae({ dir: sae.dir }), out: sae.out })),
           board,
           signal: context.signal,
         }),

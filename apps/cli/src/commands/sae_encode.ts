@@ -15,7 +15,8 @@ export const saeEncode = defineCommand({
   name: 'sae encode',
   summary: 'encode and reconstruct activations from a file',
   details:
-    'The input holds `activations` [n, d_in]; the output `feature_acts` [n, d_sae] and `reconstruction` [n, d_in], float32.',
+    'The input holds `activations` [n, d_in]; the output `feature_acts` [n, d_sae] and `reconstruction` [n, d_out], float32.\n' +
+    'Where an SAE reads or writes several hook points, their columns stand beside each other, in its order.',
   options: {
     sae: { kind: 'path', value: 'DIR', required: true, help: 'folder of the SAE (SAELens layout)' },
     activations: { kind: 'path', value: 'FILE.safetensors', required: true, help: 'activations' },
@@ -29,62 +30,97 @@ export const saeEncode = defineCommand({
     threads: values.threads,
   }),
   async job({ sae: dir, activations: file, out, threads }, context) {
-    const { createTopKEncoder, loadSaeLens } = await import('@mistudio/sae')
-    const sae = loadSaeLens({ dir })
-    const { dIn, dSae } = sae.shape
-    const { rows, data } = readActivations({ file, dIn, dSae })
+    const { createEncoder, hookSpans, loadSae } = await import('@mistudio/sae')
+    const sae = loadSae({ dir })
+    const { dIn, dSae, dOut } = sae.shape
+    const { rows, data } = readActivations({ file, shape: sae.shape })
     const acts = new Float32Array(rows * dSae)
-    const reconstruction = new Float32Array(rows * dIn)
+    const reconstruction = new Float32Array(rows * dOut)
     let firing = 0
     await withLanes({ threads }, async lanes => {
-      const encoder = await createTopKEncoder({ lanes, sae })
-      const { k } = encoder
+      const encoder = await createEncoder({ lanes, sae })
       const batch = Math.min(rowsAtOnce, rows)
-      const bytes = batch * (2 * dIn + 2 * k) * 4 + 4096
+      const bytes = batch * (dIn + dOut) * 4 + 64 * (sae.hooks.inputs.length + sae.hooks.outputs.length + 2)
       if (bytes > memoryLimitBytes) throw new Error(`${batch} rows of ${dIn} do not fit one shared memory`)
       const memory = await lanes.memory({ bytes })
-      const place = (elements: number): Place => ({ memory: memory.id, offset: memory.alloc(elements * 4) })
-      const places = {
-        activations: place(batch * dIn),
-        index: place(batch * k),
-        value: place(batch * k),
-        reconstruction: place(batch * dIn),
+      const hits = await encoder.room({ rows: batch })
+      const place = ({ width }: { width: number }): Place => ({
+        memory: memory.id,
+        offset: memory.alloc(batch * width * 4),
+      })
+      const request = {
+        inputs: sae.hooks.inputs.map(place),
+        reconstruction: sae.hooks.outputs.map(place),
+        hits,
       }
+      const view = ({ offset }: Place, width: number) => memory.f32(offset, batch * width)
       for (let first = 0; first < rows; first += batch) {
         const n = Math.min(batch, rows - first)
-        memory.f32(places.activations.offset, n * dIn).set(data.subarray(first * dIn, (first + n) * dIn))
-        await lanes.run(encoder.tasks({ rows: n, ...places }))
-        reconstruction.set(memory.f32(places.reconstruction.offset, n * dIn), first * dIn)
-        const index = memory.i32(places.index.offset, n * k)
-        const value = memory.f32(places.value.offset, n * k)
-        for (let i = 0; i < n * k; i++) {
-          if (value[i] === 0) continue
-          acts[(first + Math.floor(i / k)) * dSae + index[i]] = value[i]
-          firing++
+        hookSpans(sae.hooks.inputs).forEach(([from, to], hook) => {
+          const columns = view(request.inputs[hook], to - from)
+          for (let r = 0; r < n; r++) {
+            const row = (first + r) * dIn
+            columns.set(data.subarray(row + from, row + to), r * (to - from))
+          }
+        })
+        for (const list of await encoder.encode({ ...request, rows: n })) {
+          for (let r = 0; r < list.rows; r++) {
+            const row = (first + list.firstRow + r) * dSae
+            for (let i = list.starts[r]; i < list.starts[r + 1]; i++)
+              acts[row + list.index[i]] = list.value[i]
+            firing += list.starts[r + 1] - list.starts[r]
+          }
         }
+        hookSpans(sae.hooks.outputs).forEach(([from, to], hook) => {
+          const columns = view(request.reconstruction[hook], to - from)
+          for (let r = 0; r < n; r++) {
+            const row = columns.subarray(r * (to - from), (r + 1) * (to - from))
+            reconstruction.set(row, (first + r) * dOut + from)
+          }
+        })
         context.progress({ stage: 'encoding', done: first + n, total: rows, unit: 'rows' })
       }
+      await hits.close()
+      await lanes.release(memory)
       await encoder.close()
     })
     await writeSafetensors({
       path: out,
       tensors: [
         { name: 'feature_acts', dtype: 'F32', shape: [rows, dSae], data: acts },
-        { name: 'reconstruction', dtype: 'F32', shape: [rows, dIn], data: reconstruction },
+        { name: 'reconstruction', dtype: 'F32', shape: [rows, dOut], data: reconstruction },
       ],
     })
-    return { path: out, rows, d_in: dIn, d_sae: dSae, k: sae.k, l0: firing / rows }
+    const k = sae.activation.kind === 'topk' ? sae.activation.k : null
+    const { architecture, family } = sae
+    return {
+      path: out,
+      architecture,
+      family,
+      rows,
+      d_in: dIn,
+      d_sae: dSae,
+      d_out: dOut,
+      k,
+      l0: firing / rows,
+    }
   },
-  present: ({ path, rows, d_in, d_sae, l0 }) =>
+  present: ({ path, rows, d_out, d_sae, l0 }) =>
     pairs([
       ['written', path],
       ['feature_acts', `[${rows}, ${d_sae}], ${count(Math.round(l0 * 100) / 100)} latents firing a row`],
-      ['reconstruction', `[${rows}, ${d_in}]`],
+      ['reconstruction', `[${rows}, ${d_out}]`],
     ]),
 })
 
 /** @throws InputError when the tensor is missing, has another shape or would give a result too large to hold */
-function readActivations({ file, dIn, dSae }: { file: string; dIn: number; dSae: number }): {
+function readActivations({
+  file,
+  shape: { dIn, dSae, dOut },
+}: {
+  file: string
+  shape: { dIn: number; dSae: number; dOut: number }
+}): {
   rows: number
   data: Float32Array
 } {
@@ -105,7 +141,7 @@ function readActivations({ file, dIn, dSae }: { file: string; dIn: number; dSae:
     const [rows, width] = info.shape
     if (info.shape.length !== 2 || width !== dIn || rows === 0)
       throw fail(`[${info.shape}]`, `[n, ${dIn}], n > 0`)
-    const most = Math.floor(largestResultBytes / 4 / (dSae + 2 * dIn))
+    const most = Math.floor(largestResultBytes / 4 / (dSae + dIn + dOut))
     if (rows > most) throw fail(`${rows} rows`, `at most ${most} rows at a time`)
     return { rows, data: tensors.readF32('activations') }
   } finally {

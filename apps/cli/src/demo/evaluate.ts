@@ -1,14 +1,7 @@
 // The demo's evaluation of all SAEs on held-out documents: each SAE's figures are measured once for its weights.
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
-import {
-  type Evaluation,
-  evaluateSaes,
-  loadSaeLens,
-  openEvaluation,
-  saeOfTopkFile,
-  shuffledContexts,
-} from '@mistudio/sae'
+import { type Evaluation, evaluateSaes, loadSae, openEvaluation, shuffledContexts } from '@mistudio/sae'
 import { writeFileAtomic } from '@mistudio/tensor'
 import { recipe } from './recipe.ts'
 import { checkStop, madeFrom, type Stage, saeDir, weightsHash } from './stage.ts'
@@ -35,7 +28,7 @@ export async function evaluate({
     model,
     lanes,
     contextSize,
-    saes: missing.map(hook => ({ sae: saeOfTopkFile(loadSaeLens({ dir: saeDir(dir, hook) })) })),
+    saes: missing.map(hook => ({ sae: loadSae({ dir: saeDir(dir, hook) }) })),
   })
   const measured = await evaluateSaes({
     ...opened,

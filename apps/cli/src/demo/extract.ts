@@ -3,7 +3,7 @@ import { existsSync, mkdirSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { createProgressBoard, extractFeatures, readExtractionInfo } from '@mistudio/feature'
 import type { Tokenizer } from '@mistudio/model'
-import { loadSaeLens } from '@mistudio/sae'
+import { loadSae } from '@mistudio/sae'
 import { writeFileAtomic } from '@mistudio/tensor'
 import { contextsPerCall } from '../engine.ts'
 import { recipe } from './recipe.ts'
@@ -29,7 +29,7 @@ export async function extract(stage: Stage, tokenizer: Tokenizer): Promise<DemoE
       tokenizer,
       stores,
       split: 'train',
-      saes: missing.map(hook => ({ sae: loadSaeLens({ dir: saeDir(dir, hook) }), out: outOf(hook) })),
+      saes: missing.map(hook => ({ sae: loadSae({ dir: saeDir(dir, hook) }), out: outOf(hook) })),
       maxTokens: recipe.extractionTokens,
       seed: spec.seed,
       board,

@@ -1,7 +1,7 @@
 // A request for extractions becomes rows and a chain of jobs, all in one transaction. In a batch each member's first
 // job comes `after` the last job of the member before, however that one ends: so the chain goes on.
 import { channelOf, type ExtractionRequest } from '@mistudio/contract'
-import { describeSaeLens } from '@mistudio/sae'
+import { describeSae } from '@mistudio/sae'
 import { InputError } from '@mistudio/tensor'
 import { and, asc, eq, inArray } from 'drizzle-orm'
 import type { Transaction } from '../db/connect.ts'
@@ -118,7 +118,7 @@ async function judge(
       skip(`it belongs to the model ${one.modelName}, not to ${first.modelName} as the first`)
     } else {
       try {
-        const { metadata } = describeSaeLens({ dir: storage.resolve(one.sae.path) })
+        const { metadata } = describeSae({ dir: storage.resolve(one.sae.path) })
         const contextSize = metadata.contextSize >= 2 ? metadata.contextSize : undefined
         members.push({ sae: one.sae, contextSize })
         first ??= one

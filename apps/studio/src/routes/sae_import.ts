@@ -4,7 +4,7 @@ import { copyFile, mkdir, rename, rm } from 'node:fs/promises'
 import { basename, join, resolve } from 'node:path'
 import type { RouteName } from '@mistudio/contract'
 import { hookPoints, readModelConfig, resolveHook } from '@mistudio/model'
-import { describeSaeLens, saeLensFiles } from '@mistudio/sae'
+import { describeSae, saeFiles } from '@mistudio/sae'
 import { InputError } from '@mistudio/tensor'
 import { eq } from 'drizzle-orm'
 import { models, saes, trainings } from '../db/schema.ts'
@@ -132,7 +132,7 @@ async function importFolder(
   const [model] = await db.select().from(models).where(eq(models.id, modelId))
   const gone = () => notFound('model', modelId, 'model_id')
   if (model === undefined) throw gone()
-  const described = describeSaeLens({ dir: source })
+  const described = describeSae({ dir: source })
   checkFit({ described, modelDir: storage.modelDir(model.path), modelName: model.name })
   const id = newId('sae')
   const path = folders.sae(id)
@@ -163,30 +163,39 @@ async function importFolder(
   return id
 }
 
-/** @throws InputError when the model lacks the SAE's hook point, or has another width there */
+/** @throws InputError when the model lacks a hook point of the SAE, or has another width there */
 function checkFit(options: {
-  described: ReturnType<typeof describeSaeLens>
+  described: ReturnType<typeof describeSae>
   modelDir: string
   modelName: string
 }): void {
   const { described, modelDir, modelName } = options
   const file = join(described.dir, 'cfg.json')
-  const { width } = resolveHook(hookPoints(readModelConfig({ dir: modelDir })), described.metadata.hookPoint)
-  if (width === described.shape.dIn) return
-  throw new InputError({
-    message: 'the SAE does not fit the model',
-    file,
-    field: 'd_in',
-    found: String(described.shape.dIn),
-    expected: `${width}, the width of ${described.metadata.hookPoint} in ${modelName}`,
-  })
+  const known = hookPoints(readModelConfig({ dir: modelDir }))
+  const { inputs, outputs } = described.hooks
+  for (const [field, spans] of [
+    ['d_in', inputs],
+    ['d_out', outputs],
+  ] as const) {
+    for (const { hook, width: found } of spans) {
+      const { width } = resolveHook(known, hook)
+      if (width === found) continue
+      throw new InputError({
+        message: 'the SAE does not fit the model',
+        file,
+        field,
+        found: String(found),
+        expected: `${width}, the width of ${hook} in ${modelName}`,
+      })
+    }
+  }
 }
 
 async function copySae(from: string, to: string): Promise<void> {
   const next = `${to}.next`
   try {
     await mkdir(next, { recursive: true })
-    for (const name of saeLensFiles) {
+    for (const name of saeFiles) {
       // Costs nothing where the file system can share the bytes.
       await copyFile(join(from, name), join(next, name), constants.COPYFILE_FICLONE)
     }

@@ -13,7 +13,7 @@ import {
   type TrainingRequestGiven,
 } from '@mistudio/contract'
 import { createCollector } from '@mistudio/feature'
-import { saveSaeLens } from '@mistudio/sae'
+import { saveTopK } from '@mistudio/sae'
 import { eq } from 'drizzle-orm'
 import { afterAll, expect } from 'vitest'
 import { tokenTexts } from '../../../../packages/feature/src/examples.ts'
@@ -140,7 +140,7 @@ export const trainingBody = (modelId: string, datasetIds: string[]): TrainingReq
 export async function writeSae(options: { dir: string; hookPoint: string; dIn: number }): Promise<string> {
   const { dir, hookPoint, dIn } = options
   const dSae = 8
-  await saveSaeLens({
+  await saveTopK({
     dir,
     shape: { dIn, dSae },
     k: 2,
@@ -171,23 +171,38 @@ export async function completeTraining(server: TestServer, training: Training): 
 export async function writeExtractionFolder(options: { dir: string; sourceFile: string }): Promise<void> {
   const { dir, sourceFile } = options
   const contextSize = 4
+  const span = { hook: 'blocks.0.hook_resid_post', width: 2 }
   const owner = [1, 2, 2, 3, 3, 3, 4, 4, 4, 4, 5, 5, 5, 5, 5]
   const contexts = owner.length
   const length = contexts * contextSize
-  const collector = createCollector({ features: 6, k: 1, contextSize, seed: 1, examplesPerFeature: 3 })
+  const collector = createCollector({ features: 6, contextSize, seed: 1, examplesPerFeature: 3 })
   collector.add({
     contexts,
     firstContext: 0,
     ids: Int32Array.from({ length }, (_, i) => 65 + (i % 26)),
     mask: new Uint8Array(length).fill(1),
-    index: Int32Array.from({ length }, (_, i) => owner[Math.floor(i / contextSize)]),
-    value: Float32Array.from({ length }, (_, i) => (i % contextSize === 0 ? 10 - i / 100 : 0)),
+    hits: [
+      {
+        firstRow: 0,
+        rows: length,
+        starts: Int32Array.from({ length: length + 1 }, (_, i) => Math.ceil(i / contextSize)),
+        index: Int32Array.from(owner),
+        value: Float32Array.from(owner, (_, context) => 10 - (context * contextSize) / 100),
+      },
+    ],
   })
   await writeExtraction({
     out: dir,
     collector,
     origin: {
-      sae: { dir: 'sae', hookPoint: 'blocks.0.hook_resid_post', dIn: 2, dSae: 6, k: 1, architecture: 'topk' },
+      sae: {
+        dir: 'sae',
+        hooks: { inputs: [span], outputs: [span] },
+        shape: { dIn: 2, dSae: 6, dOut: 2 },
+        k: 1,
+        architecture: 'topk',
+        family: 'topk',
+      },
       model: { dir: 'model', name: 'tiny' },
       stores: [{ dir: 'store', name: 'store' }],
       split: 'train',

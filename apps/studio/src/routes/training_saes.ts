@@ -1,7 +1,7 @@
 // What a training offers to import. Hook point and sizes are read from each SAE's own files.
 import { existsSync, readdirSync } from 'node:fs'
 import { type AvailableSae, parseHookPoint } from '@mistudio/contract'
-import { describeSaeLens } from '@mistudio/sae'
+import { describeSae } from '@mistudio/sae'
 import { eq } from 'drizzle-orm'
 import type { Executor } from '../db/connect.ts'
 import { saes, trainings } from '../db/schema.ts'
@@ -25,7 +25,7 @@ export function trainedSaes(options: { storage: Storage; training: Training }): 
       training.saes
         .map(({ name }) => ({ member: name, checkpoint, path: `${folder}/${name}` }))
         .filter(({ path }) => existsSync(storage.resolve(path)))
-        .map(found => ({ ...found, ...saeColumns(describeSaeLens({ dir: storage.resolve(found.path) })) })),
+        .map(found => ({ ...found, ...saeColumns(describeSae({ dir: storage.resolve(found.path) })) })),
   )
 }
 
@@ -49,17 +49,19 @@ export const saeKey = ({ member, checkpoint }: { member: string | null; checkpoi
   `${member}@${checkpoint}`
 
 /** What a row says of an SAE's files. */
-export function saeColumns(described: ReturnType<typeof describeSaeLens>) {
-  const { metadata, architecture, shape, k } = described
-  const place = parseHookPoint(metadata.hookPoint)
+export function saeColumns(described: ReturnType<typeof describeSae>) {
+  const { hooks, architecture, shape, activation } = described
+  // What it reads is where it is: of several hook points the first.
+  const [{ hook }] = hooks.inputs
+  const place = parseHookPoint(hook)
   return {
-    hook_point: metadata.hookPoint,
+    hook_point: hook,
     layer: place?.layer ?? null,
     hook_type: place?.hookType ?? null,
     architecture,
     d_in: shape.dIn,
     d_sae: shape.dSae,
-    k,
+    k: activation.kind === 'topk' ? activation.k : null,
   }
 }
 

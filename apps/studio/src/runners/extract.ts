@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { checkTokenizer, openTokenStore, type TokenStore } from '@mistudio/corpus'
 import { createProgressBoard, extractFeatures } from '@mistudio/feature'
 import { checkStore, contextsPerCall, openModel, openTokenizer } from '@mistudio/model'
-import { loadSaeLens } from '@mistudio/sae'
+import { loadSae } from '@mistudio/sae'
 import { withLanes } from '@mistudio/tensor'
 import type { Work } from './context.ts'
 
@@ -25,7 +25,7 @@ export const extract: Work<'extract'> = async (spec, { signal, threads, board })
         tokenizer,
         stores,
         split: config.split,
-        saes: [{ sae: loadSaeLens({ dir: saeDir }), out: join(out, 'extraction') }],
+        saes: [{ sae: loadSae({ dir: saeDir }), out: join(out, 'extraction') }],
         maxTokens: config.max_tokens,
         examplesPerFeature: config.examples_per_feature,
         contextTokens: { before: config.context_prefix_tokens, after: config.context_suffix_tokens },

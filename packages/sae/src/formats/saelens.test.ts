@@ -1,16 +1,27 @@
-// SAEs that sae-lens saved, and what comes back of ours. The fixtures are made by oracle/saelens_files.py.
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+// SAEs that sae-lens saved, and what comes back of ours. The fixtures are made by oracle/saelens_files.py, which also
+// checks that sae-lens loads every architecture written here and computes the same.
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { InputError, type Lanes, openLanes, openSafetensors } from '@mistudio/tensor'
+import { InputError, type Lanes, openLanes, openSafetensors, writeSafetensors } from '@mistudio/tensor'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { gaussianStream } from '../random.ts'
-import { families } from '../topk_learner/families.ts'
-import { createTopKEncoder } from '../topk_learner/topk_encoder.ts'
-import { describeSaeLens, foldScale, loadSaeLens, type SaeFile, saveSaeLens } from './saelens.ts'
+import { createEncoder } from '../encoder.ts'
+import { activations, encodeDense, randomRows, randomSae, structures, worst } from '../encoder_support.ts'
+import { inferSae } from '../infer.ts'
+import type { Activation, RowNormalisation, Sae } from '../sae.ts'
+import { describeSae, loadSae, type SaeMetadata, saveSae } from './saelens.ts'
 
-const fixtures = fileURLToPath(new URL('../../fixtures/saelens_topk', import.meta.url))
+const fixtures = fileURLToPath(new URL('../../fixtures/saelens', import.meta.url))
 let lanes: Lanes
 let folder: string
 beforeAll(async () => {
@@ -22,121 +33,247 @@ afterAll(async () => {
   rmSync(folder, { recursive: true })
 })
 
-/** Dense feature_acts and reconstruction by the fast encoder. */
-async function encode(sae: SaeFile, x: Float32Array) {
-  const { dIn, dSae } = sae.shape
-  const rows = x.length / dIn
-  const encoder = await createTopKEncoder({ lanes, sae })
-  const memory = await lanes.memory({ bytes: rows * (2 * dIn + 2 * sae.k) * 4 + 4096 })
-  const place = (n: number) => ({ memory: memory.id, offset: memory.alloc(n * 4) })
-  const activations = place(rows * dIn)
-  const index = place(rows * sae.k)
-  const value = place(rows * sae.k)
-  const reconstruction = place(rows * dIn)
-  memory.f32(activations.offset, x.length).set(x)
-  await lanes.run(encoder.tasks({ rows, activations, index, value, reconstruction }))
-  const featureActs = new Float32Array(rows * dSae)
-  const latents = memory.i32(index.offset, rows * sae.k)
-  memory.f32(value.offset, rows * sae.k).forEach((v, i) => {
-    featureActs[Math.floor(i / sae.k) * dSae + latents[i]] = v
-  })
-  const result = { featureActs, reconstruction: memory.f32(reconstruction.offset, rows * dIn).slice() }
-  await encoder.close()
-  await lanes.release(memory)
-  return result
-}
-
-function worst(found: ArrayLike<number>, wanted: ArrayLike<number>): number {
-  let most = 0
-  let error = 0
-  for (let i = 0; i < wanted.length; i++) {
-    most = Math.max(most, Math.abs(wanted[i]))
-    error = Math.max(error, Math.abs(found[i] - wanted[i]))
-  }
-  return error / most
-}
-
-describe.each(['plain', 'rescaled'])('an SAE saved by sae-lens, %s', name => {
+describe.each(readdirSync(fixtures).sort())('an SAE saved by sae-lens, %s', name => {
   test('encodes and decodes as sae-lens does', async () => {
-    const sae = loadSaeLens({ dir: join(fixtures, name) })
+    const sae = loadSae({ dir: join(fixtures, name) })
     const golden = openSafetensors(join(fixtures, name, 'golden.safetensors'))
-    const { featureActs, reconstruction } = await encode(sae, golden.readF32('x'))
-    const wanted = golden.readF32('feature_acts')
-    expect(worst(featureActs, wanted)).toBeLessThan(1e-5)
-    expect(worst(reconstruction, golden.readF32('reconstruction'))).toBeLessThan(1e-5)
-    expect(sae.metadata.hookPoint).toBe('blocks.4.hook_resid_post')
+    const x = golden.readF32('x')
+    const encoder = await createEncoder({ lanes, sae })
+    const fast = await encodeDense({ lanes, encoder, x })
+    await encoder.close()
+    for (const { featureActs, reconstruction } of [inferSae({ sae, x }), fast]) {
+      expect(worst(featureActs, golden.readF32('feature_acts'))).toBeLessThan(1e-5)
+      expect(worst(reconstruction, golden.readF32('reconstruction'))).toBeLessThan(1e-5)
+    }
+    golden.close()
+    expect(sae.hooks.inputs[0].hook).toBe('blocks.4.hook_resid_post')
   })
 })
 
-const shape = { dIn: 10, dSae: 30 }
-function someSae() {
-  const draw = gaussianStream({ seed: 2, purpose: 'sae' })
-  const take = (n: number) => Float32Array.from({ length: n }, draw)
-  return { wEnc: take(300), bEnc: take(30), wDec: take(300), bDec: take(10) }
+const metadata: SaeMetadata = {
+  modelName: 'm',
+  contextSize: 64,
+  trainingTokens: 5,
+  seed: 1,
+  dataset: ['a', 'b'],
+  thresholds: { ema: 0.25, calibrated: 0.375, l0: 31.5, tokens: 100_000 },
+  training: { family: 'batchtopk', k: 32, matryoshka_widths: [1, 2], normalisation: 'whiten' },
 }
 
-test('what is saved is loaded again, bit for bit', async () => {
-  const dir = join(folder, 'round')
-  const weights = someSae()
-  const metadata = {
-    modelName: 'm',
-    hookPoint: 'blocks.0.hook_mlp_out',
-    contextSize: 64,
-    trainingTokens: 5,
-    seed: 1,
-    dataset: ['a', 'b'],
+const kinds = Object.keys(activations) as Activation['kind'][]
+const norms: RowNormalisation[] = ['none', 'layer_norm', 'token_rms']
+const all = structures.flatMap(structure =>
+  kinds.flatMap(kind => norms.map(norm => [structure, kind, norm] as const)),
+)
+
+test.each(all)(
+  '%s, %s, rows normalised %s: what is saved is loaded again, bit for bit',
+  async (structure, kind, normalisation) => {
+    const dir = join(folder, 'round', structure, kind, normalisation)
+    const sae: Sae = randomSae({ structure, activation: activations[kind], normalisation })
+    await saveSae({ dir, sae, metadata })
+    const { dir: at, architecture, metadata: found, ...loaded } = loadSae({ dir })
+    expect(loaded).toEqual(sae)
+    expect(found).toEqual(metadata)
+    expect(describeSae({ dir })).toEqual({ ...omitWeights(loaded), dir: at, architecture, metadata })
+  },
+)
+
+const omitWeights = ({ weights: _, ...rest }: Sae) => rest
+
+/** What sae_lens 6 registers (sae_lens/__init__.py); whatever else we write it must not know. */
+const saeLensNames = new Set([
+  ...['standard', 'gated', 'topk', 'abstopk', 'jumprelu', 'batchtopk', 'matryoshka_batchtopk', 'temporal'],
+  ...['matching_pursuit', 'transcoder', 'skip_transcoder', 'jumprelu_transcoder', 'jumprelu_skip_transcoder'],
+])
+
+test('names of SAELens are used where SAELens computes the same, and nowhere else', async () => {
+  const written: Record<string, string> = {}
+  for (const [structure, kind, normalisation] of all) {
+    const dir = join(folder, 'names', structure, kind, normalisation)
+    await saveSae({
+      dir,
+      sae: randomSae({ structure, activation: activations[kind], normalisation }),
+      metadata,
+    })
+    const { architecture } = JSON.parse(readFileSync(join(dir, 'cfg.json'), 'utf8'))
+    const own = architecture === `mistudio_${kind}_${structure}`
+    expect(own || saeLensNames.has(architecture)).toBe(true)
+    if (!own) written[`${structure} ${kind} ${normalisation}`] = architecture
   }
-  await saveSaeLens({ dir, shape, k: 3, weights, scale: 1, metadata })
-  const loaded = loadSaeLens({ dir })
-  expect(loaded.weights).toEqual(weights)
-  expect(loaded.metadata).toEqual(metadata)
-  expect(loaded.k).toBe(3)
-  const { weights: _, ...description } = loaded
-  expect(describeSaeLens({ dir })).toEqual(description)
+  const everyNorm = (structure: string, kind: string, name: string) =>
+    norms.map(norm => [`${structure} ${kind} ${norm}`, name])
+  expect(written).toEqual(
+    Object.fromEntries([
+      ...everyNorm('sae', 'relu', 'standard'),
+      ...everyNorm('sae', 'topk', 'topk'),
+      ...everyNorm('sae', 'jumprelu', 'jumprelu'),
+      ...everyNorm('sae', 'gated', 'gated'),
+      ...everyNorm('transcoder', 'relu', 'transcoder'),
+      ...everyNorm('transcoder', 'jumprelu', 'jumprelu_transcoder'),
+      ['skip_transcoder relu none', 'skip_transcoder'],
+      ['skip_transcoder jumprelu none', 'jumprelu_skip_transcoder'],
+    ]),
+  )
 })
 
-test('a folded scale computes on x what the unfolded SAE computes on x · scale', () => {
-  const weights = someSae()
-  const draw = gaussianStream({ seed: 3, purpose: 'x' })
-  const x = Float32Array.from({ length: 200 }, draw)
-  const scale = 3.7
-  const config = families.topk.config({ k: 3 }, { shape, trainTokens: 1 })
-  const unfolded = families.topk.infer({ weights, shape, config, x: x.map(value => value * scale) })
-  const folded = families.topk.infer({ weights: foldScale(weights, scale), shape, config, x })
-  expect(worst(folded.featureActs, unfolded.featureActs)).toBeLessThan(1e-5)
-  expect(
-    worst(
-      folded.reconstruction,
-      unfolded.reconstruction.map(value => value / scale),
-    ),
-  ).toBeLessThan(1e-5)
+test('an SAE that reads x as it is keeps apply_b_dec_to_input false', async () => {
+  const dir = join(folder, 'plain x')
+  const sae = { ...randomSae({}), centred: false }
+  await saveSae({ dir, sae, metadata })
+  expect(JSON.parse(readFileSync(join(dir, 'cfg.json'), 'utf8')).apply_b_dec_to_input).toBe(false)
+  const x = randomRows({ n: 3, width: 12 })
+  expect(inferSae({ sae: loadSae({ dir }), x })).toEqual(inferSae({ sae, x }))
 })
 
-test.each<[string, (config: Record<string, unknown>) => void, string]>([
-  ['another architecture', config => (config.architecture = 'gated'), 'architecture'],
-  ['a d_sae that is no number', config => (config.d_sae = 'wide'), 'd_sae'],
-  ['k above d_sae', config => (config.k = 1000), 'k'],
-  ['a d_in that disagrees with the weights', config => (config.d_in = 17), 'W_enc'],
-])('refuses %s and names the field', (_, change, field) => {
-  const dir = join(folder, `bad-${field}`)
-  cpSync(join(fixtures, 'plain'), dir, { recursive: true })
+/** A copy of a fixture with changes to its config, or to its tensors. */
+async function changed(options: {
+  name: string
+  from?: string
+  config?: (config: Record<string, unknown>) => void
+  tensors?: (name: string, data: Float32Array) => ArrayBufferView
+  dtype?: 'F32' | 'BF16' | 'F16' | 'I32'
+}): Promise<string> {
+  const { name, from = 'topk', config: change = () => {}, tensors: edit, dtype = 'F32' } = options
+  const dir = join(folder, 'changed', name)
+  cpSync(join(fixtures, from), dir, { recursive: true })
   const file = join(dir, 'cfg.json')
   const config = JSON.parse(readFileSync(file, 'utf8'))
   change(config)
   writeFileSync(file, JSON.stringify(config))
-  const error = caught(() => loadSaeLens({ dir }))
+  if (edit === undefined) return dir
+  const path = join(dir, 'sae_weights.safetensors')
+  const read = openSafetensors(path)
+  const tensors = Array.from(read.tensors, ([tensor, { shape }]) => ({
+    name: tensor,
+    dtype,
+    shape,
+    data: edit(tensor, read.readF32(tensor)),
+  }))
+  read.close()
+  await writeSafetensors({ path, tensors })
+  return dir
+}
+
+test.each<[string, string, (config: Record<string, unknown>) => void, string]>([
+  ['an architecture that nobody has', 'topk', config => (config.architecture = 'temporal'), 'architecture'],
+  ['a d_sae that is no number', 'topk', config => (config.d_sae = 'wide'), 'd_sae'],
+  ['k above d_sae', 'topk', config => (config.k = 1000), 'k'],
+  ['a d_in that disagrees with the weights', 'topk', config => (config.d_in = 17), 'W_enc'],
+  ['weights of another architecture', 'topk', config => (config.architecture = 'jumprelu'), 'threshold'],
+  ['a gate that is missing', 'standard', config => (config.architecture = 'gated'), 'b_gate'],
+  [
+    'a scale that is not in the file',
+    'standard',
+    config => (config.normalize_activations = 'expected_average_only_in'),
+    'normalize_activations',
+  ],
+  ['a transcoder without d_out', 'transcoder', config => delete config.d_out, 'd_out'],
+  [
+    'a transcoder that subtracts b_dec',
+    'transcoder',
+    config => (config.apply_b_dec_to_input = true),
+    'apply_b_dec_to_input',
+  ],
+  ['a skip that is missing', 'transcoder', config => (config.architecture = 'skip_transcoder'), 'W_skip'],
+  [
+    'a reshape that is unknown',
+    'topk',
+    config => (config.reshape_activations = 'fold'),
+    'reshape_activations',
+  ],
+])('refuses %s and names the field', async (what, from, config, field) => {
+  const dir = await changed({ name: what, from, config })
+  const error = caught(() => loadSae({ dir }))
   expect(error).toBeInstanceOf(InputError)
   expect((error as InputError).details.field).toBe(field)
-  expect(caught(() => describeSaeLens({ dir }))).toEqual(error)
+  expect(caught(() => describeSae({ dir }))).toEqual(error)
+})
+
+test('refuses weights that are not finite, or no floats, and names the tensor', async () => {
+  const spoil = (bad: string, value: number) => (name: string, data: Float32Array) => {
+    if (name === bad) data[7] = value
+    return data
+  }
+  for (const [tensor, value] of [
+    ['W_dec', Number.NaN],
+    ['b_enc', Number.POSITIVE_INFINITY],
+  ] as const) {
+    const dir = await changed({ name: `${tensor} spoilt`, tensors: spoil(tensor, value) })
+    const error = caught(() => loadSae({ dir })) as InputError
+    expect(error.details).toMatchObject({ field: tensor, found: `${value} at position 7` })
+  }
+  const integers = await changed({
+    name: 'integers',
+    dtype: 'I32',
+    tensors: (_, data) => Int32Array.from(data),
+  })
+  expect((caught(() => loadSae({ dir: integers })) as InputError).details).toMatchObject({ found: 'I32' })
+})
+
+test('bfloat16 weights are widened', async () => {
+  const bits = (data: Float32Array) => Uint16Array.from(new Uint32Array(data.buffer), value => value >>> 16)
+  const dir = await changed({ name: 'bf16', dtype: 'BF16', tensors: (_, data) => bits(data.slice()) })
+  const { bEnc } = loadSae({ dir }).weights
+  const exact = loadSae({ dir: join(fixtures, 'topk') }).weights.bEnc
+  expect(bEnc).not.toEqual(exact)
+  expect(worst(bEnc, exact)).toBeLessThan(2 ** -7)
+})
+
+test('files from before version 6 name the activation apart', async () => {
+  const flat = (more: Record<string, unknown>) => (config: Record<string, unknown>) => {
+    const { metadata: nested, k, architecture: _, ...rest } = config
+    for (const key of Object.keys(config)) delete config[key]
+    Object.assign(config, rest, nested, more, k === undefined ? {} : { activation_fn_kwargs: { k } })
+    delete config.sae_lens_version
+  }
+  const topk = await changed({ name: 'old topk', config: flat({ activation_fn_str: 'topk' }) })
+  const { activation, hooks } = loadSae({ dir: topk })
+  expect(activation).toEqual({ kind: 'topk', k: 5 })
+  expect(hooks.inputs).toEqual([{ hook: 'blocks.4.hook_resid_post', width: 16 }])
+  const other = await changed({ name: 'old tanh', config: flat({ activation_fn_str: 'tanh-relu' }) })
+  expect((caught(() => loadSae({ dir: other })) as InputError).details.field).toBe('activation_fn_str')
+})
+
+test('groups and hook points of our own architectures are checked', async () => {
+  const at = join(folder, 'own')
+  const sae = randomSae({ structure: 'cross_layer_transcoder' })
+  await saveSae({ dir: at, sae, metadata })
+  const config = JSON.parse(readFileSync(join(at, 'cfg.json'), 'utf8'))
+  const wrong: [unknown, unknown, string][] = [
+    [
+      [{ latents: [0, 41], input: [0, 12], output: [0, 16] }],
+      config.metadata.mistudio_inputs,
+      'mistudio_groups',
+    ],
+    [
+      [{ latents: [1, 40], input: [0, 12], output: [0, 16] }],
+      config.metadata.mistudio_inputs,
+      'mistudio_groups',
+    ],
+    ['all', config.metadata.mistudio_inputs, 'mistudio_groups'],
+    [config.mistudio_groups, [{ hook: 'a', width: 20 }], 'metadata.mistudio_inputs'],
+    [config.mistudio_groups, [{ hook: 3, width: 21 }], 'metadata.mistudio_inputs'],
+  ]
+  for (const [groups, inputs, field] of wrong) {
+    const next = {
+      ...config,
+      mistudio_groups: groups,
+      metadata: { ...config.metadata, mistudio_inputs: inputs },
+    }
+    writeFileSync(join(at, 'cfg.json'), JSON.stringify(next))
+    expect((caught(() => describeSae({ dir: at })) as InputError).details.field).toBe(field)
+  }
 })
 
 test('refuses a folder without cfg.json, or with one that is a folder or too long', () => {
-  expect(() => loadSaeLens({ dir: join(folder, 'nowhere') })).toThrow(/no readable cfg.json/)
+  expect(() => loadSae({ dir: join(folder, 'nowhere') })).toThrow(/no readable cfg.json/)
   mkdirSync(join(folder, 'inside', 'cfg.json'), { recursive: true })
-  expect(() => loadSaeLens({ dir: join(folder, 'inside') })).toThrow(/no readable cfg.json/)
+  expect(() => loadSae({ dir: join(folder, 'inside') })).toThrow(/no readable cfg.json/)
   mkdirSync(join(folder, 'long'))
   writeFileSync(join(folder, 'long', 'cfg.json'), ' '.repeat(5_000_000))
-  expect(() => loadSaeLens({ dir: join(folder, 'long') })).toThrow(/found: 5000000 bytes/)
+  expect(() => loadSae({ dir: join(folder, 'long') })).toThrow(/found: 5000000 bytes/)
+  expect(existsSync(join(folder, 'long', 'sae_weights.safetensors'))).toBe(false)
 })
 
 function caught(work: () => unknown): unknown {

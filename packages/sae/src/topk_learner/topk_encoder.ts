@@ -10,6 +10,7 @@ import {
   type Task,
   topkScratchBytes,
 } from '@mistudio/tensor'
+import type { Sae } from '../sae.ts'
 import type { SaeShape, SaeWeights } from './families.ts'
 
 /** Rows of one GEMM call; see families/topk_block.ts for why. */
@@ -32,6 +33,17 @@ export interface TopKEncoder {
   readonly shape: SaeShape
   tasks(request: TopKEncodeRequest): Task[]
   close(): Promise<void>
+}
+
+/** @throws InputError for an SAE that is no TopK */
+export function topkOf(sae: Omit<Sae, 'family'>): { shape: SaeShape; k: number; weights: SaeWeights } {
+  if (sae.activation.kind === 'topk') return { shape: sae.shape, k: sae.activation.k, weights: sae.weights }
+  throw new InputError({
+    message: 'this SAE cannot be used here yet',
+    field: 'architecture',
+    found: sae.activation.kind,
+    expected: 'topk',
+  })
 }
 
 /** @throws InputError when the SAE does not fit one WebAssembly memory */
