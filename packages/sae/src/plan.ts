@@ -116,7 +116,7 @@ export type Dynamics = {
   p: number
   /** In place of the selection's k (k-annealing). */
   k?: number
-  /** In place of the plan's levels (sampled prefixes); at most as many. */
+  /** In place of the plan's levels (sampled prefixes); at most as many, or `mostLevels`. */
   levels?: readonly Level[]
 }
 

@@ -108,9 +108,11 @@ async function together(
   const { batch, memory } = await someBatch({ lanes, plan, rows, seed: 3 })
   const dead = Uint8Array.from({ length: shape.dSae }, (_, i) => Number(i % 50 === 7))
   for (const one of all) setDead(one, dead)
-  const dynamics = { ...steadyDynamics, p: 0.8 }
+  let p = 0.9
   /** @returns L0 */
   const step = async () => {
+    p -= 0.1
+    const dynamics = { ...steadyDynamics, p }
     const wanted = await takeStep({ learner: judge, batch, dynamics })
     const [weights, sums] = [judge.weights(), judge.sums()]
     for (const [name, learner] of judged) {
