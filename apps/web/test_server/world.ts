@@ -5,7 +5,6 @@ import {
   extractionConfig,
   type HookType,
   hookPointOf,
-  hyperparametersRequest,
   type IdKind,
   idPrefixes,
   type Model,
@@ -82,12 +81,17 @@ export const tokenizations: Tokenization[] = datasets.map((dataset, i) => ({
   completed_at: i === 3 ? null : time(3),
 }))
 
-const settings = hyperparametersRequest.parse({
+const settings: Training['hyperparameters'] = {
+  family: 'topk',
+  recipe: null,
   d_sae: 4096,
-  k: 32,
+  settings: { k: 32, learning_rate: 1e-3, normalisation: 'expected_average' },
   train_tokens: 1_048_576,
-  learning_rate: 1e-3,
-})
+  batch_size: 1024,
+  context_size: 128,
+  seed: 0,
+  run: {},
+}
 
 function training(options: {
   number: number

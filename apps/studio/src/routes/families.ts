@@ -1,9 +1,16 @@
 // Families, recipes and metrics as the API gives them: the tables of @mistudio/sae under their wire names.
-import type { Family as FamilyView, Metric as MetricView, SettingField } from '@mistudio/contract'
+import type {
+  Family as FamilyView,
+  Metric as MetricView,
+  Recipe as RecipeView,
+  SettingField,
+  Settings as SettingsView,
+} from '@mistudio/contract'
 import {
   type Family,
   type Field,
   type FieldTable,
+  type FieldValue,
   families,
   fieldGroups,
   type Metric,
@@ -11,6 +18,11 @@ import {
   metricCounts,
   metricGroup,
   metricTable,
+  type Recipe,
+  recipes,
+  runFields,
+  type Settings,
+  splitRecipe,
   wireName,
 } from '@mistudio/sae'
 import type { Handlers } from '../register.ts'
@@ -23,16 +35,29 @@ export const familyHandlers = (): Pick<Handlers, Names> => ({
       data: families.map(familyView),
       groups: [...fieldGroups],
       member_fields: fieldViews(memberFields, 'common'),
-      run_fields: [],
+      run_fields: fieldViews(runFields, 'run'),
     }
   },
   async listRecipes() {
-    return { data: [] }
+    return { data: recipes.map(recipeView) }
   },
   async listMetrics() {
     return { data: Object.entries(metricTable).map(([name, metric]) => metricView(name, metric)) }
   },
 })
+
+function recipeView(recipe: Recipe): RecipeView {
+  const { name, family, source } = recipe
+  const { member, run } = splitRecipe(recipe)
+  return { name, family, source, sets: plainSettings(member), run: plainSettings(run) }
+}
+
+/** Lists copied: the tables are read-only. */
+export const plainSettings = (settings: Settings): SettingsView =>
+  Object.fromEntries(Object.entries(settings).map(([name, value]) => [name, plainValue(value)]))
+
+const plainValue = (value: FieldValue): SettingsView[string] =>
+  typeof value === 'object' && value !== null ? [...value] : value
 
 function metricView(name: string, metric: Metric): MetricView {
   const counted = metric.counted === null ? null : metricCounts[metric.counted]
@@ -48,11 +73,8 @@ function familyView(family: Family): FamilyView {
     paper,
     hooks,
     fields: fieldViews(fields, 'family'),
-    defaults: Object.fromEntries(
-      Object.entries(defaults).map(([key, value]) => [
-        wireName(key),
-        Array.isArray(value) ? [...value] : (value as string | number | boolean | null),
-      ]),
+    defaults: plainSettings(
+      Object.fromEntries(Object.entries(defaults).map(([key, value]) => [wireName(key), value])),
     ),
   }
 }

@@ -3,17 +3,34 @@
 import {
   type HookType,
   type Hyperparameters,
+  type HyperparametersAsked,
   hookPointOf,
   membersAtMost,
   parseHookPoint,
+  type Settings,
   type TrainingMember,
   type TrainingRequest,
 } from '@mistudio/contract'
-import { type CompleteMember, completeMember, familyOf, membersOf, type RunMember } from '@mistudio/sae'
+import {
+  byWireName,
+  type CompleteMember,
+  completeMember,
+  familyOf,
+  membersOf,
+  type RunMember,
+  readFields,
+  recipeOf,
+  runFields,
+  splitRecipe,
+} from '@mistudio/sae'
 import { InputError } from '@mistudio/tensor'
 import { ProblemError } from '../problem.ts'
+import { plainSettings } from './families.ts'
 
-type Asked = Pick<TrainingRequest, 'layers' | 'hook_types' | 'output_hook_type' | 'hyperparameters' | 'sweep'>
+/** A request once its hyperparameters are resolved, or a training's row. */
+export type Asked = Pick<TrainingRequest, 'layers' | 'hook_types' | 'output_hook_type' | 'sweep'> & {
+  hyperparameters: Hyperparameters
+}
 
 /** What the engine trains: members as rows, requests and runners share them. */
 export type PlannedMember = { member: RunMember; complete: CompleteMember }
@@ -24,24 +41,20 @@ export type PlannedMember = { member: RunMember; complete: CompleteMember }
  */
 export function planMembers(options: { asked: Asked; widthOf: (hook: string) => number }): PlannedMember[] {
   const { asked, widthOf } = options
-  const { d_sae, train_tokens, batch_size } = asked.hyperparameters
+  const { train_tokens, batch_size } = asked.hyperparameters
   const totalSteps = Math.ceil(train_tokens / batch_size)
-  return named(
-    'hyperparameters',
-    () => {
-      const members = runMembers(asked)
-      return members.map(member => ({
+  return asProblem(() =>
+    runMembers(asked).map(member => ({
+      member,
+      complete: completeMember({
         member,
-        complete: completeMember({
-          member,
-          widthOf,
-          batchSize: batch_size,
-          totalSteps,
-          trainTokens: totalSteps * batch_size,
-        }),
-      }))
-    },
-    { d_sae },
+        widthOf,
+        batchSize: batch_size,
+        totalSteps,
+        trainTokens: totalSteps * batch_size,
+        known: [...runNames],
+      }),
+    })),
   )
 }
 
@@ -73,8 +86,52 @@ export function runMembers(asked: Asked): RunMember[] {
     : layers.flatMap(layer => hook_types.flatMap(type => of(points(type, [layer]), outputs([layer]))))
 }
 
-/** Of the recipe, then of the request. */
-export const settingsOfRun = ({ settings }: Hyperparameters): Hyperparameters['settings'] => settings
+/** The recipe's, then those of the request. */
+export function settingsOfRun({ recipe, settings }: Hyperparameters): Settings {
+  return recipe === null ? settings : { ...plainSettings(splitRecipe(recipeOf(recipe)).member), ...settings }
+}
+
+/**
+ * What is asked for with the recipe's family and run settings filled in, checked.
+ * @throws ProblemError 400 naming the field
+ */
+export function resolveHyperparameters(asked: HyperparametersAsked): Hyperparameters {
+  return asProblem(() => {
+    const recipe = asked.recipe === null ? undefined : recipeOf(asked.recipe)
+    const of = recipe === undefined ? {} : plainSettings(splitRecipe(recipe).run)
+    const { batch_size: size, train_tokens: _tokens, seed: _seed, ...rest } = of
+    if (recipe !== undefined && asked.family !== undefined && asked.family !== recipe.family) {
+      throw new InputError({
+        message: `recipe and family contradict each other: ${recipe.name} is one of ${recipe.family}`,
+        field: 'recipe',
+        found: `${recipe.name} and ${asked.family}`,
+        expected: `the family ${recipe.family}, or another recipe`,
+      })
+    }
+    const run = { ...rest, ...asked.run }
+    checkRun(run)
+    const batch_size = asked.batch_size ?? (typeof size === 'number' ? size : runFields.batchSize.default)
+    return { ...asked, family: asked.family ?? recipe?.family ?? 'topk', batch_size, run }
+  })
+}
+
+/** Settings of the run that a training's request has a place of its own for. */
+const elsewhere = ['train_tokens', 'batch_size', 'seed']
+
+function checkRun(run: Settings): void {
+  const known = [...byWireName(runFields).keys()].filter(name => !elsewhere.includes(name))
+  const unknown = Object.keys(run).find(name => !known.includes(name))
+  if (unknown === undefined) {
+    readFields(runFields, run)
+    return
+  }
+  throw new InputError({
+    message: `the run has no setting ${unknown}`,
+    field: unknown,
+    found: unknown,
+    expected: known.join(', '),
+  })
+}
 
 function checkOutput(options: { family: string; predicts: boolean; output: HookType | null }): void {
   const { family, predicts, output } = options
@@ -88,17 +145,24 @@ function checkOutput(options: { family: string; predicts: boolean; output: HookT
 }
 
 /** What the engine says of a setting, as a problem of the request's field. */
-function named<T>(part: string, work: () => T, fields: Record<string, unknown>): T {
+function asProblem<T>(work: () => T): T {
   try {
     return work()
   } catch (error) {
     if (!(error instanceof InputError) || error.details.field === undefined) throw error
     const { message, field, ...details } = error.details
-    const own = field.split(' and ')[0]
-    const place =
-      own in fields ? `${part}.${own}` : own === 'family' ? `${part}.family` : `${part}.settings.${own}`
-    throw new ProblemError('invalid', { title: message, field: place, ...details })
+    const places = field.split(/ and |, /).map(placeOf)
+    throw new ProblemError('invalid', { title: message, field: places.join(' and '), ...details })
   }
+}
+
+const runNames = new Set(byWireName(runFields).keys())
+
+function placeOf(name: string): string {
+  if (name === 'hook_out') return 'output_hook_type'
+  if (name === 'hook') return 'hook_types'
+  if (['family', 'recipe', 'd_sae', ...elsewhere].includes(name)) return `hyperparameters.${name}`
+  return runNames.has(name) ? `hyperparameters.run.${name}` : `hyperparameters.settings.${name}`
 }
 
 /** A member as its row begins. */
@@ -109,7 +173,7 @@ export function unmeasuredMember({ member, complete }: PlannedMember): TrainingM
   return {
     name: member.name,
     family: member.family,
-    variant: copied(member.variant),
+    variant: plainSettings(member.variant),
     hook_point: first,
     inputs: complete.hooks.inputs.map(({ hook }) => hook),
     outputs: complete.hooks.outputs.map(({ hook }) => hook),
@@ -130,8 +194,3 @@ export function unmeasuredMember({ member, complete }: PlannedMember): TrainingM
     warnings: [],
   }
 }
-
-const copied = (settings: RunMember['variant']): TrainingMember['variant'] =>
-  Object.fromEntries(
-    Object.entries(settings).map(([key, value]) => [key, Array.isArray(value) ? [...value] : value]),
-  ) as TrainingMember['variant']

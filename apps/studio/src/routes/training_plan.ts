@@ -7,11 +7,13 @@ import { ProblemError } from '../problem.ts'
 import { changed, inSequence } from './changes.ts'
 import type { Services } from './services.ts'
 import { checkContextSize, ensureTokenizations, lockTexts } from './tokenizations.ts'
-import { planMembers, unmeasuredMember } from './training_members.ts'
+import { type Asked, planMembers, resolveHyperparameters, unmeasuredMember } from './training_members.ts'
 
 /** @returns the training's id */
 export async function createTraining(services: Services, request: TrainingRequest): Promise<string> {
-  const { layers, hook_types, output_hook_type, hyperparameters, sweep, dataset_weights } = request
+  const { layers, hook_types, output_hook_type, sweep, dataset_weights } = request
+  const hyperparameters = resolveHyperparameters(request.hyperparameters)
+  const asked = { layers, hook_types, output_hook_type, hyperparameters, sweep }
   const { dataset_ids: datasetIds = [request.dataset_id!] } = request
   const field = request.dataset_ids === undefined ? 'dataset_id' : 'dataset_ids'
   const id = newId('training')
@@ -19,11 +21,11 @@ export async function createTraining(services: Services, request: TrainingReques
   await services.log.write(async tx => {
     const { texts, model } = await lockTexts(tx, { datasetIds, modelId: request.model_id, field })
     checkHooks({ layers, hookTypes: hook_types, outputHookType: output_hook_type, model })
-    const members = planMembers({ asked: request, widthOf: () => model.d_model })
+    const members = planMembers({ asked, widthOf: () => model.d_model })
     const contextSize = hyperparameters.context_size
     checkContextSize({ size: contextSize, model, field: 'hyperparameters.context_size' })
     const { needs, events } = await ensureTokenizations(tx, { texts, model, contextSizes: [contextSize] })
-    const name = request.name ?? nameOf({ model: model.name, request })
+    const name = request.name ?? nameOf({ model: model.name, asked })
     const job = newJob({ kind: 'train', entity, title: `Train ${name}`, needs: needs.get(contextSize) })
     await tx.insert(trainings).values({
       id,
@@ -53,9 +55,9 @@ export async function createTraining(services: Services, request: TrainingReques
   return id
 }
 
-function nameOf(options: { model: string; request: TrainingRequest }): string {
-  const { model, request } = options
-  const { layers, hook_types, output_hook_type, hyperparameters, sweep } = request
+function nameOf(options: { model: string; asked: Asked }): string {
+  const { model, asked } = options
+  const { layers, hook_types, output_hook_type, hyperparameters, sweep } = asked
   const to = output_hook_type === null ? '' : ` → ${output_hook_type}`
   const where = `layer${layers.length > 1 ? 's' : ''} ${layers.join(', ')} · ${hook_types.join(', ')}${to}`
   const family = hyperparameters.family === 'topk' ? [] : [hyperparameters.family]

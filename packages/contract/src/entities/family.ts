@@ -79,11 +79,9 @@ export const recipe = z
   .strictObject({
     name: z.string(),
     family: z.string(),
-    title: text,
     source: text,
-    notes: text.nullable(),
-    sets: settings,
-    run: settings.meta({ description: 'what it sets of the run' }),
+    sets: settings.meta({ description: 'of the family and of every SAE' }),
+    run: settings.meta({ description: 'of the run' }),
   })
   .meta({ id: 'Recipe' })
 export type Recipe = z.infer<typeof recipe>

@@ -27,7 +27,6 @@ test('what is not given is filled in; k is at most d_sae', () => {
     d_sae: 64,
     settings: { k: 8, normalisation: 'expected_average' },
     train_tokens: 1000,
-    batch_size: 1024,
     context_size: 128,
     seed: 0,
     run: {},

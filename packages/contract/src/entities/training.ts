@@ -54,12 +54,12 @@ const before = {
 /** As they are given, each field with its default. */
 export const hyperparametersGiven = z
   .strictObject({
-    family: wordOf('family').optional().meta({ description: 'default topk' }),
+    family: wordOf('family').optional().meta({ description: 'default the recipe’s, or topk' }),
     recipe: wordOf('recipe').nullable().default(null),
     d_sae: dSae,
     settings: settings.default({}),
     train_tokens: trainTokens,
-    batch_size: batchSize.default(1024),
+    batch_size: batchSize.optional().meta({ description: 'tokens a step; default the recipe’s, or 1,024' }),
     context_size: contextSize.default(128).meta({ description: 'tokens a context' }),
     seed: seed.default(0),
     run: settings.default({}),
@@ -84,13 +84,19 @@ export const hyperparametersRequest = hyperparametersGiven
 
 type Before = { [K in keyof typeof before]?: z.infer<(typeof before)[K]> }
 
-/** @returns the request as it is stored, fields of before under settings */
-function renamed(given: Omit<Hyperparameters, 'family'> & { family?: string } & Before): Hyperparameters {
+/** As a request gives them: the recipe fills in what is not there. */
+export type HyperparametersAsked = Omit<Hyperparameters, 'family' | 'batch_size'> & {
+  family?: string
+  batch_size?: number
+}
+
+/** @returns the request with fields of before under settings */
+function renamed(given: HyperparametersAsked & Before): HyperparametersAsked {
   const { family, architecture, k, learning_rate, normalisation, settings, ...rest } = given
   const old = family === undefined && given.recipe === null
   return {
     ...rest,
-    family: family ?? architecture ?? 'topk',
+    family: family ?? architecture ?? (given.recipe === null ? 'topk' : undefined),
     settings: {
       // What was the default before.
       ...(old && { normalisation: 'expected_average' }),
