@@ -2,10 +2,12 @@
 // with the plan written out in float64 here, for every kind of selection, of normalisation and of structure.
 import { InputError } from '@mistudio/tensor'
 import { describe, expect, test } from 'vitest'
+import { worst } from './encoder_support.ts'
 import { finaliseSae, type HookNormalisers } from './finalise.ts'
+import { normalise, normaliserKinds, normalisersOf } from './finalise_support.ts'
 import { outputNorms } from './folding.ts'
 import { groupRows, hookSpans, weightSizes } from './group_rows.ts'
-import { inferSae, normaliseRow } from './infer.ts'
+import { inferSae } from './infer.ts'
 import type { Normaliser } from './learner.ts'
 import { basePlan, type LatentGroup, type Plan, type SaeShape, type Selection } from './plan.ts'
 import { gaussianStream } from './random.ts'
@@ -69,7 +71,6 @@ const selections: Record<string, Selection> = {
 }
 
 const threshold = 0.4
-const kinds: Normaliser['kind'][] = ['none', 'scale', 'whiten', 'token_rms', 'layer_norm']
 
 function planOf({ shape, hooks, groups, centred, skip }: Structure, selection: Selection): Plan {
   return {
@@ -101,60 +102,6 @@ function someWeights(plan: Plan): SaeWeights {
     ...(plan.selection.kind === 'gated' && { rMag: take(dSae, 0.2), bMag: take(dSae, 0.2) }),
     ...(plan.skip && { wSkip: take(dIn * dOut, 0.4) }),
   }
-}
-
-/** A whitening that is no rotation: M = lower triangle, its inverse by substitution. */
-function whitening(d: number, purpose: string): Normaliser {
-  const draw = gaussianStream({ seed: 7, purpose })
-  const matrix = new Float32Array(d * d)
-  const inverse = new Float32Array(d * d)
-  for (let i = 0; i < d; i++) {
-    for (let j = 0; j < i; j++) matrix[i * d + j] = 0.3 * draw()
-    matrix[i * d + i] = 0.5 + Math.abs(draw())
-  }
-  for (let column = 0; column < d; column++) {
-    for (let i = column; i < d; i++) {
-      let sum = i === column ? 1 : 0
-      for (let j = column; j < i; j++) sum -= matrix[i * d + j] * inverse[j * d + column]
-      inverse[i * d + column] = sum / matrix[i * d + i]
-    }
-  }
-  return { kind: 'whiten', mean: Float32Array.from({ length: d }, draw), matrix, inverse }
-}
-
-function normaliser(kind: Normaliser['kind'], { hook, width }: HookSpan): Normaliser {
-  if (kind === 'scale') return { kind, scale: 0.3 + hook.charCodeAt(0) / 90 }
-  return kind === 'whiten' ? whitening(width, hook) : { kind }
-}
-
-function normalisersOf(kind: Normaliser['kind'], hooks: SaeHooks): HookNormalisers {
-  const byRow = kind === 'token_rms' || kind === 'layer_norm'
-  const outputKind = byRow && !outputsAreInputs(hooks) ? 'none' : kind
-  return {
-    inputs: hooks.inputs.map(span => normaliser(kind, span)),
-    outputs: hooks.outputs.map(span => normaliser(outputKind, span)),
-  }
-}
-
-/** Normalises one hook's row in place. @returns what undoes it on a reconstruction, in place */
-function normalise(by: Normaliser, row: Float64Array): (out: Float64Array) => void {
-  if (by.kind === 'scale') {
-    row.set(row.map(value => value * by.scale))
-    return out => out.set(out.map(value => value / by.scale))
-  }
-  if (by.kind === 'whiten') {
-    const times = (m: Float32Array, v: Float64Array) =>
-      v.map((_, i) => v.reduce((sum, value, j) => sum + m[i * v.length + j] * value, 0))
-    row.set(
-      times(
-        by.matrix,
-        row.map((value, j) => value - by.mean[j]),
-      ),
-    )
-    return out => out.set(times(by.inverse, out).map((value, j) => value + by.mean[j]))
-  }
-  const { shift, factor } = normaliseRow(by.kind, row)
-  return out => out.set(out.map(value => value * factor + shift))
 }
 
 /** The plan at inference, on normalised rows: activations and the reconstruction, normalisation undone. */
@@ -218,20 +165,10 @@ function unfolded(
   return { acts, out }
 }
 
-function worst(found: ArrayLike<number>, wanted: ArrayLike<number>): number {
-  let most = 0
-  let error = 0
-  for (let i = 0; i < wanted.length; i++) {
-    most = Math.max(most, Math.abs(wanted[i]))
-    error = Math.max(error, Math.abs(found[i] - wanted[i]))
-  }
-  return error / most
-}
-
 describe.each(Object.keys(structures))('%s', structureName => {
   const structure = structures[structureName]
   const { shape, hooks } = structure
-  test.each(Object.keys(selections).flatMap(name => kinds.map(kind => [name, kind] as const)))(
+  test.each(Object.keys(selections).flatMap(name => normaliserKinds.map(kind => [name, kind] as const)))(
     '%s under %s: folded equals unfolded',
     (name, kind) => {
       const plan = planOf(structure, selections[name])
