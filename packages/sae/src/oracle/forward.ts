@@ -198,12 +198,14 @@ function auxConstants(options: {
   const scores = scoresOf({ selection, pre, norms })
   const k = Math.min(auxK.kAux, candidates.length)
   const scale = auxK.scaleByDead ? Math.min(candidates.length / auxK.kAux, 1) : 1
+  const variance = denominator(auxK, residual, shape.dOut)
   return {
     selected: Array.from({ length: pre.length / shape.dSae }, (_, row) =>
       largestOf({ scores, row, width: shape.dSae, candidates, k }),
     ),
     residual,
-    weight: (auxK.coefficient * scale) / denominator(auxK, residual, shape.dOut),
+    // A residual without variance gives no signal (dictionary_learning's nan_to_num).
+    weight: variance > 0 ? (auxK.coefficient * scale) / variance : 0,
   }
 }
 
