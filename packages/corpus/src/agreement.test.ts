@@ -1,6 +1,6 @@
-// Stores that may not be read together name both sides.
+// Stores and models that may not be read together: both sides are named.
 import { expect, test } from 'vitest'
-import { checkStoresAgree } from './agreement.ts'
+import { checkModelsAgree, checkStoresAgree } from './agreement.ts'
 import { byteTokenizer, inputError, makeStore, someTexts, useFolder } from './test_support.ts'
 
 const folder = useFolder()
@@ -25,4 +25,15 @@ test.each([
     expect(`${details.found} ${details.expected}`).toContain(folder.path(name))
   }
   for (const store of [one, two]) store.close()
+})
+
+test('models of one tokenizer agree, others are refused with both folders named', async () => {
+  const [one, same, other] = [
+    { dir: 'one', tokenizer: byteTokenizer() },
+    { dir: 'same', tokenizer: byteTokenizer() },
+    { dir: 'other', tokenizer: byteTokenizer({ shift: 1, vocabSize: 258 }) },
+  ]
+  expect(checkModelsAgree([one, same])).toBe(checkModelsAgree([same]))
+  const { details } = await inputError(() => checkModelsAgree([one, same, other]))
+  expect(details).toMatchObject({ file: 'other, one', field: 'tokenizer' })
 })

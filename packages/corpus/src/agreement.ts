@@ -1,6 +1,7 @@
-// What several token stores must have in common before one training or evaluation may read them all.
+// What several token stores, or several models, must have in common before one training or evaluation may read them all.
 import { join } from 'node:path'
 import { InputError } from '@mistudio/tensor'
+import { type TextTokenizer, tokenizerFingerprint } from './text_tokenizer.ts'
 import type { TokenStore } from './token_store.ts'
 
 type Stored = Pick<TokenStore, 'dir' | 'contextSize'> & {
@@ -38,4 +39,26 @@ export function checkStoresAgree(stores: readonly Stored[]): number {
     }
   }
   return first.contextSize
+}
+
+/**
+ * @returns what all of the models' tokenizers give (`tokenizerFingerprint`)
+ * @throws InputError naming both folders when two models cut text into different tokens
+ */
+export function checkModelsAgree(models: readonly { dir: string; tokenizer: TextTokenizer }[]): string {
+  const [first, ...others] = models.map(({ dir, tokenizer }) => ({
+    dir,
+    fingerprint: tokenizerFingerprint(tokenizer),
+  }))
+  for (const { dir, fingerprint } of others) {
+    if (fingerprint === first.fingerprint) continue
+    throw new InputError({
+      message: 'the models have different tokenizers, so they do not see the same tokens',
+      file: `${dir}, ${first.dir}`,
+      field: 'tokenizer',
+      found: `${fingerprint} in ${dir}`,
+      expected: `${first.fingerprint}, as in ${first.dir}`,
+    })
+  }
+  return first.fingerprint
 }

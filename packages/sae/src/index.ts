@@ -39,6 +39,7 @@ export {
   type DescribedMember,
   settingsOf,
 } from './member.ts'
+export * from './join_forwards.ts'
 export { membersOf, type RunMember, type Sweep, variantsOf } from './members.ts'
 export * from './metric_table.ts'
 export * from './metrics.ts'
