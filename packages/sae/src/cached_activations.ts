@@ -1,7 +1,9 @@
 // Cached activations of either make: our own (cache/cache_index.ts) and SAELens's (cache/saelens_cache.ts).
-import type { CachedActivations } from './activation_source.ts'
+import type { Lanes } from '@mistudio/tensor'
 import { openActivationCache } from './cache/cache_window.ts'
+import { type CachedActivations, type WindowOptions, widthAt } from './cache/cached.ts'
 import { isSaeLensCache, openSaeLensCache } from './cache/saelens_cache.ts'
+import type { ActivationWindow } from './window.ts'
 
 /**
  * Opens a cache written by `sae cache`, or a folder of cached activations written by SAELens.
@@ -13,4 +15,17 @@ export function openCachedActivations(options: {
   maskTokens?: ReadonlySet<number>
 }): CachedActivations {
   return isSaeLensCache(options.dir) ? openSaeLensCache(options) : openActivationCache(options)
+}
+
+/** Cached activations as the training loop takes them: in place of windows captured from a model. */
+export function cachedWindows(options: { lanes: Lanes; cache: CachedActivations }) {
+  const { lanes, cache } = options
+  return {
+    contextSize: cache.contextSize,
+    contexts: cache.contexts,
+    /** @throws InputError for a hook point that is not cached, naming those that are */
+    widthOf: (hook: string): number => widthAt(cache, hook),
+    open: (asked: Omit<WindowOptions, 'lanes'>): Promise<ActivationWindow> =>
+      cache.openWindow({ lanes, ...asked }),
+  }
 }

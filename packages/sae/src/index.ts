@@ -1,5 +1,4 @@
 // The public face of @mistudio/sae.
-export * from './activation_source.ts'
 export {
   type Advice,
   type AdviceOptions,
@@ -8,7 +7,8 @@ export {
   adviseTraining,
   parametersOf,
 } from './advice.ts'
-export * from './cache/cache_index.ts'
+export { type CacheInfo, tokensOf as cachedTokensOf } from './cache/cache_index.ts'
+export { type CachedActivations, checkCachedActivations } from './cache/cached.ts'
 export * from './cache/write_cache.ts'
 export * from './cached_activations.ts'
 export * from './calibrate.ts'
@@ -16,9 +16,9 @@ export * from './checkpoint.ts'
 export type { EarlyEnd } from './early_stop.ts'
 export * from './encoder.ts'
 export * from './evaluate.ts'
-export { checkSaeFits, type OpenEvaluation, openEvaluation } from './evaluation/open.ts'
 export * from './evaluation/frontier.ts'
 export { frontierSvg } from './evaluation/frontier_svg.ts'
+export { checkSaeFits, type OpenEvaluation, openEvaluation } from './evaluation/open.ts'
 export * from './evaluation/paired.ts'
 export * from './evaluation/saebench.ts'
 export { type WeightMetrics, weightMetrics } from './evaluation/weight_metrics.ts'
@@ -33,13 +33,13 @@ export { gemmSpeed } from './gemm_speed.ts'
 export * from './group_rows.ts'
 export * from './infer.ts'
 export { initialWeights } from './initial_weights.ts'
+export * from './join_forwards.ts'
 export {
   type CompleteMember,
   completeMember,
   type DescribedMember,
   settingsOf,
 } from './member.ts'
-export * from './join_forwards.ts'
 export { membersOf, type RunMember, type Sweep, variantsOf } from './members.ts'
 export * from './metric_table.ts'
 export * from './metrics.ts'

@@ -16,11 +16,11 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { InputError, type Lanes, openLanes, openSafetensors } from '@mistudio/tensor'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import { type CachedActivations, checkCachedActivations, type WindowOptions } from '../activation_source.ts'
 import { createTable, randomContexts, type Table } from '../table_forward.ts'
 import { type ActivationWindow, createActivationWindow } from '../window.ts'
 import { indexFile, readIndex, shardFile, tokensOf } from './cache_index.ts'
 import { openActivationCache } from './cache_window.ts'
+import { type CachedActivations, checkCachedActivations, type WindowOptions } from './cached.ts'
 import { writeActivationCache } from './write_cache.ts'
 
 const dIn = 16

@@ -8,6 +8,7 @@
 // So a training that reads the shards in order reads what a capture with the same seed would give, bit for bit.
 import { readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
+import type { StoredType } from '@mistudio/tensor'
 import {
   bytesPerElement,
   InputError,
@@ -15,7 +16,6 @@ import {
   openSafetensors,
   writeFileAtomic,
 } from '@mistudio/tensor'
-import type { StoredType } from '@mistudio/tensor'
 
 export const cacheFormat = 'mistudio activation cache'
 export const cacheVersion = 1

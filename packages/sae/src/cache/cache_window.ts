@@ -3,7 +3,6 @@
 // in every other pass shards and rows are permuted by a function of (seed, pass, position), so a resume finds its place.
 import { permutation } from '@mistudio/corpus'
 import { InputError, type Lanes, type SafetensorsFile, type StoredType } from '@mistudio/tensor'
-import { type CachedActivations, type WindowOptions, widthAt } from '../activation_source.ts'
 import { createStoredWindow, type LoadedRows } from '../stored_window.ts'
 import { bytesOf, type HookRows, rowPlace, type WindowMoments } from '../window_sums.ts'
 import {
@@ -15,6 +14,7 @@ import {
   shardFile,
   tokensOf,
 } from './cache_index.ts'
+import { type CachedActivations, type WindowOptions, widthAt } from './cached.ts'
 
 /** Rows that are rounded at once where the window keeps less than the file. */
 const pieceRows = 4096

@@ -3,13 +3,13 @@ import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:f
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import fc from 'fast-check'
 import { InputError, type Lanes, openLanes, openSafetensors } from '@mistudio/tensor'
+import fc from 'fast-check'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import type { CachedActivations } from '../activation_source.ts'
 import { openCachedActivations } from '../cached_activations.ts'
 import type { ActivationWindow } from '../window.ts'
 import { openArrowStream } from './arrow_file.ts'
+import type { CachedActivations } from './cached.ts'
 import { openSaeLensCache } from './saelens_cache.ts'
 
 const fixture = (name: string) =>

@@ -6,11 +6,11 @@ import { existsSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { permutation } from '@mistudio/corpus'
 import { bf16OfBits, InputError, memoryLimitBytes } from '@mistudio/tensor'
-import { type CachedActivations, type WindowOptions, widthAt } from '../activation_source.ts'
 import { createStoredWindow } from '../stored_window.ts'
 import type { HookRows } from '../window_sums.ts'
 import { type ArrowBatch, type ArrowFile, openArrowStream } from './arrow_file.ts'
 import { readRow } from './arrow_rows.ts'
+import { type CachedActivations, type WindowOptions, widthAt } from './cached.ts'
 
 const maxJsonBytes = 16 * 1024 * 1024
 const maxFiles = 100_000

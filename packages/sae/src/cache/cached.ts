@@ -1,61 +1,35 @@
-// Where a training's activations come from: captured as it goes, or read from disk. The training loop opens a window
-// of either and never asks which.
+// What cached activations are to a training, whoever wrote them (openCachedActivations chooses): hook points, contexts,
+// windows; and what they must be of.
 import { InputError, type Lanes, type StoredType } from '@mistudio/tensor'
-import type { ContextSource, DatasetPass, Forward } from './sources.ts'
-import { type ActivationWindow, createActivationWindow } from './window.ts'
+import type { ActivationWindow } from '../window.ts'
 
 export type WindowOptions = {
   lanes: Lanes
   hooks: readonly string[]
-  /** Contexts of a window. Cached activations keep the windows they were written in. */
+  /** Contexts of a window. Our own caches keep the windows they were written in. */
   contexts: number
   seed: number
   storedDtype?: StoredType
   outlierNormMultiple?: number
 }
 
-export interface ActivationSource {
-  readonly hooks: readonly { name: string; width: number }[]
-  /** Tokens of a context. */
-  readonly contextSize: number
-  /** Contexts of one pass. */
-  readonly contexts: number
-  /** @throws InputError for a hook point that it has not */
-  openWindow(options: WindowOptions): Promise<ActivationWindow>
-  /** What was read of each dataset before window `index`; absent where a cache does not know. */
-  passes?(index: number, contextsOfWindow: number): DatasetPass[]
-}
-
-/** Activations from disk: what they are of, as far as the files tell. */
-export interface CachedActivations extends ActivationSource {
-  readonly dir: string
+export interface CachedActivations {
   readonly kind: 'mistudio' | 'saelens'
+  readonly dir: string
+  readonly hooks: readonly { name: string; width: number }[]
   /** null where the files do not say. */
   readonly model: string | null
   readonly modelFingerprint: string | null
   readonly tokenizerFingerprint: string | null
   readonly datasets: readonly string[]
-  /** Rows of one pass. */
+  /** Tokens of a context. */
+  readonly contextSize: number
+  /** Contexts and rows of one pass. */
+  readonly contexts: number
   readonly tokens: number
+  /** @throws InputError for a hook point that is not cached, and for another outlier rule than the cache was made with */
+  openWindow(options: WindowOptions): Promise<ActivationWindow>
   close(): void
-}
-
-/** A model's own: every window is captured. */
-export function capturedActivations(options: {
-  forward: Forward
-  contextsPerCall: number
-  source: ContextSource
-}): ActivationSource {
-  const { forward, contextsPerCall, source } = options
-  return {
-    hooks: forward.outputs,
-    contextSize: source.contextSize,
-    contexts: source.contexts,
-    openWindow: window => createActivationWindow({ ...window, forward, contextsPerCall, source }),
-    ...(source.passes && {
-      passes: (index: number, contexts: number) => source.passes!(index * contexts),
-    }),
-  }
 }
 
 /**
@@ -96,17 +70,14 @@ export function checkCachedActivations(options: {
 }
 
 /** Elements per token. @throws InputError naming the hook point asked for and those there are */
-export function widthAt(source: Pick<ActivationSource, 'hooks'> & { dir?: string }, hook: string): number {
-  const found = source.hooks.find(({ name }) => name === hook)
+export function widthAt(cache: Pick<CachedActivations, 'dir' | 'hooks'>, hook: string): number {
+  const found = cache.hooks.find(({ name }) => name === hook)
   if (found !== undefined) return found.width
   throw new InputError({
-    message:
-      source.dir === undefined
-        ? 'this hook point is not captured'
-        : 'the cached activations are of another hook point',
-    ...(source.dir !== undefined && { file: source.dir }),
+    message: 'the cached activations are of another hook point',
+    file: cache.dir,
     field: 'hook',
     found: hook,
-    expected: `one of ${source.hooks.map(({ name }) => name).join(', ')}`,
+    expected: `one of ${cache.hooks.map(({ name }) => name).join(', ')}`,
   })
 }
