@@ -225,14 +225,21 @@ describe('λ follows the scale of the activations', () => {
   it('times √d for an L1 and d for an L0 where the norm is √d', () => {
     expect(lambda('standard', {})).toBeCloseTo(0.04 * 8, 10)
     expect(lambda('standard', { normalisation: 'unit_mean_square' })).toBe(0.04)
-    expect(lambda('jumprelu', {})).toBeCloseTo(0.001 * 64, 10)
-    expect(lambda('jumprelu', { normalisation: 'unit_mean_square' })).toBe(0.001)
+    expect(lambda('jumprelu', {})).toBe(0.001)
+    expect(lambda('jumprelu', { normalisation: 'expected_average' })).toBeCloseTo(0.001 * 64, 10)
   })
 
-  it('and thresholds with it', () => {
-    expect(completed({ family: 'jumprelu' }).described.initial_threshold).toBeCloseTo(0.008, 10)
-    const unit = completed({ family: 'jumprelu', settings: { normalisation: 'unit_mean_square' } })
-    expect(unit.described.initial_threshold).toBe(0.001)
+  it('and thresholds, bandwidths and the scale of tanh with it', () => {
+    const jump = (settings: Settings) => completed({ family: 'jumprelu', settings }).described
+    expect(jump({})).toMatchObject({ initial_threshold: 0.001, bandwidth: 0.001 })
+    expect(jump({ normalisation: 'expected_average' }).initial_threshold).toBeCloseTo(0.008, 10)
+    const tanh = { sparsity_loss: 'tanh' } as const
+    expect(jump({ ...tanh, normalisation: 'expected_average' })).toMatchObject({
+      initial_threshold: 0.1,
+      bandwidth: 2,
+      tanh_scale: 4,
+    })
+    expect(jump(tanh)).toMatchObject({ initial_threshold: 0.0125, bandwidth: 0.25, tanh_scale: 32 })
   })
 })
 

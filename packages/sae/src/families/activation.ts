@@ -4,7 +4,7 @@
 import type { FamilyContext, MemberConfig } from '../family.ts'
 import { type ConfigOf, fieldTable } from '../fields.ts'
 import type { Plan } from '../plan.ts'
-import { completeJump, jumpFields, jumpPlan, jumpWarmUp } from './jump.ts'
+import { completeJump, jumpCoefficientText, jumpFields, jumpPlan, jumpWarmUp } from './jump.ts'
 import {
   annealFields,
   auxFields,
@@ -33,7 +33,7 @@ export const activationFields = fieldTable({
   thresholdDecay,
   sparsityCoefficient: {
     ...sparsityCoefficient,
-    chosen: '0.04·√width for relu (0.04 for normalisation unit_mean_square); as in jumprelu for jumprelu',
+    chosen: `relu: 0.04·s; jumprelu: ${jumpCoefficientText}`,
     source:
       'ckkissane/crosscoder-model-diff-replication: 2 at width 2,304; Gemma Scope and Anthropic for jumprelu',
   },
@@ -92,7 +92,7 @@ export function completeActivation<C extends ActivationConfig>(
     case 'relu':
       return { ...config, sparsityCoefficient: config.sparsityCoefficient ?? l1Coefficient(unit) }
     case 'jumprelu':
-      return completeJump(config, context, unit)
+      return completeJump(config, context, { unit, width })
   }
 }
 

@@ -11,7 +11,7 @@ import {
   completeActivation,
 } from './activation.ts'
 import { annealedK, warmedUp } from './parts.ts'
-import { completeShared, contradiction } from './shared.ts'
+import { completeShared, contradiction, lengthUnit, scaleText } from './shared.ts'
 
 export const crossLayerTranscoder = defineFamily({
   name: 'cross_layer_transcoder',
@@ -41,8 +41,8 @@ export const crossLayerTranscoder = defineFamily({
     },
     initialThreshold: {
       ...activationFields.initialThreshold,
-      chosen: '0.03 for tanh, otherwise 0.001·√d_in',
-      source: 'crosslayer-coding jumprelu_threshold 0.03',
+      chosen: `0.03·s/√d_in for tanh, otherwise 0.001·s; ${scaleText}`,
+      source: 'crosslayer-coding jumprelu_threshold 0.03 at s = √d',
     },
   },
   defaults: {
@@ -64,9 +64,11 @@ export const crossLayerTranscoder = defineFamily({
       })
     }
     const tanh = config.activation === 'jumprelu' && config.sparsityLoss === 'tanh'
-    const initialThreshold = config.initialThreshold ?? (tanh ? 0.03 : null)
+    const { width } = context.inputs[0]
+    const threshold = tanh ? (0.03 * lengthUnit(member, width)) / Math.sqrt(width) : null
+    const initialThreshold = config.initialThreshold ?? threshold
     return {
-      config: completeActivation({ ...config, initialThreshold }, member, context, context.inputs[0].width),
+      config: completeActivation({ ...config, initialThreshold }, member, context, width),
       member: completeShared({
         member,
         context,

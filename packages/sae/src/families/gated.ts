@@ -26,7 +26,7 @@ export const gated = defineFamily({
     sparsityCoefficient: {
       ...sparsityCoefficient,
       chosen: l1CoefficientText,
-      source: 'dictionary_learning_demo 0.012 to 0.08 for E‖x‖² = 1, in the scale E‖x‖ = √d; SAELens: 1',
+      source: 'dictionary_learning_demo 0.012 to 0.08 at s = 1; SAELens: 1',
     },
     frozenDecoder: {
       kind: 'flag',
@@ -44,7 +44,7 @@ export const gated = defineFamily({
   },
   defaults: {
     adamBeta1: 0,
-    normalisation: 'expected_average',
+    normalisation: 'unit_mean_square',
     bDecInit: 'zero',
   },
   complete(config, member, context) {

@@ -1,11 +1,12 @@
 // JumpReLU as several families use it: the three sparsity losses, the width of the estimator, the thresholds' start and
-// the pre-activation loss. Defaults are Gemma Scope's, carried over to activations with E‖x‖ = √d: those were trained with
-// E‖x‖² = 1, so lengths (θ, ε) are times √d and the coefficient of an L0, which weighs against a squared error, times d.
+// the pre-activation loss. Gemma Scope trains with E‖x‖² = 1, Anthropic with E‖x‖ = √d; each's numbers are carried over to
+// the scale that the activations have: lengths (θ, ε) as E‖x‖, the weight of an L0, which stands against a squared error,
+// as its square. The scale still matters: Adam moves a threshold by the rate at most, which is √d times as far at 1.
 
 import type { FamilyContext } from '../family.ts'
 import { type ConfigOf, fieldTable } from '../fields.ts'
 import type { Penalty, PreActLoss, Selection } from '../plan.ts'
-import { atMostLatents, contradiction, shareOfRun } from './shared.ts'
+import { atMostLatents, contradiction, scaleText, shareOfRun } from './shared.ts'
 
 export const sparsityLosses = ['l0', 'tanh', 'target_l0'] as const
 
@@ -37,8 +38,8 @@ export const jumpFields = fieldTable({
     default: null,
     above: 0,
     help: 'Width of the rectangle of the straight-through estimator, in units of the normalised activations.',
-    chosen: '0.001·√d_in for l0 and target_l0 (0.001 for normalisation unit_mean_square), 2 for tanh',
-    source: 'Gemma Scope 0.001 (arXiv 2408.05147), in the scale E‖x‖ = √d; Anthropic, January 2025: 2',
+    chosen: `0.001·s for l0 and target_l0, 2·s/√d_in for tanh; ${scaleText}`,
+    source: 'Gemma Scope 0.001 (arXiv 2408.05147) at s = 1; Anthropic, January 2025: 2 at s = √d',
   },
   initialThreshold: {
     kind: 'number',
@@ -46,16 +47,17 @@ export const jumpFields = fieldTable({
     default: null,
     above: 0,
     help: 'Every threshold starts here.',
-    chosen: '0.001·√d_in for l0 and target_l0 (0.001 for normalisation unit_mean_square), 0.1 for tanh',
-    source: 'Gemma Scope 0.001 (arXiv 2408.05147), in the scale E‖x‖ = √d; Anthropic, January 2025: 0.1',
+    chosen: `0.001·s for l0 and target_l0, 0.1·s/√d_in for tanh; ${scaleText}`,
+    source: 'Gemma Scope 0.001 (arXiv 2408.05147) at s = 1; Anthropic, January 2025: 0.1 at s = √d',
   },
   tanhScale: {
     kind: 'number',
     label: 'Scale c of tanh',
-    default: 4,
+    default: null,
     above: 0,
     help: 'tanh(c·f·‖d‖) is close to 1 for activations above 1/c.',
-    source: 'Anthropic, January 2025; SAELens jumprelu_tanh_scale 4',
+    chosen: `4·√d_in/s; ${scaleText}`,
+    source: 'Anthropic, January 2025, and SAELens jumprelu_tanh_scale: 4 at s = √d',
   },
   steToInput: {
     kind: 'flag',
@@ -84,16 +86,17 @@ export const jumpFields = fieldTable({
 } as const)
 export type JumpConfig = ConfigOf<typeof jumpFields>
 
-export const jumpCoefficientHelp =
-  '0.001·d_in for l0, 0.002·d_in for tanh, d_in for target_l0; without d_in for normalisation unit_mean_square'
+export const jumpCoefficientText = `0.001·s² for l0, 0.002·s² for tanh, s² for target_l0; ${scaleText}`
 
-/** λ and the nulls of JumpReLU. `unit`: E‖x‖, see `lengthUnit`. @throws InputError for a target L0 that is not asked for or exceeds d_sae */
+/** λ and the nulls of JumpReLU. `unit`: E‖x‖, see `lengthUnit`; `width`: of one hook point. @throws InputError for a target L0 that is not asked for or exceeds d_sae */
 export function completeJump<C extends JumpConfig & { sparsityCoefficient: number | null }>(
   config: C,
   context: FamilyContext,
-  unit: number,
+  { unit, width }: { unit: number; width: number },
 ): C {
   const { dSae } = context.shape
+  // Anthropic's lengths belong to E‖x‖ = √d.
+  const anthropic = unit / Math.sqrt(width)
   const { sparsityLoss } = config
   if (config.targetL0 !== null) {
     atMostLatents('target_l0', config.targetL0, context)
@@ -111,8 +114,9 @@ export function completeJump<C extends JumpConfig & { sparsityCoefficient: numbe
     ...config,
     sparsityCoefficient: config.sparsityCoefficient ?? defaultCoefficient(sparsityLoss, unit ** 2),
     targetL0: sparsityLoss === 'target_l0' ? (config.targetL0 ?? Math.min(20, dSae)) : null,
-    bandwidth: config.bandwidth ?? (tanh ? 2 : 0.001 * unit),
-    initialThreshold: config.initialThreshold ?? (tanh ? 0.1 : 0.001 * unit),
+    bandwidth: config.bandwidth ?? (tanh ? 2 * anthropic : 0.001 * unit),
+    initialThreshold: config.initialThreshold ?? (tanh ? 0.1 * anthropic : 0.001 * unit),
+    tanhScale: config.tanhScale ?? 4 / anthropic,
     preActCoefficient: config.preActCoefficient ?? (tanh ? 3e-6 : 0),
   }
 }
@@ -153,7 +157,7 @@ function penaltyOf(
     case 'l0':
       return { kind: 'l0', coefficient }
     case 'tanh':
-      return { kind: 'tanh', coefficient, scale: config.tanhScale, normWeighted }
+      return { kind: 'tanh', coefficient, scale: config.tanhScale!, normWeighted }
     case 'target_l0':
       return { kind: 'target_l0', coefficient, target: config.targetL0! }
   }

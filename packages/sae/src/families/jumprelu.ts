@@ -2,7 +2,7 @@
 // parameter, in float32: with its logarithm the peers' thresholds hardly moved (SAELens #718 to #720).
 import { defineFamily } from '../family.ts'
 import { basePlan } from '../plan.ts'
-import { completeJump, jumpCoefficientHelp, jumpFields, jumpPlan, jumpWarmUp } from './jump.ts'
+import { completeJump, jumpCoefficientText, jumpFields, jumpPlan, jumpWarmUp } from './jump.ts'
 import { freeOrUnit, subtractBDec } from './parts.ts'
 import { completeShared, lengthUnit, unitNotZero } from './shared.ts'
 import { sparsityCoefficient } from './standard.ts'
@@ -26,10 +26,10 @@ export const jumprelu = defineFamily({
   fields: {
     sparsityCoefficient: {
       ...sparsityCoefficient,
-      chosen: jumpCoefficientHelp,
+      chosen: jumpCoefficientText,
       source:
-        'Gemma Scope 0.001 for E‖x‖² = 1, in the scale E‖x‖ = √d; tanh: 5 at width 2,304 (SAELens), Anthropic, January ' +
-        '2025: 10 to 20; dictionary_learning: 1 for E‖x‖² = 1',
+        'l0: Gemma Scope 0.001 at s = 1; tanh: SAELens 5 at s = √2304, Anthropic, January 2025, 10 to 20 at s = √d; ' +
+        'target_l0: dictionary_learning 1 at s = 1',
     },
     ...jumpFields,
     decoder: {
@@ -45,14 +45,15 @@ export const jumprelu = defineFamily({
   },
   defaults: {
     adamBeta1: 0,
-    normalisation: 'expected_average',
+    normalisation: 'unit_mean_square',
     decoderInit: 'uniform',
     bDecInit: 'zero',
   },
   complete(config, member, context) {
     unitNotZero(config.decoder, member)
+    const width = context.shape.dIn
     return {
-      config: completeJump(config, context, lengthUnit(member, context.shape.dIn)),
+      config: completeJump(config, context, { unit: lengthUnit(member, width), width }),
       member: completeShared({
         member,
         context,

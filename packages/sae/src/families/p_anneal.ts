@@ -3,7 +3,7 @@
 import { defineFamily } from '../family.ts'
 import { basePlan } from '../plan.ts'
 import { freeOrUnit, subtractBDec, warmedUp } from './parts.ts'
-import { completeShared, contradiction, lengthUnit, shareOfRun, unitNotZero } from './shared.ts'
+import { completeShared, contradiction, lengthUnit, scaleText, shareOfRun, unitNotZero } from './shared.ts'
 import { sparsityCoefficient } from './standard.ts'
 
 export const pAnneal = defineFamily({
@@ -25,9 +25,8 @@ export const pAnneal = defineFamily({
   fields: {
     sparsityCoefficient: {
       ...sparsityCoefficient,
-      chosen: '0.01·√d_in; 0.01 for normalisation unit_mean_square',
-      source:
-        'dictionary_learning_demo 0.006 to 0.025 for E‖x‖² = 1, in the scale E‖x‖ = √d; trainer default 0.1',
+      chosen: `0.01·s; ${scaleText}`,
+      source: 'dictionary_learning_demo 0.006 to 0.025 at s = 1; trainer default 0.1',
     },
     pStart: {
       kind: 'number',
@@ -80,7 +79,7 @@ export const pAnneal = defineFamily({
     centred: { ...subtractBDec, default: true, source: 'dictionary_learning: yes' },
   },
   defaults: {
-    normalisation: 'expected_average',
+    normalisation: 'unit_mean_square',
     bDecInit: 'zero',
   },
   complete(config, member, context) {

@@ -48,6 +48,9 @@ export function completeShared(options: {
 export const lengthUnit = (member: MemberConfig, width: number): number =>
   member.normalisation === 'unit_mean_square' ? 1 : Math.sqrt(width)
 
+/** The name of that length in the texts of fields. */
+export const scaleText = 's = 1 for normalisation unit_mean_square, √d_in otherwise'
+
 /** Steps of a share of the run, at most `most`. */
 export const shareOfRun = (context: FamilyContext, share: number, most = Number.MAX_SAFE_INTEGER): number =>
   Math.min(most, Math.ceil(context.totalSteps * share))

@@ -3,14 +3,14 @@
 import { defineFamily } from '../family.ts'
 import { basePlan } from '../plan.ts'
 import { freeOrUnit, subtractBDec } from './parts.ts'
-import { completeShared, lengthUnit, shareOfRun, unitNotZero } from './shared.ts'
+import { completeShared, lengthUnit, scaleText, shareOfRun, unitNotZero } from './shared.ts'
 
 /**
  * 0.04 for E‖x‖² = 1, in the middle of what dictionary_learning_demo sweeps (0.012 to 0.08), times √d where E‖x‖ = √d,
  * because an L1 grows as x and the error as its square. ckkissane's crosscoder has 2 at width 2,304, which is the same.
  */
 export const l1Coefficient = (unit: number): number => 0.04 * unit
-export const l1CoefficientText = '0.04·√d_in; 0.04 for normalisation unit_mean_square'
+export const l1CoefficientText = `0.04·s; ${scaleText}`
 
 export const sparsityCoefficient = {
   kind: 'number',
@@ -40,7 +40,7 @@ export const standard = defineFamily({
       ...sparsityCoefficient,
       chosen: l1CoefficientText,
       source:
-        'dictionary_learning_demo 0.012 to 0.06 for E‖x‖² = 1, in the scale E‖x‖ = √d; Anthropic, April 2024: 5; SAELens: 1',
+        'dictionary_learning_demo 0.012 to 0.06 at s = 1; Anthropic, April 2024: 5 at s = √d; SAELens: 1',
     },
     decoder: {
       ...freeOrUnit,
