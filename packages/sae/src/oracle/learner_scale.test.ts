@@ -115,6 +115,7 @@ async function together(
     const dynamics = { ...steadyDynamics, p }
     const wanted = await takeStep({ learner: judge, batch, dynamics })
     const [weights, sums] = [judge.weights(), judge.sums()]
+    const moments = [...judge.state()].filter(([tensor]) => tensor.includes('.moment'))
     for (const [name, learner] of judged) {
       const found = await takeStep({ learner, batch, dynamics })
       for (const [term, value] of Object.entries(wanted.loss)) {
@@ -125,6 +126,12 @@ async function together(
       for (const parameter of Object.keys(weights) as ParameterName[]) {
         const off = worst(learner.weights()[parameter]!, weights[parameter]!)
         expect(off, `${name}: ${parameter}`).toBeLessThan(tolerance)
+      }
+      const state = learner.state()
+      for (const [tensor, values] of moments) {
+        // Squares have twice the relative error.
+        const bound = tensor.endsWith('2') ? 2 * tolerance : tolerance
+        expect(worst(state.get(tensor)!, values), `${name}: ${tensor}`).toBeLessThan(bound)
       }
       expect(worst(learner.sums().fired, sums.fired), name).toBeLessThan(tolerance)
     }

@@ -16,13 +16,14 @@ import { batchSums } from './sums.ts'
 import {
   copyState,
   setDead,
+  someRates,
   someBatch,
   someSaeWeights,
   type TestBatch,
   takeStep,
   worst,
 } from './test_support.ts'
-import { type OracleWeights, type ParameterName, widen } from './weights.ts'
+import { type OracleWeights, type ParameterName, widen, wireNames } from './weights.ts'
 
 const rows = 60
 /** Of the largest value of a tensor; float32 keeps 6e-8 of each number. */
@@ -95,7 +96,7 @@ describe.each(learners)('the $name learner', kind => {
     const { plan, dynamics } = example
     const { dSae, dOut } = plan.shape
 
-    test('has the loss terms, sums and gradient norm of the plan', async () => {
+    test('has the loss terms, sums and gradients of the plan', async () => {
       const now = await scene(kind, example)
       const { learner, test } = now
       const wanted = expected(example, now)
@@ -108,6 +109,12 @@ describe.each(learners)('the $name learner', kind => {
       }
       const all = Object.values(wanted.gradients).reduce((sum, values) => sum + squares(values), 0)
       expect(Math.abs(norm / Math.sqrt(all) - 1)).toBeLessThan(tolerance)
+      // After the first step Adam's first moment is a tenth of the gradient: a step alone would hide its size.
+      const state = learner.state()
+      for (const name of Object.keys(wanted.gradients) as ParameterName[]) {
+        const tenth = wanted.gradients[name]!.map(value => value * (1 - someRates.beta1))
+        expect(worst(state.get(`${wireNames[name]}.moment1`)!, tenth), name).toBeLessThan(tolerance)
+      }
       const { reconstruction, activations } = wanted.forward
       const sums = batchSums({ y: Float64Array.from(test.y), reconstruction, activations, dOut })
       const found = learner.sums()
