@@ -115,7 +115,6 @@ const numbered = (prefix: string, from: number, to: number) =>
 /** Ids of the increment, by the document they belong to. */
 const wanted: Record<string, string[]> = {
   'docs/README.md': numbered('FIX-', 1, 6),
-  'docs/bugs.md': [...numbered('BUG-P', 1, 13), ...numbered('BUG-M', 1, 11)],
   'docs/prd/003-sae-training.md': ['INC-1', 'INC-2', ...numbered('FR-003.', 1, 8)],
   'docs/prd/004-feature-discovery.md': [
     'INC-3',

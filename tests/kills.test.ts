@@ -1,60 +1,42 @@
-// Three seeded kills of a real training process on the demo model; bench/kills.ts does twenty.
+// Three seeded kills of real training processes on the demo model; bench/kills.ts does twenty.
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { killLoop, mistudio } from './kill_loop.ts'
+import { killLoop, mistudio, trainCommand, trainFamilies } from './kill_loop.ts'
 
-const assets = fileURLToPath(new URL('../assets/demo', import.meta.url))
+const model = fileURLToPath(new URL('../assets/demo/model', import.meta.url))
 let folder: string
-beforeAll(() => {
+const datasets: string[] = []
+beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'mistudio-kills-'))
+  for (const [i, words] of ['In the beginning was the word. ', 'A lexicon has its own order. '].entries()) {
+    const text = join(folder, `text-${i}.jsonl`)
+    const lines = Array.from({ length: 60 }, (_, n) =>
+      JSON.stringify({ text: `Document ${n}: ${words.repeat(20 + n)}` }),
+    )
+    writeFileSync(text, lines.join('\n'))
+    datasets.push(join(folder, `dataset-${i}`))
+    const tokenize = ['dataset', 'tokenize', '--model', model, '--text', text, '--context', '32']
+    const made = await mistudio([...tokenize, '--out', datasets[i]])
+    expect(made.code, made.output).toBe(0)
+  }
 })
 afterAll(() => rmSync(folder, { recursive: true }))
 
 test('a training killed at any moment and resumed ends with the same bits', async () => {
-  const model = join(assets, 'model')
-  const text = join(folder, 'text.jsonl')
-  const lines = Array.from({ length: 60 }, (_, i) =>
-    JSON.stringify({ text: `Document ${i}: ${'In the beginning was the word. '.repeat(20 + i)}` }),
-  )
-  writeFileSync(text, lines.join('\n'))
-  const dataset = join(folder, 'dataset')
-  const made = await mistudio([
-    'dataset',
-    'tokenize',
-    '--model',
-    model,
-    '--text',
-    text,
-    '--context',
-    '32',
-    '--out',
-    dataset,
+  const train = trainCommand([
+    ...['--model', model, '--dataset', ...datasets, '--weights-of', '1,3'],
+    ...['--hook', 'blocks.0.hook_resid_post,blocks.1.hook_mlp_out', '--d-sae', '512', '--sweep', 'k=4,8'],
+    ...['--train-tokens', '20000', '--batch-size', '256', '--checkpoint-every', '7', '--threads', '2'],
   ])
-  expect(made.code, made.output).toBe(0)
-  const hooks = 'blocks.0.hook_resid_post,blocks.1.hook_mlp_out'
-  const train = [
-    '--model',
-    model,
-    '--dataset',
-    dataset,
-    '--hook',
-    hooks,
-    '--d-sae',
-    '512',
-    '--k',
-    '8',
-    '--train-tokens',
-    '30000',
-    '--batch-size',
-    '256',
-    '--checkpoint-every',
-    '7',
-    '--threads',
-    '2',
-  ]
-  const reports = await killLoop({ train, folder, kills: 3, seed: 5 })
+  const reports = await killLoop({ train, folder: join(folder, 'command'), kills: 3, seed: 5 })
+  expect(reports.map(({ equal }) => equal)).toEqual([true, true, true])
+})
+
+test('a run with an SAE of every family over two datasets, killed and resumed, ends with the same bits', async () => {
+  const train = trainFamilies({ model, datasets, tokens: 128 * 45, checkpointEvery: 7 })
+  const reports = await killLoop({ train, folder: join(folder, 'families'), kills: 3, seed: 6 })
   expect(reports.map(({ equal }) => equal)).toEqual([true, true, true])
 })

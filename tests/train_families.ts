@@ -1,0 +1,60 @@
+// A program that trains an SAE of every family in one run over the demo model and several datasets, to be killed by
+// kill_loop.ts. Its one argument is JSON: model, datasets, tokens, checkpointEvery, out, resume.
+import { openTokenStore } from '@mistudio/corpus'
+import { compileForward, contextsPerCall, openModel } from '@mistudio/model'
+import { shuffledContexts, trainSaes } from '@mistudio/sae'
+import { withLanes } from '@mistudio/tensor'
+import { familyMembers } from './family_members.ts'
+
+const {
+  model: dir,
+  datasets,
+  tokens,
+  checkpointEvery,
+  out,
+  resume,
+} = JSON.parse(process.argv[2]) as {
+  model: string
+  datasets: string[]
+  tokens: number
+  checkpointEvery: number
+  out: string
+  resume: boolean
+}
+const members = familyMembers(256)
+const hooks = [...new Set(members.flatMap(({ inputs, outputs }) => [...inputs, ...outputs]))]
+const model = await openModel({ dir })
+const stores = datasets.map(dataset => openTokenStore({ dir: dataset }))
+const [{ contextSize }] = stores
+const perCall = contextsPerCall(contextSize)
+await withLanes({ threads: 2 }, async lanes => {
+  const forward = await compileForward({
+    model,
+    lanes,
+    contextsPerCall: perCall,
+    contextSize,
+    captures: hooks,
+  })
+  const splits = stores.map(store => store.split('train'))
+  await trainSaes({
+    lanes,
+    forward,
+    contextsPerCall: perCall,
+    source: shuffledContexts({ splits, contextSize, seed: 1, weights: splits.map((_, i) => i + 1) }),
+    members,
+    settings: {
+      trainTokens: tokens,
+      batchSize: 128,
+      windowTokens: 2048,
+      calibrationTokens: 4000,
+      checkpointEverySteps: checkpointEvery,
+      seed: 1,
+    },
+    modelName: model.name,
+    datasets: stores.map(({ name }) => name),
+    out,
+    resume,
+  })
+  await forward.close()
+})
+for (const store of stores) store.close()
