@@ -12,11 +12,11 @@ import {
   contextsInOrder,
   createActivationWindow,
   evaluateSaes,
-  topkInitialWeights,
   loadSae,
   openEvaluation,
   pairedInterval,
   shuffledContexts,
+  topkInitialWeights,
   trainSaes,
 } from '@mistudio/sae'
 import { openLanes, writeSafetensors } from '@mistudio/tensor'
@@ -92,17 +92,25 @@ for (let seed = 0; seed < Number(values.seeds); seed++) {
     datasets: [],
     out: ours,
     initialWeights: new Map([['sae', weights]]),
-    members: [{ name: 'sae', hook, dSae: shape.dSae, config: { k, deadAfterTokens } }],
-    settings: {
-      trainTokens,
-      batchSize,
-      seed,
-      learningRate,
-      warmUpSteps: 100,
-      decayFraction: 0.2,
-      clipNorm: 1,
-      normalisation: 'none',
-    },
+    members: [
+      {
+        name: 'sae',
+        family: 'topk',
+        inputs: [hook],
+        outputs: [],
+        dSae: shape.dSae,
+        settings: {
+          k,
+          dead_after_tokens: deadAfterTokens,
+          learning_rate: learningRate,
+          warm_up_steps: 100,
+          decay_fraction: 0.2,
+          clip_norm: 1,
+          normalisation: 'none',
+        },
+      },
+    ],
+    settings: { trainTokens, batchSize, seed },
   })
   await judge({ seed, side: 'ours', dir: join(ours, 'sae'), seconds: (performance.now() - began) / 1000 })
   const theirs = join(folder, `peer-${seed}`)

@@ -1,5 +1,5 @@
 // A TopK learner with random data, as the step benchmarks need it: activations as SAELens and we both read them.
-import { gaussianStream, topkInitialWeights, type Learner, topkFamilies } from '@mistudio/sae'
+import { gaussianStream, type Learner, topkFamilies, topkInitialWeights } from '@mistudio/sae'
 import type { Lanes } from '@mistudio/tensor'
 
 export type StepShape = { dIn: number; dSae: number; k: number; batchSize: number; deadFraction?: number }

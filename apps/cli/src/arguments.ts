@@ -69,7 +69,7 @@ function collect({
     } else if (value === undefined || (!inlineValue && value.startsWith('--'))) {
       throw new UsageError(`${rawName} needs a value: ${rawName} ${option.value ?? 'VALUE'}`)
     }
-    const several = option.kind === 'texts' || option.kind === 'paths'
+    const several = ['texts', 'pairs', 'paths'].includes(option.kind)
     if (given.has(name) && !several && option.kind !== 'flag') {
       throw new UsageError(`${rawName} is given twice; expected: once`)
     }
@@ -105,6 +105,12 @@ function convert({ name, option, found }: { name: string; option: Option; found:
       if (parts.includes('')) throw fail(found.join(' '), `${option.value ?? 'words'}, separated by commas`)
       return [...new Set(parts)]
     }
+    case 'pairs':
+      return found.map(word => {
+        const [, key, value] = /^([^=]+)=(.*)$/s.exec(word) ?? []
+        if (key === undefined) throw fail(word, 'KEY=VALUE')
+        return [key.trim(), value.trim()]
+      })
     case 'paths':
       if (found.includes('')) throw fail('', 'a path')
       return found

@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { type TokenizeOptions, tokenizeFiles } from '@mistudio/corpus'
 import { openTokenizer } from '@mistudio/model'
-import { topkInitialWeights, saveTopK } from '@mistudio/sae'
+import { saveTopK, topkInitialWeights } from '@mistudio/sae'
 import { writeSafetensors } from '@mistudio/tensor'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 

@@ -12,6 +12,7 @@ import { saeCompare } from './commands/sae_compare.ts'
 import { saeEncode } from './commands/sae_encode.ts'
 import { saeEvaluate } from './commands/sae_evaluate.ts'
 import { saeFamilies } from './commands/sae_families.ts'
+import { saeFinalise } from './commands/sae_finalise.ts'
 import { saeRecipes } from './commands/sae_recipes.ts'
 import { saeTrain } from './commands/sae_train.ts'
 import { serve } from './commands/serve.ts'
@@ -27,6 +28,7 @@ export const commands: readonly Command[] = [
   saeTrain,
   saeFamilies,
   saeRecipes,
+  saeFinalise,
   saeEvaluate,
   saeCompare,
   saeEncode,

@@ -37,7 +37,7 @@ describe('help', () => {
   it('is there for each command, also beside other options, and for a group', () => {
     const { status, stdout } = mistudio('sae', 'train', '--model', 'x', '--help')
     expect(status).toBe(0)
-    expect(stdout).toMatch(/Usage: mistudio sae train --model DIR --dataset DIR… .*--k K .*\[--resume\]/)
+    expect(stdout).toMatch(/Usage: mistudio sae train --model DIR --dataset DIR… .*\[--k K\] .*\[--resume\]/)
     expect(mistudio('sae', '--help').stdout).toContain('sae encode')
   })
 

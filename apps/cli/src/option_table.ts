@@ -1,8 +1,11 @@
 // The option table: each command describes its options once, as data; parsing (arguments.ts), the types of the
 // parsed values (here) and the help (help.ts) all come from it, so that they cannot disagree.
 
-/** What a value is. `texts`: comma-separated or repeated; `paths`: one or more words, or repeated. */
-export type OptionKind = 'flag' | 'text' | 'texts' | 'path' | 'paths' | 'integer' | 'number'
+/**
+ * What a value is. `texts`: comma-separated or repeated; `pairs`: KEY=VALUE, repeated; `paths`: one or more words, or
+ * repeated.
+ */
+export type OptionKind = 'flag' | 'text' | 'texts' | 'pairs' | 'path' | 'paths' | 'integer' | 'number'
 
 export type Option = {
   kind: OptionKind
@@ -26,6 +29,7 @@ type ValueOfKind = {
   flag: boolean
   text: string
   texts: string[]
+  pairs: readonly [key: string, value: string][]
   path: string
   paths: string[]
   integer: number

@@ -1,6 +1,6 @@
 // The threshold of a BatchTopK SAE at inference: the one number θ for which, over given training tokens, k latents a
-// token are above it on average. The EMA that training keeps is of each batch's least selected score, which is lower
-// than that (a batch selects k·B, its least score scatters); both are stored.
+// token are above it on average. The EMA that training keeps follows each batch's least selected score, which scatters
+// about that and lags behind the weights; both are stored.
 //
 // All positive scores are counted by their leading 22 bits (sign, exponent and 13 of the mantissa), so memory does not
 // grow with tokens or latents, and θ is the edge between two such classes: within 2⁻¹³ of the exact quantile. How many
@@ -8,6 +8,7 @@
 import { gemmGraph, InputError, type Lanes, memoryLimitBytes, type Place, type Task } from '@mistudio/tensor'
 import { groupRows, hookSpans } from './group_rows.ts'
 import { normaliseRow } from './infer.ts'
+import type { ActivationPlace } from './learner.ts'
 import type { Sae } from './sae.ts'
 
 const chunkRows = 256
@@ -24,7 +25,7 @@ export type Calibration = {
 
 export interface Calibrator {
   /** Counts the scores of `count` tokens: int32 `rows` into each input hook point's float32 activations, in their order. */
-  add(batch: { rows: Place; count: number; inputs: readonly Place[] }): Promise<void>
+  add(batch: { rows: Place; count: number; inputs: readonly ActivationPlace[] }): Promise<void>
   /** @throws InputError when nothing was added or fewer than k latents a token have a positive score */
   finish(): Calibration
   close(): Promise<void>

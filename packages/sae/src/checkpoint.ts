@@ -1,6 +1,7 @@
-// Checkpoints: weights, moments and position of all SAEs of a run in one directory that is renamed once, so a
-// crash or a full disk at any moment leaves the previous checkpoint whole.
-import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+// Checkpoints: weights, moments and position of all SAEs of a run, `checkpoints/STEP/`, each a directory that appears
+// by one rename. So a crash or a full disk at any moment leaves every earlier checkpoint whole. Which of them stay is
+// retention.ts's to say.
+import { existsSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import {
   InputError,
@@ -10,33 +11,60 @@ import {
   writeDirectoryAtomic,
   writeSafetensors,
 } from '@mistudio/tensor'
-import type { StoredMoments } from './window.ts'
+import type { LearnerState } from './learner.ts'
+
+/** What a checkpoint holds of one SAE beside its tensors; plain JSON, checked by whoever wrote it (train_member.ts). */
+export type StoredMember = { status: 'training' | 'completed' | 'stopped' | 'failed' } & Record<
+  string,
+  unknown
+>
 
 export type CheckpointState = {
-  /** The run's settings as plain JSON; a resume with others is refused, field by field. */
+  /** What decides the weights, as plain JSON; a resume with other settings is refused with the list of differences. */
   settings: Record<string, unknown>
   /** Steps done, and where the next one reads: with the seed this is the whole position. */
   step: number
   window: number
   batch: number
-  /** The normalisation scalar of each SAE. */
-  scales: Record<string, number>
-  /** Running moments of each hook point's activations, for FVU. */
-  moments: Record<string, StoredMoments>
+  members: Record<string, StoredMember>
+  /** Mean FVU of the SAEs over some 50 steps; what `keep_best` goes by. */
+  fvu: number | null
+  /** Tokens the outlier rule dropped so far, by hook point. */
+  outliers: Record<string, number>
+  /** Where model and datasets lay, for `sae finalise`; a resume does not look at it. */
+  origin?: unknown
 }
 
-type Tensors = Map<string, Float32Array | Float64Array>
+export const checkpointsDir = (out: string) => join(out, 'checkpoints')
+export const checkpointDir = (out: string, step: number) => join(checkpointsDir(out), String(step))
 
-const fileOf = (name: string) => `${name.replaceAll(/[^A-Za-z0-9_.-]/g, '_')}.safetensors`
+const fileOf = (name: string) => `${name.replaceAll(/[^A-Za-z0-9_.=,+-]/g, '_')}.safetensors`
+
+/** Names whose files would be one. @throws InputError naming both */
+export function checkFileNames(names: readonly string[]): void {
+  const owners = new Map<string, string>()
+  for (const name of names) {
+    const other = owners.get(fileOf(name).toLowerCase())
+    owners.set(fileOf(name).toLowerCase(), name)
+    if (other === undefined) continue
+    throw new InputError({
+      message:
+        other === name ? 'two SAEs of a run have one name' : 'the names of two SAEs are too much alike',
+      field: 'name',
+      found: other === name ? name : `${other} and ${name}`,
+      expected: 'names that differ in letters, digits or one of _ . = , + -',
+    })
+  }
+}
 
 export async function writeCheckpoint(options: {
-  dir: string
+  out: string
   state: CheckpointState
-  saes: Map<string, Tensors>
+  saes: ReadonlyMap<string, LearnerState>
 }): Promise<void> {
-  const { dir, state, saes } = options
+  const { out, state, saes } = options
   await writeDirectoryAtomic({
-    path: dir,
+    path: checkpointDir(out, state.step),
     async write(folder) {
       for (const [name, tensors] of saes) {
         await writeSafetensors({
@@ -54,15 +82,38 @@ export async function writeCheckpoint(options: {
   })
 }
 
-/** @returns undefined where there is no checkpoint. @throws InputError when one is damaged. */
-export function readCheckpoint(options: {
-  dir: string
-  names: string[]
-}): { state: CheckpointState; saes: Map<string, Tensors> } | undefined {
-  const { dir, names } = options
-  recoverDirectory(dir)
-  if (!existsSync(dir)) return undefined
-  const file = join(dir, 'state.json')
+/** Steps of the checkpoints that are there, ascending. */
+export function listCheckpoints(out: string): number[] {
+  const dir = checkpointsDir(out)
+  if (!existsSync(dir)) return []
+  return readdirSync(dir)
+    .filter(name => /^\d{1,15}$/.test(name))
+    .map(Number)
+    .sort((a, b) => a - b)
+}
+
+/** Mends what a crash left: puts back a directory that was being replaced, removes the unfinished and the dropped. */
+export function recoverCheckpoints(out: string): void {
+  const dir = checkpointsDir(out)
+  if (!existsSync(dir)) return
+  for (const name of readdirSync(dir)) {
+    const [, step, kind] = /^\.(\d+)\.(old|next|gone)$/.exec(name) ?? []
+    if (kind === 'old') recoverDirectory(join(dir, step))
+    else if (kind !== undefined) rmSync(join(dir, name), { recursive: true, force: true })
+  }
+}
+
+/** Removes a checkpoint so that a crash in the middle leaves none that is half there. */
+export function dropCheckpoint(out: string, step: number): void {
+  const gone = join(checkpointsDir(out), `.${step}.gone`)
+  rmSync(gone, { recursive: true, force: true })
+  renameSync(checkpointDir(out, step), gone)
+  rmSync(gone, { recursive: true, force: true })
+}
+
+/** @throws InputError when it is damaged */
+export function readState(out: string, step: number): CheckpointState {
+  const file = join(checkpointDir(out, step), 'state.json')
   let state: unknown
   try {
     state = JSON.parse(readFileSync(file, 'utf8'))
@@ -70,16 +121,44 @@ export function readCheckpoint(options: {
     throw unreadable(file, String(error))
   }
   if (!isState(state)) throw unreadable(file, 'other fields')
-  const saes = new Map<string, Tensors>()
-  for (const name of names) {
-    const opened = openSafetensors(join(dir, fileOf(name)))
-    try {
-      saes.set(name, new Map(Array.from(opened.tensors.keys(), tensor => [tensor, floats(opened, tensor)])))
-    } finally {
-      opened.close()
-    }
+  return state
+}
+
+export type Checkpoint = { file: string; state: CheckpointState; tensorsOf(name: string): LearnerState }
+
+/**
+ * Opens a checkpoint; `tensorsOf` reads the tensors of one SAE.
+ * @param options.step default: the newest
+ * @returns undefined where there is none. @throws InputError when one is damaged or the step asked for is not there
+ */
+export function readCheckpoint(options: { out: string; step?: number }): Checkpoint | undefined {
+  const { out } = options
+  recoverCheckpoints(out)
+  const steps = listCheckpoints(out)
+  const step = options.step ?? steps.at(-1)
+  if (step === undefined) return undefined
+  if (!steps.includes(step)) {
+    throw new InputError({
+      message: 'there is no such checkpoint',
+      file: checkpointsDir(out),
+      field: 'checkpoint',
+      found: String(step),
+      expected: steps.length === 0 ? 'a run with checkpoints' : `one of ${steps.join(', ')}`,
+    })
   }
-  return { state, saes }
+  const dir = checkpointDir(out, step)
+  return {
+    file: join(dir, 'state.json'),
+    state: readState(out, step),
+    tensorsOf(name) {
+      const opened = openSafetensors(join(dir, fileOf(name)))
+      try {
+        return new Map(Array.from(opened.tensors.keys(), tensor => [tensor, floats(opened, tensor)]))
+      } finally {
+        opened.close()
+      }
+    },
+  }
 }
 
 const unreadable = (file: string, found: string) =>
@@ -92,20 +171,17 @@ const unreadable = (file: string, found: string) =>
 
 const isRecord = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value)
-const isNumber = (value: unknown) => typeof value === 'number'
 const isCount = (value: unknown) => Number.isSafeInteger(value) && Number(value) >= 0
+const statuses: readonly unknown[] = ['training', 'completed', 'stopped', 'failed']
 
 function isState(value: unknown): value is CheckpointState {
   if (!isRecord(value)) return false
-  const { settings, step, window, batch, scales, moments } = value
+  const { settings, step, window, batch, members, fvu, outliers } = value
   if (![step, window, batch].every(isCount)) return false
-  if (!isRecord(settings) || !isRecord(scales) || !isRecord(moments)) return false
-  const isMoments = (one: unknown) =>
-    isRecord(one) &&
-    [one.tokens, one.sumSquares, one.sumNorms].every(isNumber) &&
-    Array.isArray(one.sum) &&
-    one.sum.every(isNumber)
-  return Object.values(scales).every(isNumber) && Object.values(moments).every(isMoments)
+  if (fvu !== null && typeof fvu !== 'number') return false
+  if (!isRecord(settings) || !isRecord(members) || !isRecord(outliers)) return false
+  if (!Object.values(outliers).every(isCount)) return false
+  return Object.values(members).every(member => isRecord(member) && statuses.includes(member.status))
 }
 
 function floats(file: SafetensorsFile, name: string): Float32Array | Float64Array {
@@ -119,23 +195,36 @@ function floats(file: SafetensorsFile, name: string): Float32Array | Float64Arra
   })
 }
 
-/** Refuses to continue a run under other settings. @throws InputError naming the first that differs */
+/** Refuses to continue a run under other settings. @throws InputError listing everything that differs */
 export function checkSettings(options: {
   file: string
   saved: Record<string, unknown>
   asked: Record<string, unknown>
 }): void {
   const { file, saved, asked } = options
-  for (const field of new Set([...Object.keys(saved), ...Object.keys(asked)])) {
-    const before = JSON.stringify(saved[field])
-    const now = JSON.stringify(asked[field])
-    if (before === now) continue
-    throw new InputError({
-      message: 'the folder holds a run with other settings',
-      file,
-      field,
-      found: now ?? 'absent',
-      expected: before ?? 'absent',
-    })
-  }
+  const before = flattened(saved)
+  const now = flattened(asked)
+  const fields = [...new Set([...before.keys(), ...now.keys()])].filter(
+    field => before.get(field) !== now.get(field),
+  )
+  if (fields.length === 0) return
+  const list = (values: Map<string, string>) =>
+    fields.map(field => (fields.length === 1 ? '' : `${field} `) + (values.get(field) ?? 'absent')).join('; ')
+  throw new InputError({
+    message: 'the folder holds a run with other settings',
+    file,
+    field: fields.join(', '),
+    found: list(now),
+    expected: list(before),
+  })
+}
+
+/** Leaves of plain JSON by their path, as text: `members.a.k` → `32`. Lists of numbers and words are leaves. */
+function flattened(value: unknown, path = ''): Map<string, string> {
+  if (!isRecord(value)) return new Map([[path, JSON.stringify(value) ?? 'absent']])
+  return new Map(
+    Object.entries(value).flatMap(([key, inner]) => [
+      ...flattened(inner, path === '' ? key : `${path}.${key}`),
+    ]),
+  )
 }

@@ -6,7 +6,7 @@
 import type { Lanes } from '@mistudio/tensor'
 import { createEncoder, type Encoder, type HitRoom } from './encoder.ts'
 import { createCaptures, createMatrices } from './evaluation/captures.ts'
-import { addBatch, emptyEvaluationSums, type EvaluationSums } from './evaluation/reconstruction.ts'
+import { addBatch, type EvaluationSums, emptyEvaluationSums } from './evaluation/reconstruction.ts'
 import { type Evaluation, emptyModelSums, evaluationReport } from './evaluation/report.ts'
 import { addSplicedRuns, type ContextLosses, type SpliceForward } from './evaluation/spliced.ts'
 import type { Sae } from './sae.ts'

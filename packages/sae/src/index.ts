@@ -39,6 +39,7 @@ export {
   completeMember,
   type DescribedMember,
   settingsOf,
+  type TrainMember,
 } from './member.ts'
 export { membersOf, type RunMember, type Sweep, variantsOf } from './members.ts'
 export * from './metric_table.ts'
@@ -47,6 +48,7 @@ export * from './normalise.ts'
 export { type Probe, probeMachine } from './probe.ts'
 export * from './random.ts'
 export { type Recipe, recipeOf, recipes, splitRecipe } from './recipes.ts'
+export { checkpointsOf, type KeptCheckpoint } from './retention.ts'
 export * from './run_settings.ts'
 export {
   type Activation,
@@ -65,13 +67,17 @@ export * from './synthetic/ground_truth.ts'
 export * from './synthetic/score.ts'
 export * from './topk_learner/families.ts'
 export { families as topkFamilies } from './topk_learner/families.ts'
-export type { TopKConfig } from './topk_learner/topk_config.ts'
 export * from './topk_learner/save_topk.ts'
+export type { TopKConfig } from './topk_learner/topk_config.ts'
 export * from './topk_learner/topk_encoder.ts'
 export { initialWeights as topkInitialWeights } from './topk_learner/topk_weights.ts'
 export * from './train.ts'
+export { type Finalised, finaliseCheckpoint } from './train_finalise.ts'
+export type { SavedThreshold, TrainedSae } from './train_finish.ts'
+export type { CreateLearner } from './train_member.ts'
 export * from './train_progress.ts'
 export * from './train_record.ts'
-export * from './train_settings.ts'
+export { retrySae } from './train_retry.ts'
+export { captureWindows, type WindowSource } from './train_window.ts'
 export { l0Range, type Warning, type WarningKind, warningKinds } from './warnings.ts'
 export * from './window.ts'

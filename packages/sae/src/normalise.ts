@@ -5,7 +5,7 @@
 import { gemmGraph, InputError, type Lanes, type Place } from '@mistudio/tensor'
 import type { MemberConfig } from './family.ts'
 import { normaliseRow } from './infer.ts'
-import type { LearnerState, Normaliser } from './learner.ts'
+import type { ActivationPlace, LearnerState, Normaliser } from './learner.ts'
 import { totalVariance } from './metrics.ts'
 import { symmetricEigen } from './symmetric_eigen.ts'
 import type { WindowMoments } from './window.ts'
@@ -30,7 +30,7 @@ export type HookSample = {
   /** Over the window's usable tokens. */
   moments: WindowMoments
   /** float32 rows of `width`. */
-  activations: Place
+  activations: ActivationPlace
   /** int32 indices of the usable rows; `count` of them. */
   rows: Place
   count: number

@@ -2,7 +2,8 @@
 // written and which are kept, when an SAE may end early. A table of fields like those of the families, so that command
 // line, studio and records read one description.
 import { InputError } from '@mistudio/tensor'
-import { type ConfigOf, fieldTable, readFields, type Settings, wireName } from './fields.ts'
+import { byWireName, type ConfigOf, fieldTable, readFields, type Settings, wireName } from './fields.ts'
+import { notFound } from './nearest.ts'
 
 export const runFields = fieldTable({
   trainTokens: {
@@ -91,7 +92,7 @@ export const runFields = fieldTable({
     kind: 'flag',
     label: 'Keep best',
     default: false,
-    help: 'Also keeps the best checkpoint: least FVU, the mean over its SAEs, over the steps since the checkpoint before.',
+    help: 'Also keeps the best checkpoint: least FVU over the 50 steps or so before it, the mean over its SAEs.',
   },
   keepAtEnd: {
     kind: 'flag',
@@ -138,6 +139,21 @@ export const runFields = fieldTable({
 export type RunConfig = ConfigOf<typeof runFields>
 /** What a caller gives: at least how long to train. */
 export type GivenRun = Partial<RunConfig> & { trainTokens: number }
+
+/**
+ * Settings of a run under their wire names, as a person gives them: those given, checked.
+ * @throws InputError naming the setting; names the nearest for one that does not exist
+ */
+export function givenRun(settings: Settings): GivenRun {
+  const known = byWireName(runFields)
+  const given = Object.keys(settings).map(name => {
+    const found = known.get(name)
+    if (found === undefined) throw notFound({ what: 'setting', field: name, name, known: [...known.keys()] })
+    return found.key as keyof RunConfig
+  })
+  const all = readFields(runFields, settings)
+  return Object.fromEntries(given.map(key => [key, all[key]])) as GivenRun
+}
 
 /** They say when to save, never what: a resume may change them. */
 const bookkeeping: readonly (keyof RunConfig)[] = [

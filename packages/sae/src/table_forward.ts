@@ -11,20 +11,24 @@ export type Table = {
   memory: SharedMemory
 }
 
-/** Every hook point gives the same rows, normal draws. */
+/** Every hook point gives the same rows, normal draws; `apart`: each has its own (`rows` are the first one's). */
 export async function createTable(options: {
   lanes: Lanes
   vocabulary: number
   dIn: number
   hooks: readonly string[]
   contextSize: number
+  apart?: boolean
 }): Promise<Table> {
-  const { lanes, vocabulary, dIn, hooks, contextSize } = options
+  const { lanes, vocabulary, dIn, hooks, contextSize, apart = false } = options
   const elements = (vocabulary + 1) * dIn
-  const memory = await lanes.memory({ bytes: elements * 4 + 64 })
-  const offset = memory.alloc(elements * 4)
+  const tables = apart ? hooks.length : 1
+  const memory = await lanes.memory({ bytes: tables * elements * 4 + 64 })
+  const offset = memory.alloc(tables * elements * 4)
   const rows = memory.f32(offset, elements)
-  rows.set(Float32Array.from({ length: elements }, gaussianStream({ seed: 1, purpose: 'table' })))
+  const draw = gaussianStream({ seed: 1, purpose: 'table' })
+  memory.f32(offset, tables * elements).set(Float32Array.from({ length: tables * elements }, draw))
+  const offsetOf = (hook: string) => offset + (apart ? hooks.indexOf(hook) * elements * 4 : 0)
   const forward: Forward = {
     outputs: hooks.map(name => ({ name, width: dIn })),
     tasks: ({ contexts, places }) =>
@@ -33,7 +37,7 @@ export async function createTable(options: {
         .map(hook => [
           {
             copy: {
-              from: { memory: memory.id, offset },
+              from: { memory: memory.id, offset: offsetOf(hook) },
               to: places[hook],
               rows: places.input_ids,
               count: contexts * contextSize,

@@ -1,222 +1,298 @@
-// The training loop: every SAE of a run takes one step on the same tokens, captured once.
+// The training loop: every SAE of a run takes one step on the same tokens, captured once. An SAE may end, be stopped or
+// fail alone; the others go on.
 // All randomness is a function of (seed, position), all sums have fixed blocks, so a run that was killed and
 // resumed ends with the same bits as one that never stopped (same CPU type, versions and runtime).
-import { rmSync } from 'node:fs'
-import { join } from 'node:path'
-import type { Lanes } from '@mistudio/tensor'
-import { checkSettings, readCheckpoint, writeCheckpoint } from './checkpoint.ts'
-import { learningRateAt } from './schedule.ts'
-import { type ContextSource, type Forward, widthOf } from './sources.ts'
-import { families, type Learner, type SaeWeights } from './topk_learner/families.ts'
-import { saveTopK } from './topk_learner/save_topk.ts'
-import type { TopKConfig } from './topk_learner/topk_config.ts'
+import { InputError, type Lanes } from '@mistudio/tensor'
 import {
-  addStep,
-  createPace,
-  emptyStretch,
-  memberProgress,
-  type Stretch,
-  type TrainProgress,
-} from './train_progress.ts'
+  type Checkpoint,
+  checkSettings,
+  readCheckpoint,
+  type StoredMember,
+  writeCheckpoint,
+} from './checkpoint.ts'
+import { createLearner as createFastLearner } from './learner/learner.ts'
+import type { LearnerState } from './learner.ts'
+import type { CompleteMember, TrainMember } from './member.ts'
+import { retain } from './retention.ts'
+import { checkWindow, completeRun, type GivenRun, type Run } from './run_settings.ts'
+import type { SaeWeights } from './sae.ts'
+import type { ContextSource, Forward } from './sources.ts'
+import { finishMembers, type TrainedSae } from './train_finish.ts'
+import {
+  type CreateLearner,
+  hooksOf,
+  initialiseMember,
+  isStoredTraining,
+  openMember,
+  type RunningMember,
+  recentFigures,
+  restoreMember,
+  stepMember,
+  storeMember,
+} from './train_member.ts'
+import { createPace, type MemberProgress, type TrainProgress } from './train_progress.ts'
 import { earlierTraining, writeTraining } from './train_record.ts'
-import { type CompleteSettings, completeSettings, type TrainSettings } from './train_settings.ts'
-import {
-  addMoments,
-  createActivationWindow,
-  readMoments,
-  type WindowMoments,
-  writeMoments,
-} from './window.ts'
+import { endedReport, failedSae, finishingOf, memberReport } from './train_report.ts'
+import { completeMembers, describeRun } from './train_settings.ts'
+import { captureWindows, type WindowSource } from './train_window.ts'
 
-/** One SAE of a run. */
-export type TrainMember = {
-  name: string
-  hook: string
-  dSae: number
-  config: Partial<TopKConfig> & { k: number }
-}
+/** Asked between steps. `pause`: a checkpoint and no more; `stop`: the SAEs are saved as they are as well. */
+export type Control =
+  | { kind: 'run' }
+  | { kind: 'pause' }
+  | { kind: 'stop' }
+  /** Ends one SAE and saves it; the others go on. */
+  | { kind: 'stop_sae'; name: string }
 
-/** `dir` is relative to the run's folder. */
-export type TrainedSae = {
-  name: string
-  hook: string
-  dir: string
-  scale: number
-  tokens: number
-  deadLatents: number | null
-}
 export type TrainResult = {
-  status: 'completed' | 'stopped'
+  /** `completed`: no SAE has steps left to take, though some may have failed. */
+  status: 'completed' | 'stopped' | 'paused'
   step: number
   tokens: number
+  /** Those that ended; all of them unless the run is paused. */
   saes: TrainedSae[]
 }
 
 export type TrainOptions = {
   lanes: Lanes
-  /** Captures every member's hook point in one pass. */
-  forward: Forward
-  contextsPerCall: number
-  source: ContextSource
-  members: TrainMember[]
-  settings: Partial<TrainSettings> & { trainTokens: number }
-  /** Initial weights by member's name, default drawn from the seed. b_dec is set from the first batch in any case. */
+  members: readonly TrainMember[]
+  settings: GivenRun
+  /** Default: the fast learner. */
+  createLearner?: CreateLearner
+  /** Initial weights by member's name, default drawn from the seed. They are fitted to the first batch like those. */
   initialWeights?: ReadonlyMap<string, SaeWeights>
   modelName: string
-  datasets: string[]
-  /** SAEs are saved to `<out>/<name>`, checkpoints to `<out>/checkpoint`. */
+  datasets: readonly string[]
+  /** SAEs are saved to `<out>/<name>`, checkpoints to `<out>/checkpoints/<step>`. */
   out: string
   resume?: boolean
-  /** Asked between steps; true saves a checkpoint and the SAEs as they are. */
+  /** Where model and datasets lie, as plain JSON: kept in checkpoints for `sae finalise`, never compared. */
+  origin?: unknown
+  control?: () => Control
+  /** A shorter form of `control`: true stops. */
   stopped?: () => boolean
   onEvent?: (progress: TrainProgress) => void
+} & (Captured | { windows: WindowSource })
+
+/** Activations captured from a model that has every hook point as an output of one pass. */
+type Captured = { forward: Forward; contextsPerCall: number; source: ContextSource }
+
+/** A run with everything chosen and checked. */
+export type PlannedRun = {
+  run: Run
+  windows: WindowSource
+  members: CompleteMember[]
+  described: Record<string, unknown>
 }
 
-type Running = TrainMember & { learner: Learner; scale: number; stretch: Stretch }
+/** Completes and checks what a training would do, without doing it. @throws InputError for settings that cannot work */
+export function planTraining(options: TrainOptions): PlannedRun {
+  const windows = 'windows' in options ? options.windows : captureWindows(options)
+  const run = completeRun(options.settings, windows)
+  const members = completeMembers({ members: options.members, run, widthOf: windows.widthOf })
+  const { modelName, datasets } = options
+  const { contextSize } = windows
+  return { run, windows, members, described: describeRun({ run, members, modelName, datasets, contextSize }) }
+}
 
 /**
  * Trains all members and saves them.
- * @throws InputError for settings that cannot work; Error naming step, SAE and checkpoint when a loss is NaN
+ * @throws InputError for settings that cannot work; Error with every SAE's reason when all of them failed
  */
 export async function trainSaes(options: TrainOptions): Promise<TrainResult> {
-  const { lanes, forward, contextsPerCall, source, out, stopped = () => false, onEvent = () => {} } = options
-  const settings = completeSettings({ settings: options.settings, members: options.members, source })
-  const { batchSize, totalSteps, clipNorm, seed } = settings
-  const dir = join(out, 'checkpoint')
-  const described = describe(options, settings)
-  const finished = earlierTraining({ out, settings: described, resume: options.resume === true })
-  if (finished !== undefined) return finished
-  const saved = options.resume
-    ? readCheckpoint({ dir, names: options.members.map(({ name }) => name) })
-    : undefined
-  if (saved !== undefined) {
-    checkSettings({ file: join(dir, 'state.json'), saved: saved.state.settings, asked: described })
-  }
-  const hooks = [...new Set(options.members.map(({ hook }) => hook))]
-  const configs = options.members.map(({ hook, dSae, config }) => {
-    const shape = { dIn: widthOf(forward, hook), dSae }
-    return { shape, config: families.topk.config(config, { shape, trainTokens: settings.trainTokens }) }
-  })
+  const { lanes, out, origin, onEvent = () => {}, createLearner = createFastLearner } = options
+  const { run, windows, members, described } = planTraining(options)
+  const { totalSteps, batchSize, seed } = run
+  const earlier = earlierTraining({ out, settings: described, resume: options.resume === true })
+  if (earlier !== undefined) return earlier
+  const saved = options.resume ? readCheckpoint({ out }) : undefined
+  if (saved !== undefined) checkSettings({ file: saved.file, saved: saved.state.settings, asked: described })
 
-  const contexts = settings.windowContexts
-  const window = await createActivationWindow({
-    lanes,
-    forward,
-    contextsPerCall,
+  const hooks = [...new Set(members.flatMap(member => hooksOf(member.hooks)))]
+  const window = await windows.open({
     hooks,
-    source,
+    contexts: run.windowContexts,
     seed,
-    contexts,
+    storedDtype: run.storedDtype,
+    outlierNormMultiple: run.outlierNormMultiple,
   })
-  const members: Running[] = []
-  const moments = new Map<string, WindowMoments>(
-    Object.entries(saved?.state.moments ?? {}).map(([hook, sums]) => [hook, readMoments(sums)]),
-  )
+  /** Those that still train; how the others ended; what was last told of those. All by name. */
+  const running = new Map<string, RunningMember>()
+  const ended = new Map<string, TrainedSae>()
+  const lastTold = new Map<string, MemberProgress>()
   let { step, window: windowIndex, batch } = saved?.state ?? { step: 0, window: 0, batch: 0 }
-  let checkpointed = { step: saved?.state.step, at: performance.now() }
+  const outliers: Record<string, number> = { ...saved?.state.outliers }
+  /** Whole batches of the window that is captured; 0 where it has to be captured first. */
+  let batches = 0
+  let checkpointed = { step: saved?.state.step ?? null, at: performance.now() }
   const pace = createPace({ step, totalSteps, batchSize })
 
   try {
-    for (const [m, member] of options.members.entries()) {
-      const weights = options.initialWeights?.get(member.name)
-      const learner = await families.topk.learner({ lanes, ...configs[m], batchSize, seed, weights })
-      members.push({
-        ...member,
-        learner,
-        scale: saved?.state.scales[member.name] ?? 1,
-        stretch: emptyStretch(),
-      })
-      const state = saved?.saes.get(member.name)
-      if (state !== undefined) learner.restore(state)
-    }
-    let batches = 0
-    while (step < totalSteps && !stopped()) {
+    for (const member of members) await open(member)
+    let status: TrainResult['status'] = 'completed'
+    while (step < totalSteps && running.size > 0) {
+      const asked = control()
+      if (asked.kind === 'pause' || asked.kind === 'stop') {
+        status = asked.kind === 'pause' ? 'paused' : 'stopped'
+        break
+      }
+      if (asked.kind === 'stop_sae' && step > 0) {
+        await end([asked.name], 'stopped')
+        continue
+      }
       if (batch >= batches) {
-        // A resume comes here with batches = 0 and captures its window again; it was counted before.
-        const resumed = batches === 0 && batch > 0
-        if (batches > 0) {
-          windowIndex++
-          batch = 0
-        }
-        batches = Math.floor((await window.fill(windowIndex)) / batchSize)
-        settings.checkWindow(batches * batchSize, windowIndex)
-        if (!resumed)
-          for (const hook of hooks) moments.set(hook, addMoments(moments.get(hook), window.moments(hook)))
-        if (step === 0) await initialise()
+        await nextWindow()
         if (batch >= batches) continue
       }
-      const learningRate = learningRateAt(settings.schedule, step)
-      for (const { learner, scale, hook, stretch, name } of members) {
-        const rows = { ...window.rows, offset: window.rows.offset + batch * batchSize * 4 }
-        await learner.load({ rows, activations: window.activations(hook), scale })
-        await learner.encode()
-        await learner.decode()
-        const norm = await learner.gradients()
-        const { loss } = learner.loss()
-        if (!Number.isFinite(loss + norm))
-          throw divergence({ name, loss, step, dir, last: checkpointed.step })
-        await learner.update({
-          learningRate,
-          clipScale: clipNorm > 0 && norm > clipNorm ? clipNorm / norm : 1,
-        })
-        await learner.afterStep()
-        addStep(stretch, { learner, scale, norm })
+      for (const [name, member] of running) {
+        const outcome = await stepMember({ running: member, window, first: batch * batchSize, run })
+        if (outcome.kind === 'failed') await fail(name, outcome.error)
       }
       step++
       batch++
-      if (step < totalSteps && checkpointDue()) {
+      const early = [...running.values()].filter(member => member.early !== null)
+      if (early.length > 0) await end(early.map(namesOf), 'completed')
+      if (step < totalSteps && running.size > 0 && checkpointDue()) {
         await checkpoint()
         report('training:checkpoint', 'training')
       } else if (pace.secondsSinceLap() >= 1) report('training:progress', 'training')
     }
-    const status = step >= totalSteps ? 'completed' : 'stopped'
-    if (status === 'stopped') await checkpoint()
-    const result: TrainResult = { status, step, tokens: step * batchSize, saes: await saveMembers() }
-    report(`training:${status}`, status)
+    // Before the first step there is nothing to keep: no SAE is fitted to anything yet.
+    if (status !== 'completed' && step > 0) await checkpoint()
+    if (status !== 'paused' && step > 0) await end([...running.keys()], status)
+    const result: TrainResult = {
+      status,
+      step,
+      tokens: step * batchSize,
+      saes: members.flatMap(({ name }) => ended.get(name) ?? []),
+    }
     writeTraining({ out, settings: described, result })
-    if (status === 'completed') rmSync(dir, { recursive: true, force: true })
+    report(status === 'completed' ? 'training:completed' : 'training:stopped', status)
+    if (status === 'completed') {
+      refuseWhenAllFailed(result)
+      if (!run.keepAtEnd)
+        retain({ out, retention: { keepLast: 0, keepBest: false, diskBudgetBytes: null }, pinned: pinned() })
+    }
     return result
   } finally {
-    for (const { learner } of members) await learner.close()
+    for (const { learner } of running.values()) await learner.close()
     await window.close()
   }
 
-  /** Scales from the first window's tokens, b_dec from the first batch. */
-  async function initialise() {
-    for (const member of members) {
-      const { tokens, sumNorms } = window.moments(member.hook)
-      // E‖x‖ · scale = √d_in (SAELens's expected_average_only_in).
-      if (settings.normalisation === 'expected_average') {
-        member.scale = (Math.sqrt(member.learner.shape.dIn) * tokens) / sumNorms
-      }
-      const activations = window.activations(member.hook)
-      await member.learner.initialise({ rows: window.rows, activations, scale: member.scale })
+  function control(): Control {
+    if (options.stopped?.() === true) return { kind: 'stop' }
+    const asked = options.control?.() ?? { kind: 'run' }
+    return asked.kind === 'stop_sae' && !running.has(asked.name) ? { kind: 'run' } : asked
+  }
+
+  /** Opens an SAE where the checkpoint left it, or from the start; one that ended before is not opened. */
+  async function open(member: CompleteMember) {
+    const { name } = member
+    const stored = saved?.state.members[name]
+    if (stored !== undefined && stored.status !== 'training') {
+      const sae = endedOf(stored, saved!.file, name)
+      ended.set(name, sae)
+      lastTold.set(name, endedReport(sae, member))
+      return
     }
+    const weights = options.initialWeights?.get(name)
+    const opened = await openMember({ lanes, member, run, createLearner, weights })
+    running.set(name, opened)
+    if (saved !== undefined) restoreFrom(saved, opened)
+  }
+
+  /** Captures the next window, or this one again after a resume or a calibration. */
+  async function nextWindow() {
+    const again = batches === 0 && step > 0
+    if (batches > 0) {
+      windowIndex++
+      batch = 0
+    }
+    const usable = await window.fill(windowIndex)
+    checkWindow({ run, usable, window: windowIndex })
+    batches = Math.floor(usable / batchSize)
+    if (!again) for (const hook of hooks) outliers[hook] = (outliers[hook] ?? 0) + window.outliers(hook)
+    if (step > 0) return
+    for (const member of running.values())
+      await initialiseMember({ lanes, running: member, window, count: usable, run })
+  }
+
+  /** Finishes SAEs that end at this step; the others go on. */
+  async function end(names: readonly string[], as: 'completed' | 'stopped') {
+    const ending = names.map(name => running.get(name)!)
+    for (const member of ending)
+      lastTold.set(namesOf(member), memberReport({ running: member, run, status: as }))
+    const calibration = {
+      window,
+      first: windowIndex + 1,
+      windows: Math.ceil(windows.contexts / run.windowContexts),
+    }
+    const { modelName, datasets } = options
+    const context = { lanes, run, out, modelName, datasets, contextSize: windows.contextSize, calibration }
+    for (const sae of await finishMembers(
+      ending.map(member => finishingOf(member, as)),
+      context,
+    )) {
+      ended.set(sae.name, sae)
+    }
+    for (const member of ending) {
+      running.delete(namesOf(member))
+      await member.learner.close()
+    }
+    // A calibration has put other tokens into the window.
+    if (ending.some(({ member }) => member.plan.selection.kind === 'batchtopk')) batches = 0
+  }
+
+  /** Takes an SAE out of the run; what it was at the last checkpoint stays, to try it again. */
+  async function fail(name: string, error: string) {
+    const member = running.get(name)!
+    const kept = checkpointed.step
+    const sae = failedSae({ running: member, error, checkpoint: kept })
+    ended.set(name, sae)
+    lastTold.set(name, { ...memberReport({ running: member, run, status: 'failed' }), error })
+    running.delete(name)
+    await member.learner.close()
   }
 
   function checkpointDue(): boolean {
-    const { checkpointEverySteps: steps, checkpointEverySeconds: seconds } = settings
+    const { checkpointEverySteps: steps, checkpointEverySeconds: seconds } = run
     return steps > 0 ? step % steps === 0 : performance.now() - checkpointed.at >= seconds * 1000
   }
 
   async function checkpoint() {
-    const state = {
-      settings: described,
-      step,
-      window: windowIndex,
-      batch,
-      scales: Object.fromEntries(members.map(({ name, scale }) => [name, scale])),
-      moments: Object.fromEntries(Array.from(moments, ([hook, sums]) => [hook, writeMoments(sums)])),
+    const stored: Record<string, StoredMember> = {}
+    const saes = new Map<string, LearnerState>()
+    for (const [name, sae] of ended) stored[name] = { status: sae.status, sae }
+    for (const [name, member] of running) {
+      const parts = storeMember(member)
+      stored[name] = parts.stored
+      saes.set(name, parts.tensors)
     }
+    const fvus = [...running.values()].flatMap(member => recentFigures(member).fvu ?? [])
+    const fvu = fvus.length === 0 ? null : fvus.reduce((sum, value) => sum + value, 0) / fvus.length
+    const position = { step, window: windowIndex, batch }
+    checkBudget(saes, run)
     await writeCheckpoint({
-      dir,
-      state,
-      saes: new Map(members.map(({ name, learner }) => [name, learner.state()])),
+      out,
+      saes,
+      state: { settings: described, ...position, members: stored, fvu, outliers, origin },
     })
+    retain({ out, retention: run, pinned: pinned() })
     checkpointed = { step, at: performance.now() }
   }
 
+  /** Checkpoints that failed SAEs can be tried again from. */
+  function pinned(): number[] {
+    return [...ended.values()].flatMap(sae => (sae.status === 'failed' ? (sae.checkpoint ?? []) : []))
+  }
+
   function report(event: TrainProgress['event'], status: TrainProgress['status']) {
+    const saes = members.map(({ name }) => {
+      const member = running.get(name)
+      return member === undefined
+        ? lastTold.get(name)!
+        : memberReport({ running: member, run, status: 'training' })
+    })
     onEvent({
       event,
       status,
@@ -225,62 +301,61 @@ export async function trainSaes(options: TrainOptions): Promise<TrainResult> {
       tokens: step * batchSize,
       total_tokens: totalSteps * batchSize,
       ...pace.lap(step),
-      learning_rate: learningRateAt(settings.schedule, Math.max(step - 1, 0)),
-      saes: members.map(({ name, hook, stretch, learner }) =>
-        memberProgress({ name, stretch, learner, moments: moments.get(hook) }),
-      ),
+      learning_rate: (saes.find(sae => sae.status === 'training') ?? saes[0]).learning_rate,
+      memory_bytes: process.memoryUsage.rss(),
+      outlier_tokens: { ...outliers },
+      saes,
     })
-    for (const member of members) member.stretch = emptyStretch()
-  }
-
-  async function saveMembers(): Promise<TrainedSae[]> {
-    const tokens = step * batchSize
-    const { modelName, datasets } = options
-    for (const { name, hook, learner, scale, config } of members) {
-      const metadata = {
-        modelName,
-        hookPoint: hook,
-        contextSize: source.contextSize,
-        trainingTokens: tokens,
-        seed,
-        dataset: datasets,
-      }
-      await saveTopK({
-        dir: join(out, name),
-        shape: learner.shape,
-        k: config.k,
-        weights: learner.weights(),
-        scale,
-        metadata,
-      })
-    }
-    return members.map(({ name, hook, scale, learner }) => ({
-      name,
-      hook,
-      dir: name,
-      scale,
-      tokens,
-      deadLatents: learner.loss().deadLatents,
-    }))
+    // What was told of those that ended is told once more, without its warnings.
+    for (const [name, told] of lastTold) lastTold.set(name, { ...told, warnings: [] })
   }
 }
 
-/** What decides the weights, as plain JSON. When checkpoints are written does not. */
-function describe(options: TrainOptions, settings: CompleteSettings): Record<string, unknown> {
-  const { checkpointEverySteps: _steps, checkpointEverySeconds: _seconds, ...rest } = settings
-  const { members, modelName: model, datasets, source } = options
-  return JSON.parse(JSON.stringify({ ...rest, members, model, datasets, context_size: source.contextSize }))
+const namesOf = ({ member }: RunningMember): string => member.name
+
+/** @throws InputError when the checkpoint is of another kind of training */
+function restoreFrom(saved: Checkpoint, running: RunningMember): void {
+  const { name } = running.member
+  const stored = saved.state.members[name]
+  if (stored === undefined || !isStoredTraining(stored)) throw unreadableMember(saved.file, name)
+  restoreMember(running, stored, saved.tensorsOf(name))
 }
 
-function divergence(options: {
-  name: string
-  loss: number
-  step: number
-  dir: string
-  last: number | undefined
-}): Error {
-  const { name, loss, step, dir, last } = options
-  const kept =
-    last === undefined ? 'there is no checkpoint yet' : `the last good checkpoint is ${dir}, of step ${last}`
-  return new Error(`training diverged: the loss of ${name} is ${loss} at step ${step}; ${kept}`)
+function endedOf(stored: StoredMember, file: string, name: string): TrainedSae {
+  const { sae } = stored
+  if (typeof sae === 'object' && sae !== null && 'name' in sae && sae.name === name) return sae as TrainedSae
+  throw unreadableMember(file, name)
+}
+
+const unreadableMember = (file: string, name: string) =>
+  new InputError({
+    message: 'the checkpoint cannot be read',
+    file,
+    field: `members.${name}`,
+    expected: 'the state of an SAE in training',
+  })
+
+/** @throws InputError before anything is written */
+function checkBudget(saes: ReadonlyMap<string, LearnerState>, { diskBudgetBytes: budget }: Run): void {
+  if (budget === null) return
+  let bytes = 0
+  for (const tensors of saes.values()) for (const data of tensors.values()) bytes += data.byteLength
+  if (bytes <= budget) return
+  throw new InputError({
+    message: 'one checkpoint does not fit the disk budget',
+    field: 'disk_budget_bytes',
+    found: String(budget),
+    expected: `at least ${bytes}, the bytes of one checkpoint`,
+  })
+}
+
+/** @throws Error with every reason when nothing is left of a run */
+function refuseWhenAllFailed({ saes }: TrainResult): void {
+  if (saes.some(({ status }) => status !== 'failed')) return
+  const reasons = saes.map(({ name, error, checkpoint }) => {
+    const kept =
+      checkpoint === null ? 'there is no checkpoint yet' : `the last good checkpoint is of step ${checkpoint}`
+    return `${name}: ${error}; ${kept}`
+  })
+  throw new Error(reasons.join('\n'))
 }

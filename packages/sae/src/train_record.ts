@@ -1,18 +1,38 @@
 // `training.json`, what a run leaves beside its SAEs: its settings and what came out. It is what a second run
 // with `resume` finds, so that finished work is not done again and other work is not overwritten.
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { InputError, writeFileAtomic } from '@mistudio/tensor'
-import { checkSettings } from './checkpoint.ts'
+import { checkpointsDir, checkSettings } from './checkpoint.ts'
 import type { TrainResult } from './train.ts'
 
 type Settings = Record<string, unknown>
 
-const fileOf = (out: string) => join(out, 'training.json')
+export type TrainRecord = TrainResult & { settings: Settings }
+
+export const recordFile = (out: string) => join(out, 'training.json')
 
 export function writeTraining(options: { out: string; settings: Settings; result: TrainResult }): void {
   const { out, settings, result } = options
-  writeFileAtomic(fileOf(out), `${JSON.stringify({ ...result, settings }, null, 2)}\n`)
+  mkdirSync(out, { recursive: true })
+  writeFileAtomic(recordFile(out), `${JSON.stringify({ ...result, settings }, null, 2)}\n`)
+}
+
+/** @returns undefined where there is none. @throws InputError when it is damaged */
+export function readTraining(out: string): TrainRecord | undefined {
+  const file = recordFile(out)
+  if (!existsSync(file)) return undefined
+  const message = 'the record of the training cannot be read'
+  let saved: Partial<TrainRecord> | null
+  try {
+    saved = JSON.parse(readFileSync(file, 'utf8'))
+  } catch (error) {
+    throw new InputError({ message, file, found: String(error) })
+  }
+  const { status, step, tokens, saes, settings } = saved ?? {}
+  const known = [status, step, tokens, settings].every(value => value !== undefined) && Array.isArray(saes)
+  if (!known) throw new InputError({ message, file, expected: 'status, settings, step, tokens and saes' })
+  return saved as TrainRecord
 }
 
 /**
@@ -26,10 +46,8 @@ export function earlierTraining(options: {
   resume: boolean
 }): TrainResult | undefined {
   const { out, settings, resume } = options
-  const file = fileOf(out)
-  const checkpoint = join(out, 'checkpoint')
   if (!resume) {
-    const found = [file, checkpoint].find(path => existsSync(path))
+    const found = [recordFile(out), checkpointsDir(out)].find(path => existsSync(path))
     if (found === undefined) return undefined
     throw new InputError({
       message: 'the output folder already holds a training',
@@ -37,19 +55,9 @@ export function earlierTraining(options: {
       expected: 'another folder, or --resume to go on with this one',
     })
   }
-  if (!existsSync(file)) return undefined
-  let saved: Partial<TrainResult & { settings: Settings }> | null
-  try {
-    saved = JSON.parse(readFileSync(file, 'utf8'))
-  } catch (error) {
-    throw new InputError({ message: 'the record of the training cannot be read', file, found: String(error) })
-  }
-  if (saved?.status !== 'completed') return undefined
-  const { status, step, tokens, saes } = saved
-  if (saved.settings === undefined || step === undefined || tokens === undefined || saes === undefined) {
-    const expected = 'settings, step, tokens and saes'
-    throw new InputError({ message: 'the record of the training cannot be read', file, expected })
-  }
-  checkSettings({ file, saved: saved.settings, asked: JSON.parse(JSON.stringify(settings)) })
-  return { status, step, tokens, saes }
+  const saved = readTraining(out)
+  if (saved === undefined) return undefined
+  const { settings: before, ...result } = saved
+  checkSettings({ file: recordFile(out), saved: before, asked: settings })
+  return result.status === 'completed' ? result : undefined
 }

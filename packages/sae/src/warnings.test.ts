@@ -86,7 +86,7 @@ test('nothing is said twice', () => {
   const history = emptyHistory()
   expect(said(topk, { l0: 2 }, history)).toHaveLength(1)
   expect(said(topk, { l0: 2 }, history)).toEqual([])
-  expect(history.said).toEqual(['l0_low'])
+  expect(history.said).toMatchObject([{ kind: 'l0_low', step: 500 }])
 })
 
 test('activations far off scale are told unless they are normalised', () => {

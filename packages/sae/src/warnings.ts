@@ -21,7 +21,10 @@ export type Warning = {
   message: string
   /** What to change. */
   advice: string
+  /** When it was said. */
+  step: number
 }
+type Found = Omit<Warning, 'step'>
 
 /** What is judged: means over the steps since the last report. */
 export type Observation = {
@@ -35,7 +38,7 @@ export type Observation = {
 }
 
 /** What the judge remembers of earlier reports; plain JSON, part of a checkpoint. */
-export type WarningHistory = { said: WarningKind[]; l0: [step: number, l0: number][]; losses: number[] }
+export type WarningHistory = { said: Warning[]; l0: [step: number, l0: number][]; losses: number[] }
 
 export const emptyHistory = (): WarningHistory => ({ said: [], l0: [], losses: [] })
 
@@ -57,20 +60,22 @@ export function judge(options: {
   const warm = Math.max(settings.warmUpSteps ?? 0, settings.sparsityWarmUpSteps ?? 0)
   // Sparsity is judged once it had a tenth of the run to settle in; a warm-up over the whole run is judged from half.
   const settled = step >= Math.max(totalSteps / 10, Math.min(warm, totalSteps / 2))
-  const found: Warning[] = []
+  const found: Found[] = []
   if (settled && l0 !== null) found.push(...sparsity({ plan, step, totalSteps, l0, history }))
   if (seen.deadLatents !== null) found.push(...dead({ plan, settings, deadLatents: seen.deadLatents }))
   if (settled && seen.thresholds !== null) found.push(...still(plan, seen.thresholds))
   if (loss !== null && step > warm) found.push(...spike(loss, history.losses))
   if (l0 !== null) history.l0 = [...history.l0, [step, l0] as [number, number]].slice(-rememberedReports)
   if (loss !== null && step > warm) history.losses = [...history.losses, loss].slice(-10)
-  return once(found, history)
+  return once(found, history, step)
 }
 
 /** Leaves out what was said before, and remembers the rest. */
-export function once(found: readonly Warning[], history: WarningHistory): Warning[] {
-  const fresh = found.filter(({ kind }) => !history.said.includes(kind))
-  history.said.push(...fresh.map(({ kind }) => kind))
+export function once(found: readonly Found[], history: WarningHistory, step: number): Warning[] {
+  const fresh = found
+    .filter(({ kind }) => !history.said.some(said => said.kind === kind))
+    .map(warning => ({ ...warning, step }))
+  history.said.push(...fresh)
   return fresh
 }
 
@@ -80,7 +85,7 @@ export function judgeActivations(options: {
   std: number
   mean: number
   normalisation: MemberConfig['normalisation']
-}): Warning[] {
+}): Found[] {
   const { hook, std, mean, normalisation } = options
   if (normalisation !== 'none' || (std >= 0.01 && std <= 100 && Math.abs(mean) <= 50)) return []
   return [
@@ -99,9 +104,9 @@ function sparsity(options: {
   totalSteps: number
   l0: number
   history: WarningHistory
-}): Warning[] {
+}): Found[] {
   const { plan, step, totalSteps, l0, history } = options
-  const found: Warning[] = []
+  const found: Found[] = []
   const { more, fewer } = sparsityAdvice(plan)
   const { least, most } = l0Range
   if (l0 < least) {
@@ -141,7 +146,7 @@ function dead(options: {
   plan: Plan
   settings: Pick<MemberConfig, 'resampleEverySteps'>
   deadLatents: number
-}): Warning[] {
+}): Found[] {
   const { plan, settings, deadLatents } = options
   const { dSae } = plan.shape
   if (deadLatents <= deadShare * dSae) return []
@@ -164,7 +169,7 @@ function dead(options: {
   ]
 }
 
-function still(plan: Plan, { moved, start }: { moved: number; start: number }): Warning[] {
+function still(plan: Plan, { moved, start }: { moved: number; start: number }): Found[] {
   if (plan.selection.kind !== 'jumprelu' || !(moved <= stillShare * Math.max(start, 1e-9))) return []
   return [
     {
@@ -175,7 +180,7 @@ function still(plan: Plan, { moved, start }: { moved: number; start: number }): 
   ]
 }
 
-function spike(loss: number, losses: readonly number[]): Warning[] {
+function spike(loss: number, losses: readonly number[]): Found[] {
   if (losses.length < 5) return []
   const sorted = [...losses].sort((a, b) => a - b)
   const usual = sorted[Math.floor(sorted.length / 2)]

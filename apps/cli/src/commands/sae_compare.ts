@@ -5,8 +5,8 @@ import { InputError } from '@mistudio/tensor'
 import { defineCommand } from '../command.ts'
 import { writableFile } from '../data_folder.ts'
 import {
-  evaluateFolders,
   evaluatedSae,
+  evaluateFolders,
   evaluationOptions,
   evaluationSpec,
   folderName,

@@ -2,8 +2,8 @@
 import { defineCommand } from '../command.ts'
 import { writableFile } from '../data_folder.ts'
 import {
-  evaluateFolders,
   evaluatedSae,
+  evaluateFolders,
   evaluationOptions,
   evaluationSpec,
   measuredOn,

@@ -1,23 +1,40 @@
-// `mistudio sae train`: one or many SAEs from one pass of the model over the training documents.
+// `mistudio sae train`: one or many SAEs of any family from one pass of the model over the training documents.
 import { join, resolve } from 'node:path'
-import type { TokenStore } from '@mistudio/corpus'
-import type { TrainProgress } from '@mistudio/sae'
+import type { MemberProgress, TrainedSae, TrainOptions, TrainProgress } from '@mistudio/sae'
 import { InputError } from '@mistudio/tensor'
 import { defineCommand, type JobContext, type Stopped, shared } from '../command.ts'
 import { writableFolder } from '../data_folder.ts'
-import { checkStore, contextsPerCall, withLanes } from '../engine.ts'
-import { count, table } from '../output.ts'
+import { withLanes } from '../engine.ts'
+import { count, figure, table } from '../output.ts'
+import { type TrainingWords, trainingSettings } from '../training_settings.ts'
+import { withTrainingSource } from '../training_source.ts'
 
 export const saeTrain = defineCommand({
   name: 'sae train',
-  summary: 'train TopK SAEs, one for each hook point, from one pass of the model',
+  summary: 'train SAEs of any family, one or many from one pass of the model',
   details:
-    'Each SAE is saved to OUT/HOOK in SAELens layout. Ctrl-C saves a checkpoint and the SAEs as they are; --resume goes\n' +
-    'on from there, and also after a crash, and gives the same bits as a run that never stopped.',
+    'Each SAE is saved to OUT/NAME in SAELens layout; its name is its hook point with the swept values. A family that\n' +
+    'reads one hook point makes an SAE of each --hook, a transcoder pairs --hook with --hook-out in order, a crosscoder\n' +
+    'and a cross-layer transcoder take all of them in one. `mistudio sae recipes` lists recipes with what they set;\n' +
+    'docs/families.md lists the settings for --set and --sweep. One SAE may fail alone: the others go on, and --retry\n' +
+    'trains it again, from its last checkpoint or from the start. Ctrl-C saves a checkpoint and the SAEs as they are;\n' +
+    '--resume goes on from there, and also after a crash, and gives the same bits as a run that never stopped.',
   options: {
     model: shared.model,
     dataset: { kind: 'paths', value: 'DIR…', required: true, help: 'token stores to train on, mixed' },
-    hook: { kind: 'texts', value: 'HOOK,HOOK…', required: true, help: 'hook points' },
+    'weights-of': {
+      kind: 'text',
+      value: 'W,W…',
+      help: 'share of the tokens of each --dataset, in their order (default: all texts once, one order)',
+    },
+    hook: { kind: 'texts', value: 'HOOK,HOOK…', required: true, help: 'hook points that are read' },
+    'hook-out': {
+      kind: 'texts',
+      value: 'HOOK,HOOK…',
+      help: 'hook points that are predicted, for transcoders',
+    },
+    family: { kind: 'text', value: 'NAME', help: "the kind of SAE (default: the recipe's, else topk)" },
+    recipe: { kind: 'text', value: 'NAME', help: 'settings of a paper or a tool; single ones go on top' },
     'd-sae': {
       kind: 'integer',
       value: 'N',
@@ -29,29 +46,43 @@ export const saeTrain = defineCommand({
     k: {
       kind: 'integer',
       value: 'K',
-      required: true,
       min: 1,
       max: 65_536,
-      help: 'latents kept a token, at most d-sae',
+      help: 'latents kept a token, at most d-sae; as --set k=K',
+    },
+    set: {
+      kind: 'pairs',
+      value: 'KEY=VALUE',
+      help: 'a setting of the family, of every SAE or of the run; repeatable',
+    },
+    sweep: {
+      kind: 'pairs',
+      value: 'KEY=V1,V2…',
+      help: 'an SAE for each value (k, lambda, d_sae …); repeatable, then for each combination',
     },
     'train-tokens': { kind: 'integer', value: 'N', required: true, min: 1, help: 'tokens to train on' },
     out: { kind: 'path', value: 'DIR', required: true, help: 'folder of the run' },
     seed: shared.seed,
     resume: { kind: 'flag', help: 'go on from the last checkpoint in OUT' },
+    retry: {
+      kind: 'text',
+      value: 'NAME',
+      help: 'train the SAE of this name again, which failed or was stopped',
+    },
+    'from-start': { kind: 'flag', help: 'with --retry: from the start, not from its last checkpoint' },
     'batch-size': {
       kind: 'integer',
       value: 'N',
       min: 1,
       max: 1_048_576,
-      default: 1024,
-      help: 'tokens a step',
+      help: "tokens a step (default: the recipe's, else 1024)",
     },
     'learning-rate': {
       kind: 'number',
       value: 'X',
       min: 0,
       max: 1,
-      help: "Adam's rate (default: by width and length)",
+      help: "Adam's rate (default: by family, width and length)",
     },
     'checkpoint-every': {
       kind: 'integer',
@@ -62,93 +93,80 @@ export const saeTrain = defineCommand({
     threads: shared.threads,
   },
   spec: values => {
-    if (values.k > values['d-sae']) {
+    if (values.k !== undefined && values.k > values['d-sae']) {
       const expected = `at most d-sae, ${values['d-sae']}`
       throw new InputError({ message: 'k exceeds d_sae', field: '--k', found: String(values.k), expected })
+    }
+    if (values['from-start'] && values.retry === undefined) {
+      const expected = '--retry NAME with it'
+      throw new InputError({ message: '--from-start belongs to --retry', field: '--from-start', expected })
+    }
+    const words: TrainingWords = {
+      family: values.family,
+      recipe: values.recipe,
+      hooks: values.hook,
+      hooksOut: values['hook-out'] ?? [],
+      dSae: values['d-sae'],
+      k: values.k,
+      learningRate: values['learning-rate'],
+      set: values.set ?? [],
+      sweep: values.sweep ?? [],
+      run: {
+        train_tokens: values['train-tokens'],
+        seed: values.seed,
+        ...(values['batch-size'] !== undefined && { batch_size: values['batch-size'] }),
+        ...(values['checkpoint-every'] !== undefined && {
+          checkpoint_every_steps: values['checkpoint-every'],
+        }),
+      },
     }
     return {
       model: values.model,
       datasets: values.dataset,
-      hooks: values.hook,
-      dSae: values['d-sae'],
-      k: values.k,
+      weights: values['weights-of'] === undefined ? null : weightsOf(values['weights-of']),
+      words,
       out: writableFolder({ path: values.out, field: '--out' }),
       resume: values.resume,
+      retry: values.retry === undefined ? null : { name: values.retry, start: values['from-start'] },
       threads: values.threads,
-      settings: {
-        trainTokens: values['train-tokens'],
-        seed: values.seed,
-        batchSize: values['batch-size'],
-        ...(values['learning-rate'] !== undefined && { learningRate: values['learning-rate'] }),
-        ...(values['checkpoint-every'] !== undefined && { checkpointEverySteps: values['checkpoint-every'] }),
-      },
     }
   },
   async job(spec, context) {
-    const { openTokenStore } = await import('@mistudio/corpus')
-    const { compileForward, openModel } = await import('@mistudio/model')
-    const { shuffledContexts, trainSaes } = await import('@mistudio/sae')
-    const model = await openModel({ dir: spec.model })
-    const stores: TokenStore[] = []
-    try {
-      for (const dir of spec.datasets) stores.push(openTokenStore({ dir }))
-      for (const store of stores) checkStore({ store, model })
-      const contextSize = oneContextSize(stores)
-      const perCall = contextsPerCall(contextSize)
-      return await withLanes({ threads: spec.threads }, async lanes => {
-        const forward = await compileForward({
-          model,
+    const { retrySae, trainSaes } = await import('@mistudio/sae')
+    const { members, settings } = await trainingSettings(spec.words)
+    const hooks = [...new Set(members.flatMap(({ inputs, outputs }) => [...inputs, ...outputs]))]
+    const { model, datasets, weights, threads, retry } = spec
+    const origin = { model, datasets, weights, hooks, seed: spec.words.run.seed as number }
+    return await withLanes({ threads }, lanes =>
+      withTrainingSource({ lanes, ...origin }, async source => {
+        const options: TrainOptions = {
+          ...source,
           lanes,
-          contextsPerCall: perCall,
-          contextSize,
-          captures: spec.hooks,
-        })
-        const splits = stores.map(store => store.split('train'))
-        const result = await trainSaes({
-          lanes,
-          forward,
-          contextsPerCall: perCall,
-          source: shuffledContexts({ splits, contextSize, seed: spec.settings.seed }),
-          members: spec.hooks.map(hook => ({ name: hook, hook, dSae: spec.dSae, config: { k: spec.k } })),
-          settings: spec.settings,
-          modelName: model.name,
-          datasets: stores.map(({ name }) => name),
+          members,
+          settings,
           out: spec.out,
           resume: spec.resume,
           stopped: context.signal.stopped,
           onEvent: event => showTraining(event, context),
-        })
-        await forward.close()
-        const saes = result.saes.map(sae => ({
-          path: join(spec.out, sae.dir),
-          hook_point: sae.hook,
-          d_sae: spec.dSae,
-          k: spec.k,
-          tokens: sae.tokens,
-          dead_latents: sae.deadLatents,
-        }))
+        }
+        const result =
+          retry === null
+            ? await trainSaes(options)
+            : await retrySae({ ...options, name: retry.name, from: retry.start ? 'start' : 'checkpoint' })
         const { status, step, tokens } = result
-        const trained: {
-          path: string
-          status: string
-          step: number
-          tokens: number
-          saes: typeof saes
-        } & Stopped = {
+        const trained: Trained = {
           path: spec.out,
           status,
           step,
           tokens,
-          saes,
+          saes: result.saes.map(sae => shown(sae, spec.out)),
         }
-        if (status === 'stopped') {
+        if (status !== 'completed') {
           trained.stopped = { savedTo: resolve(spec.out), how: 'run the same command with --resume to go on' }
         }
         return trained
-      })
-    } finally {
-      for (const store of stores) store.close()
-    }
+      }),
+    )
   },
   present: ({ status, tokens, saes, stopped }) =>
     [
@@ -157,39 +175,71 @@ export const saeTrain = defineCommand({
         : `Stopped after ${count(tokens)} tokens.`,
       '',
       table({
-        head: ['hook point', 'd_sae', 'k', 'dead', 'saved to'],
+        head: ['SAE', 'family', 'd_sae', 'L0', 'FVU', 'dead', 'saved to'],
         rows: saes.map(sae => [
-          sae.hook_point,
+          sae.name,
+          sae.family,
           count(sae.d_sae),
-          count(sae.k),
+          figure(sae.l0),
+          figure(sae.fvu),
           count(sae.dead_latents),
-          sae.path,
+          sae.path ?? `failed: ${sae.error}`,
         ]),
       }),
       ...(stopped === undefined ? [] : ['', `Saved in ${stopped.savedTo}; ${stopped.how}.`]),
     ].join('\n'),
+  failed: ({ saes }) => saes.some(({ status }) => status === 'failed'),
 })
 
-/** @throws InputError when the stores are cut into contexts of different lengths */
-function oneContextSize(stores: readonly TokenStore[]): number {
-  const [first] = stores
-  for (const { contextSize, dir } of stores) {
-    if (contextSize === first.contextSize) continue
-    throw new InputError({
-      message: 'the datasets are cut into contexts of different lengths',
-      file: dir,
-      field: 'context_size',
-      found: String(contextSize),
-      expected: `${first.contextSize}, as in ${first.dir}`,
-    })
+type Trained = {
+  path: string
+  status: string
+  step: number
+  tokens: number
+  saes: ReturnType<typeof shown>[]
+} & Stopped
+
+/** An SAE of the result, under wire names. */
+export function shown(sae: TrainedSae, out: string) {
+  const { name, family, inputs, outputs, status, error, step, tokens, fvu, l0, threshold, early } = sae
+  return {
+    path: sae.dir === null ? null : join(out, sae.dir),
+    name,
+    family,
+    hook_point: inputs[0],
+    inputs,
+    outputs,
+    d_sae: sae.dSae,
+    k: sae.k,
+    status,
+    error,
+    ended_early: early,
+    step,
+    tokens,
+    fvu,
+    l0,
+    dead_latents: sae.deadLatents,
+    threshold,
   }
-  return first.contextSize
 }
 
-/** A training event as progress: the mean FVU of the SAEs stands beside it. */
+/** @throws InputError when it is no list of numbers */
+function weightsOf(text: string): number[] {
+  const weights = text.split(',').map(word => (word.trim() === '' ? Number.NaN : Number(word)))
+  if (weights.every(Number.isFinite)) return weights
+  throw new InputError({
+    message: 'these weights cannot mix the datasets',
+    field: '--weights-of',
+    found: text,
+    expected: 'numbers separated by commas, one for each --dataset',
+  })
+}
+
+/** A training event as progress: the mean FVU of the SAEs stands beside it. Warnings are notes. */
 export function showTraining(event: TrainProgress, context: JobContext): void {
   const fvus = event.saes.flatMap(({ fvu }) => (fvu !== null && Number.isFinite(fvu) ? [fvu] : []))
   const fvu = fvus.length === 0 ? null : fvus.reduce((sum, value) => sum + value, 0) / fvus.length
+  for (const sae of event.saes) tellWarnings(sae, context)
   context.progress(
     {
       stage: `training ${event.saes.length} SAE${event.saes.length === 1 ? '' : 's'}`,
@@ -200,4 +250,8 @@ export function showTraining(event: TrainProgress, context: JobContext): void {
     },
     event,
   )
+}
+
+function tellWarnings({ name, warnings }: MemberProgress, context: JobContext): void {
+  for (const { message, advice } of warnings) context.note(`warning: ${name}: ${message}; ${advice}`)
 }

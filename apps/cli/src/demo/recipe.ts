@@ -10,13 +10,8 @@ export const recipe = {
   ],
   contextSize: 128,
   dSae: 4096,
-  k: 32,
-  settings: {
-    trainTokens: 1_048_576,
-    batchSize: 1024,
-    learningRate: 1e-3,
-    normalisation: 'expected_average',
-  },
+  settings: { trainTokens: 1_048_576, batchSize: 1024 },
+  member: { k: 32, learning_rate: 1e-3, normalisation: 'expected_average' },
   /** Held-out tokens for reconstruction and for the cross-entropies, from contexts in random order. */
   evaluation: { maxTokens: 131_072, maxCeTokens: 32_768 },
   extractionTokens: 262_144,

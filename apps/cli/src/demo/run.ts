@@ -47,7 +47,7 @@ export async function runDemo(spec: DemoSpec, context: JobContext): Promise<Demo
             path: saeDir(run, hook),
             hook_point: hook,
             d_sae: recipe.dSae,
-            k: recipe.k,
+            k: recipe.member.k,
             ...measured,
             tokens: trained,
           }

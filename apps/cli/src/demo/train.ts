@@ -1,7 +1,7 @@
 // The demo's training: four SAEs from one pass of the model. A finished one is not done again, a stopped one goes on.
 import { join } from 'node:path'
 import { compileForward } from '@mistudio/model'
-import { shuffledContexts, trainSaes } from '@mistudio/sae'
+import { membersOf, shuffledContexts, trainSaes } from '@mistudio/sae'
 import { showTraining } from '../commands/sae_train.ts'
 import { contextsPerCall } from '../engine.ts'
 import { recipe } from './recipe.ts'
@@ -10,7 +10,7 @@ import { checkStop, type Stage, Stopped } from './stage.ts'
 /** @returns tokens each SAE was trained on */
 export async function train({ dir, spec, lanes, model, stores, context }: Stage): Promise<number> {
   checkStop(context)
-  const { contextSize, hooks, dSae, k, settings } = recipe
+  const { contextSize, hooks, dSae, member, settings } = recipe
   const perCall = contextsPerCall(contextSize)
   const forward = await compileForward({
     model,
@@ -29,7 +29,7 @@ export async function train({ dir, spec, lanes, model, stores, context }: Stage)
         contextSize,
         seed: spec.seed,
       }),
-      members: hooks.map(hook => ({ name: hook, hook, dSae, config: { k } })),
+      members: membersOf({ family: 'topk', inputs: hooks, dSae, settings: member }),
       settings: { ...settings, seed: spec.seed },
       modelName: 'mistudio-demo',
       datasets: [...recipe.datasets],

@@ -43,7 +43,7 @@ export type TrainSpec = Work<
     /** Default: every two minutes. */
     checkpointEverySteps?: number
     /**
-     * The run lies in `out`/run: a folder for each SAE, and `checkpoint/` until it is finished. The host has
+     * The run lies in `out`/run: a folder for each SAE, and `checkpoints/` until it is finished. The host has
      * moved an earlier attempt's run there before the start; the runner resumes whatever it finds.
      */
     out: string

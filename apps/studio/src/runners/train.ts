@@ -4,6 +4,7 @@ import { parseHookPoint, type TrainingMember } from '@mistudio/contract'
 import { openTokenStore, type TokenStore } from '@mistudio/corpus'
 import { checkStore, compileForward, contextsPerCall, openModel } from '@mistudio/model'
 import {
+  givenRun,
   type MemberProgress,
   type RunMember,
   shuffledContexts,
@@ -16,8 +17,8 @@ import type { TrainSpec } from './spec.ts'
 
 export const train: Work<'train'> = async (spec, context) => {
   const { modelDir, modelName, cacheDir, members, datasetNames, hyperparameters, out } = spec
-  const { seed, context_size: contextSize, settings: shared } = hyperparameters
-  const topk = members.map(topkMember)
+  const { seed, context_size: contextSize } = hyperparameters
+  const hooks = [...new Set(members.flatMap(({ inputs, outputs }) => [...inputs, ...outputs]))]
   const model = await openModel({ dir: modelDir, cacheDir })
   const stores: TokenStore[] = []
   try {
@@ -33,7 +34,7 @@ export const train: Work<'train'> = async (spec, context) => {
         lanes,
         contextsPerCall: perCall,
         contextSize,
-        captures: [...new Set(topk.map(({ hook }) => hook))],
+        captures: hooks,
       })
       try {
         const splits = stores.map(store => store.split('train'))
@@ -41,15 +42,16 @@ export const train: Work<'train'> = async (spec, context) => {
           lanes,
           forward,
           contextsPerCall: perCall,
-          source: shuffledContexts({ splits, contextSize, seed }),
-          members: topk,
+          source: shuffledContexts({ splits, contextSize, seed, weights: spec.datasetWeights }),
+          members,
           settings: {
+            ...givenRun(hyperparameters.run),
             trainTokens: hyperparameters.train_tokens,
             batchSize: hyperparameters.batch_size,
             seed,
-            normalisation: shared.normalisation === 'expected_average' ? 'expected_average' : 'none',
-            checkpointEverySteps: spec.checkpointEverySteps,
-            ...(typeof shared.learning_rate === 'number' && { learningRate: shared.learning_rate }),
+            ...(spec.checkpointEverySteps !== undefined && {
+              checkpointEverySteps: spec.checkpointEverySteps,
+            }),
           },
           modelName,
           datasets: datasetNames,
@@ -60,7 +62,7 @@ export const train: Work<'train'> = async (spec, context) => {
         })
         return {
           kind: 'train',
-          status: result.status,
+          status: result.status === 'completed' ? 'completed' : 'stopped',
           step: result.step,
           totalSteps: Math.ceil(hyperparameters.train_tokens / hyperparameters.batch_size),
           tokens: result.tokens,
@@ -85,28 +87,14 @@ function checkContextSize(store: TokenStore, contextSize: number): void {
   })
 }
 
-/** What the trainer of before understands. */
-function topkMember({ name, family, inputs, dSae, settings }: RunMember) {
-  const { k } = settings
-  if (family === 'topk') {
-    return { name, hook: inputs[0], dSae, config: { k: typeof k === 'number' ? k : 32 } }
-  }
-  throw new InputError({
-    message: 'this family cannot be trained here yet',
-    field: 'family',
-    found: family,
-    expected: 'topk',
-  })
-}
-
 /** The engine tells of every second or longer, and each event's means are of the stretch since the one before. */
 function reporter(
   { trainingId, members }: TrainSpec,
   { emit }: RunnerContext,
 ): (event: TrainProgress) => void {
-  return ({ event, status, saes, ...measured }) => {
+  return ({ event, status: _, saes, memory_bytes: _memory, outlier_tokens: _outliers, ...measured }) => {
     const progress = measured.step / measured.total_steps
-    const reported = saes.map((sae, i) => memberOf(members[i], sae, { status, step: measured.step }))
+    const reported = saes.map((sae, i) => memberOf(members[i], sae))
     const data = { training_id: trainingId, ...measured, progress, saes: reported }
     // How it ended is the host's to say; the last figures are told as progress.
     emit({ event: 'training:progress', data })
@@ -116,38 +104,42 @@ function reporter(
   }
 }
 
-/** The engine's figures under the wire's names. A loss that is no number is not shown as one. */
-function memberOf(
-  member: RunMember,
-  { name, dead_latents, ...figures }: MemberProgress,
-  at: { status: TrainingMember['status']; step: number },
-): TrainingMember {
-  const measured = Object.fromEntries(
-    Object.entries(figures).map(([key, value]) => [key, finite(value)]),
-  ) as typeof figures
-  const [hook] = member.inputs
-  const place = parseHookPoint(hook)
+/** The engine's figures under the wire's names. A figure that is no number is not shown as one. */
+function memberOf(member: RunMember, told: MemberProgress): TrainingMember {
+  const { status, step, error, dead_latents, l0_histogram, density_histogram, warned, threshold } = told
+  const place = member.inputs.length === 1 ? parseHookPoint(member.inputs[0]) : undefined
+  const figures = {
+    ...told,
+    threshold_median: threshold?.median ?? null,
+    threshold_moved: threshold?.moved ?? null,
+  }
+  const metrics = Object.fromEntries(
+    Object.entries(figures).flatMap(([name, value]) =>
+      typeof value === 'number' || value === null ? [[name, finite(value)]] : [],
+    ),
+  )
   return {
-    name,
+    name: member.name,
     family: member.family,
     variant: structuredClone(member.variant) as TrainingMember['variant'],
-    hook_point: hook,
+    hook_point: member.inputs[0],
     inputs: [...member.inputs],
-    outputs: [...member.inputs],
+    outputs: [...(member.outputs.length > 0 ? member.outputs : member.inputs)],
     layer: place?.layer ?? null,
     hook_type: place?.hookType ?? null,
     d_sae: member.dSae,
-    ...at,
-    error_message: null,
-    loss: measured.loss,
-    fvu: measured.fvu,
-    l0: measured.l0,
+    status,
+    step,
+    error_message: error,
+    loss: finite(told.loss),
+    fvu: finite(told.fvu),
+    l0: finite(told.l0),
     dead_latents,
-    grad_norm: measured.grad_norm,
-    metrics: { ...measured, dead_latents },
-    l0_histogram: null,
-    density_histogram: null,
-    warnings: [],
+    grad_norm: finite(told.grad_norm),
+    metrics,
+    l0_histogram,
+    density_histogram,
+    warnings: warned.map(warning => ({ ...warning })),
   }
 }
 

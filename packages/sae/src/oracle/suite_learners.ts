@@ -1,6 +1,7 @@
 // The learners that the suites judge. A new one is one line here.
-import type { Learner, LearnerOptions } from '../learner.ts'
+
 import { createLearner } from '../learner/learner.ts'
+import type { Learner, LearnerOptions } from '../learner.ts'
 import { createOracleLearner } from './learner.ts'
 
 export type Kind = {

@@ -1,6 +1,7 @@
 // Saves what the first learner trained: a TopK SAE with the scalar of its normalisation folded in.
-import { saveSae } from '../formats/saelens.ts'
+
 import { finaliseSae } from '../finalise.ts'
+import { saveSae } from '../formats/saelens.ts'
 import { basePlan } from '../plan.ts'
 import type { SaeShape, SaeWeights } from './families.ts'
 
