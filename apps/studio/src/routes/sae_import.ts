@@ -163,7 +163,10 @@ async function importFolder(
   return id
 }
 
-/** @throws InputError when the model lacks a hook point of the SAE, or has another width there */
+/**
+ * What it writes need not be known: only its evaluation looks there.
+ * @throws InputError when the model lacks a hook point that the SAE reads, or has another width at one of its hook points
+ */
 function checkFit(options: {
   described: ReturnType<typeof describeSae>
   modelDir: string
@@ -178,7 +181,8 @@ function checkFit(options: {
     ['d_out', outputs],
   ] as const) {
     for (const { hook, width: found } of spans) {
-      const { width } = resolveHook(known, hook)
+      const written = field === 'd_out' ? known.find(({ name }) => name === hook) : resolveHook(known, hook)
+      const width = written?.width ?? found
       if (width === found) continue
       throw new InputError({
         message: 'the SAE does not fit the model',

@@ -2,6 +2,7 @@
 import { existsSync, readdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Dataset, Model, Training } from '@mistudio/contract'
+import { type Sae, saveSae } from '@mistudio/sae'
 import { eq, inArray } from 'drizzle-orm'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { extractions, saes, trainings } from '../db/schema.ts'
@@ -162,6 +163,48 @@ describe.each(databaseTargets())('on $kind', target => {
       await server.services.db.delete(extractions).where(inArray(extractions.id, [created[0].id]))
       await server.client.deleteSae({ params: { id: imported[0].id } })
       expect(existsSync(copy)).toBe(false)
+    })
+
+    test.each(['transcoder', 'crosscoder'] as const)('may be a %s, whose L0 varies', async structure => {
+      const path = join(elsewhere, `${target.kind}-${structure}`)
+      const span = (hook: string) => ({ hook, width: demoWidth })
+      const inputs = [span('blocks.1.hook_resid_mid')]
+      if (structure === 'crosscoder') inputs.push(span('blocks.2.hook_resid_mid'))
+      const outputs = structure === 'crosscoder' ? inputs : [span('blocks.1.hook_mlp_out')]
+      const [dSae, dIn, dOut] = [4, inputs.length * demoWidth, outputs.length * demoWidth]
+      const sae: Sae = {
+        family: structure,
+        shape: { dIn, dSae, dOut },
+        groups: [{ latents: [0, dSae], input: [0, dIn], output: [0, dOut] }],
+        activation: { kind: 'relu' },
+        centred: false,
+        normalisation: 'none',
+        hooks: { inputs, outputs },
+        weights: {
+          wEnc: new Float32Array(dIn * dSae),
+          bEnc: new Float32Array(dSae),
+          wDec: new Float32Array(dOut * dSae),
+          bDec: new Float32Array(dOut),
+        },
+      }
+      await saveSae({ dir: path, sae, metadata: { modelName: 'any', contextSize: 64 } })
+      const { imported } = await take({ path })
+      expect(imported).toMatchObject([
+        {
+          hook_point: 'blocks.1.hook_resid_mid',
+          layer: 1,
+          architecture: structure === 'transcoder' ? 'transcoder' : 'mistudio_relu_crosscoder',
+          d_in: dIn,
+          d_sae: dSae,
+          k: null,
+        },
+      ])
+      const { created, skipped } = await server.client.createExtractions({
+        body: { sae_ids: [imported[0].id], dataset_ids: [text.id] },
+      })
+      expect(skipped).toEqual([])
+      await server.services.db.delete(extractions).where(inArray(extractions.id, [created[0].id]))
+      await server.client.deleteSae({ params: { id: imported[0].id } })
     })
 
     test('of another width or hook than the model has is refused, and nothing stays', async () => {
