@@ -8,6 +8,7 @@ import { featureShow } from './commands/feature_show.ts'
 import { modelGenerate } from './commands/model_generate.ts'
 import { modelInfo } from './commands/model_info.ts'
 import { modelRun } from './commands/model_run.ts'
+import { saeCache } from './commands/sae_cache.ts'
 import { saeCompare } from './commands/sae_compare.ts'
 import { saeEncode } from './commands/sae_encode.ts'
 import { saeEvaluate } from './commands/sae_evaluate.ts'
@@ -25,6 +26,7 @@ export const commands: readonly Command[] = [
   modelRun,
   modelGenerate,
   datasetTokenize,
+  saeCache,
   saeTrain,
   saeFamilies,
   saeRecipes,
