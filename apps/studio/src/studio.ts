@@ -73,6 +73,7 @@ export async function startStudio(options: {
       host: jobHost,
       storage,
       shelf,
+      threads,
       maxUploadBytes: defaultMaxUploadBytes,
       onError,
     }

@@ -58,6 +58,24 @@ export const queries = {
       queryKey: ['trainings', 'list'],
       queryFn: ({ signal }) => client.listTrainings({ query: { limit }, signal }),
     }),
+  families: () =>
+    queryOptions({
+      queryKey: ['families'],
+      queryFn: ({ signal }) => client.listFamilies({ signal }),
+      staleTime: Number.POSITIVE_INFINITY,
+    }),
+  recipes: () =>
+    queryOptions({
+      queryKey: ['recipes'],
+      queryFn: ({ signal }) => client.listRecipes({ signal }),
+      staleTime: Number.POSITIVE_INFINITY,
+    }),
+  metrics: () =>
+    queryOptions({
+      queryKey: ['metrics'],
+      queryFn: ({ signal }) => client.listMetrics({ signal }),
+      staleTime: Number.POSITIVE_INFINITY,
+    }),
   training: (id: string) =>
     queryOptions({
       queryKey: ['trainings', 'one', id],

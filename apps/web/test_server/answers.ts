@@ -4,13 +4,25 @@ import {
   type ExtractionRequest,
   extractionTemplateName,
   type Problem,
+  type RequestOf,
   type Template,
 } from '@mistudio/contract'
+import { familyHandlers } from '../../studio/src/routes/families.ts'
 import { detailOf, features } from './features.ts'
 import { jobs, templates } from './jobs.ts'
 import * as world from './world.ts'
 
+/** The engine's own tables: nothing about a family is written down here either. */
+const tables = familyHandlers()
+const nothing = { params: undefined, query: undefined, body: undefined, raw: undefined as never }
+const data: Record<string, unknown> = {
+  '/families': await tables.listFamilies(nothing),
+  '/recipes': await tables.listRecipes(nothing),
+  '/metrics': await tables.listMetrics(nothing),
+}
+
 type Request = { method: string; path: string; query: Record<string, string>; body: unknown }
+type TrainingAdvice = RequestOf<'adviseTraining'>['body']
 type Answer = { status: number; body?: unknown }
 
 const collections: Record<string, { id: string }[]> = {
@@ -58,6 +70,7 @@ export function answer(request: Request): Answer {
       expected: 'one that nothing uses',
     })
   }
+  if (Object.hasOwn(data, path)) return { status: 200, body: data[path] }
   if (path === '/features') return page(featuresOf(query), query)
   if (path === '/jobs') return page(activeJobs(), query)
   if (path === '/saes') {
@@ -137,11 +150,12 @@ function post({ path, body }: Request): Answer {
       expected: 'an object with the field text',
     })
   }
+  if (path === '/trainings/advice') return { status: 200, body: world.adviceFor(body as TrainingAdvice) }
   if (path === '/trainings') {
     return refuse(400, {
       type: 'invalid',
       title: 'more latents are kept than there are',
-      field: 'hyperparameters.k',
+      field: 'hyperparameters.settings.k and hyperparameters.d_sae',
       found: '8192',
       expected: 'at most 4096',
     })

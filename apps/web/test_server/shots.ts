@@ -47,7 +47,25 @@ const shots: Shot[] = [
       for (const layer of [2, 4]) await page.getByLabel(`Layer ${layer}`).check()
       await page.getByLabel('mlp_out').check()
       await page.getByLabel('k', { exact: true }).fill('ten')
-      await page.getByRole('button', { name: 'Start' }).click()
+      await page.getByRole('button', { name: 'Start', exact: true }).click()
+    },
+  },
+  {
+    name: 'training-new-family',
+    path: '/trainings/new',
+    full: true,
+    async act(page) {
+      await page.getByLabel('scripture').check()
+      await page.getByLabel('Recipe', { exact: true }).selectOption('anthropic_april_2024')
+      for (const layer of [2, 4]) await page.getByLabel(`Layer ${layer}`).check()
+      await page.getByLabel('Sparsity λ').fill('9')
+      await page.getByText('Optimiser').click()
+      await page.getByLabel('Learning rate').fill('1e-3')
+      await page.getByRole('button', { name: 'Sweep a setting' }).click()
+      await page.getByLabel('Setting', { exact: true }).selectOption('d_sae')
+      await page.getByLabel('Values of d_sae').fill('1024, 2048')
+      await page.getByRole('button', { name: 'What is Sparsity λ?' }).hover()
+      await page.getByTestId('advice-time').waitFor()
     },
   },
   { name: 'training', path: `/trainings/${runningTraining.id}`, full: true },

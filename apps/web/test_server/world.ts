@@ -1,5 +1,6 @@
 // What the test server holds: a studio in the middle of its work, typed by the contract.
 import {
+  type Advice,
   type Dataset,
   type Extraction,
   extractionConfig,
@@ -8,6 +9,7 @@ import {
   type IdKind,
   idPrefixes,
   type Model,
+  type RequestOf,
   type Sae,
   type Tokenization,
   type Training,
@@ -303,3 +305,56 @@ export const extractions: Extraction[] = [
 ]
 export const runningExtraction = extractions[1]
 export const doneExtraction = extractions[3]
+
+/** Advice as the studio would give it, with a warning where λ is large. */
+export function adviceFor(asked: RequestOf<'adviseTraining'>['body']): Advice {
+  const { layers, hook_types, hyperparameters, sweep = {}, probe } = asked
+  const variants = Object.values(sweep).reduce((product, values) => product * values.length, 1)
+  const saes = layers.length * hook_types.length * variants
+  const { d_sae, train_tokens, batch_size = 1024, settings = {} } = hyperparameters
+  const one = 2 * 256 * d_sae
+  const learners = saes * one * 32
+  const fits = learners < 20e9
+  const steps = Math.ceil(train_tokens / batch_size)
+  const coefficient = Number(settings.sparsity_coefficient ?? 0)
+  const suggested = { field: 'sparsity_coefficient', value: 1.3, reason: 'for L0 ≈ 63' }
+  return {
+    saes,
+    steps,
+    parameters: saes * one,
+    memory: { model: 129e6, window: 134e6 * saes, learners, total: learners + 463e6, available: 21.4e9 },
+    disk: { checkpoints: saes * one * 24, saes: saes * one * 4, total: saes * one * 28, available: 77e9 },
+    time:
+      probe === false
+        ? null
+        : {
+            capture_seconds: 61,
+            step_seconds: 0.04 * saes,
+            total_seconds: 61 + 0.04 * saes * steps,
+            tokens_per_second: 5200,
+          },
+    measured: probe === false ? null : { gflops: 181, capture_tokens_per_second: 17_100, seconds: 4.2 },
+    busy: true,
+    fits,
+    refusal: fits ? null : 'it takes more memory than is free',
+    suggestions: fits
+      ? []
+      : [
+          { field: 'members', value: Math.max(1, Math.floor(saes / 4)), reason: 'so many fit at once' },
+          { field: 'd_sae', value: 8192, reason: 'the largest that fits' },
+        ],
+    warnings:
+      coefficient > 4
+        ? [
+            {
+              field: 'sparsity_coefficient',
+              message: `sparsity_coefficient ${coefficient} is ${(coefficient / 1.3).toFixed(1)} times the suggested 1.3; by 2·s·σ/√L0 it leads to L0 near 2`,
+              suggestion: suggested,
+            },
+          ]
+        : [],
+    reasons: Object.hasOwn(settings, 'sparsity_coefficient')
+      ? ['λ ≈ 1.3 for L0 ≈ 63: 2·s·σ/√L0 with s = 1/3']
+      : [],
+  }
+}

@@ -1,6 +1,7 @@
 // The API as a table: the server registers it, the OpenAPI document and the typed client are derived from it.
 import { z } from 'zod'
 import { featureId, idOf, pageOf, paging } from './base.ts'
+import { advice } from './entities/advice.ts'
 import { dataset, datasetUpload, tokenization, tokenizationRequest } from './entities/dataset.ts'
 import { extraction, extractionRequest, extractionsCreated } from './entities/extraction.ts'
 import { families, metric, recipe } from './entities/family.ts'
@@ -9,7 +10,7 @@ import { job } from './entities/job.ts'
 import { model, modelRequest } from './entities/model.ts'
 import { availableSae, sae, saeImport, saeImportResult } from './entities/sae.ts'
 import { template, templateKinds, templateRequest } from './entities/template.ts'
-import { training, trainingRequest, trainingStop } from './entities/training.ts'
+import { training, trainingAdviceRequest, trainingRequest, trainingStop } from './entities/training.ts'
 import type { Route } from './route.ts'
 
 const define = <const R extends Record<string, Route>>(routes: R) => routes
@@ -162,6 +163,13 @@ export const routes = define({
     params: byId('training'),
     body: trainingStop,
     response: training,
+  },
+  adviseTraining: {
+    method: 'POST',
+    path: '/trainings/advice',
+    summary: 'Memory, disk and time that a training would take here, and what of its settings looks wrong',
+    body: trainingAdviceRequest,
+    response: advice,
   },
   deleteTraining: {
     method: 'DELETE',

@@ -224,7 +224,7 @@ describe.each(databaseTargets())('job host on $kind', target => {
   test('a killed runner is started again as the next attempt, five times at most', async () => {
     const one = await world(runner => {
       if (one.runners.length === 1) runner.end(crashed)
-      else if (runner.spec.out.includes('attempt-2')) void succeed(runner)
+      else if ((runner.spec as { out: string }).out.includes('attempt-2')) void succeed(runner)
       else runner.end(crashed)
     })
     const [first, second] = await seedBatch({

@@ -198,4 +198,27 @@ describe.each(databaseTargets())('on $kind', target => {
     expect(await problemOf(start(changes, hyperparameters))).toMatchObject({ status: 400, ...expected })
     expect((await server.client.listTrainings()).pagination.total).toBe(before)
   })
+
+  test('advice measures this machine once, says what fits, and refuses what a start would refuse', async () => {
+    const { dataset_ids: _, ...body } = trainingBody(model.id, [text.id])
+    const ask = (changes: object, hyperparameters: object = {}) =>
+      server.client.adviseTraining({
+        body: { ...body, ...changes, hyperparameters: { ...given, d_sae: 64, ...hyperparameters } },
+      })
+    const quick = await ask({ probe: false })
+    expect(quick).toMatchObject({ saes: 4, steps: 2, fits: true, time: null, measured: null, busy: false })
+    const full = await ask({})
+    expect(full.measured!.gflops).toBeGreaterThan(0)
+    expect(full.measured!.capture_tokens_per_second).toBeGreaterThan(0)
+    expect(full.time!.total_seconds).toBeGreaterThan(0)
+    expect(await ask({ probe: false })).toMatchObject({ measured: full.measured })
+    const huge = await ask({ probe: false }, { d_sae: 1_048_576, batch_size: 4096 })
+    expect(huge.fits).toBe(false)
+    expect(huge.suggestions.map(({ field }) => field)).toContain('d_sae')
+    const loud = await ask({ probe: false }, { family: 'standard', settings: { sparsity_coefficient: 500 } })
+    expect(loud.warnings).toMatchObject([{ field: 'sparsity_coefficient' }])
+    expect(await problemOf(ask({ probe: false }, { family: 'transcoder' }))).toMatchObject({
+      field: 'output_hook_type',
+    })
+  }, 60_000)
 })

@@ -12,6 +12,8 @@ export type Services = {
   storage: Storage
   /** Finished extractions that are open for reading. */
   shelf: ExtractionShelf
+  /** Compute threads of a job; default one a core. */
+  threads?: number
   /** Bytes of an uploaded file, at most. */
   maxUploadBytes: number
   /** Told of a fault of ours. */

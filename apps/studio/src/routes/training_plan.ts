@@ -65,7 +65,7 @@ function nameOf(options: { model: string; asked: Asked }): string {
   return [model, ...family, where, ...swept].join(' · ').slice(0, 200).trim()
 }
 
-function checkHooks(options: {
+export function checkHooks(options: {
   layers: number[]
   hookTypes: HookType[]
   outputHookType: HookType | null

@@ -10,6 +10,7 @@ import { forget, inUse, removeFolders } from './changes.ts'
 import { datasetNames } from './names.ts'
 import { iso, isoOrNull, type Paging, pageOfItems } from './paging.ts'
 import type { Services } from './services.ts'
+import { adviceFor } from './training_advice.ts'
 import { createTraining } from './training_plan.ts'
 import { availableSaes, saesAvailable } from './training_saes.ts'
 
@@ -77,6 +78,7 @@ type Names =
   | 'resumeTraining'
   | 'stopTraining'
   | 'deleteTraining'
+  | 'adviseTraining'
   | 'listTrainingSaes'
 
 export function trainingHandlers(services: Services): Pick<Handlers, Names> {
@@ -95,6 +97,7 @@ export function trainingHandlers(services: Services): Pick<Handlers, Names> {
     async createTraining({ body }) {
       return findTraining(db, await createTraining(services, body))
     },
+    adviseTraining: ({ body }) => adviceFor(services, body),
     getTraining: ({ params }) => findTraining(db, params.id),
     pauseTraining: ({ params }) => move(params.id, job => host.pause(job)),
     resumeTraining: ({ params }) => move(params.id, job => host.resume(job)),

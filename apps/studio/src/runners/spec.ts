@@ -7,7 +7,7 @@ import type {
   NlpSummary,
   Tokenization,
 } from '@mistudio/contract'
-import type { RunMember } from '@mistudio/sae'
+import type { Probe, RunMember } from '@mistudio/sae'
 
 type Work<K extends string, T> = { kind: K } & T
 
@@ -72,7 +72,21 @@ export type NlpSpec = Work<
     out: string
   }
 >
-export type RunnerSpec = TokenizeSpec | TrainSpec | ExtractSpec | NlpSpec
+/** Measures this machine for a training that is being thought about; no job, and nothing is written. */
+export type ProbeSpec = Work<
+  'probe',
+  {
+    modelDir: string
+    cacheDir: string
+    contextSize: number
+    /** Token stores to read from; with none, tokens are drawn and the activations' scale is not told. */
+    stores: string[]
+    members: RunMember[]
+    batchSize: number
+    totalSteps: number
+  }
+>
+export type RunnerSpec = TokenizeSpec | TrainSpec | ExtractSpec | NlpSpec | ProbeSpec
 
 /** A line of nlp.jsonl, in order of features; every feature with top examples has one. */
 export type NlpLine = { feature: number; nlp: NlpSummary }
@@ -84,6 +98,7 @@ export type RunnerResult =
   | Work<'train', { status: 'completed' | 'stopped'; step: number; totalSteps: number; tokens: number }>
   | Work<'extract', { features: number; featuresAlive: number; tokens: number; complete: boolean }>
   | Work<'nlp', { features: number; complete: boolean }>
+  | Work<'probe', { probe: Probe }>
 
 /** Events as runners emit them: the host adds what only it knows (nlp_status, stage) and the sequence number. */
 export type RunnerEvent =

@@ -84,7 +84,7 @@ export async function run(
   spec: RunnerSpec,
   onEvent: (event: RunnerEvent, runner: Runner) => void = () => {},
 ): Promise<{ events: RunnerEvent[]; end: RunnerEnd; runner: Runner }> {
-  mkdirSync(spec.out, { recursive: true })
+  mkdirSync((spec as { out: string }).out, { recursive: true })
   const events: RunnerEvent[] = []
   const runner: Runner = await startRunner({
     spec,

@@ -1,7 +1,14 @@
 // Fields of a form: a label, an explanation, and what is wrong with it, tied together for everyone who reads the page.
 import { type ComponentProps, type ReactNode, useId } from 'react'
 
-type Common = { label: string; about?: ReactNode; error?: string; className?: string }
+type Common = {
+  label: string
+  /** Beside the label, outside of it. */
+  aside?: ReactNode
+  about?: ReactNode
+  error?: string
+  className?: string
+}
 
 /** @param props.children gets the attributes that tie an input to its label, explanation and error */
 export function Field(
@@ -9,16 +16,19 @@ export function Field(
     children: (tied: { id: string; 'aria-describedby'?: string; 'aria-invalid'?: true }) => ReactNode
   },
 ) {
-  const { label, about, error, className = '', children } = props
+  const { label, aside, about, error, className = '', children } = props
   const id = useId()
   const described = [about !== undefined && `${id}-about`, error !== undefined && `${id}-error`]
     .filter(part => part !== false)
     .join(' ')
   return (
     <div className={`min-w-0 ${className}`}>
-      <label htmlFor={id} className="mb-1 block font-medium">
-        {label}
-      </label>
+      <div className="mb-1 flex items-center gap-1.5">
+        <label htmlFor={id} className="min-w-0 font-medium">
+          {label}
+        </label>
+        {aside}
+      </div>
       {children({
         id,
         ...(described !== '' && { 'aria-describedby': described }),
@@ -40,13 +50,14 @@ export function Field(
 
 export function TextField({
   label,
+  aside,
   about,
   error,
   className,
   ...input
 }: Common & Omit<ComponentProps<'input'>, 'className'>) {
   return (
-    <Field label={label} about={about} error={error} className={className}>
+    <Field label={label} aside={aside} about={about} error={error} className={className}>
       {tied => <input type="text" autoComplete="off" className="field-box" {...input} {...tied} />}
     </Field>
   )
@@ -59,6 +70,7 @@ export function NumberField(props: Common & Omit<ComponentProps<'input'>, 'class
 
 export function SelectField({
   label,
+  aside,
   about,
   error,
   className,
@@ -66,7 +78,7 @@ export function SelectField({
   ...select
 }: Common & Omit<ComponentProps<'select'>, 'className'>) {
   return (
-    <Field label={label} about={about} error={error} className={className}>
+    <Field label={label} aside={aside} about={about} error={error} className={className}>
       {tied => (
         <select className="field-box" {...select} {...tied}>
           {children}

@@ -1,6 +1,6 @@
 // Advice before a training starts: what it will take on this machine, and what about its settings looks wrong.
 import { z } from 'zod'
-import { count, name } from '../base.ts'
+import { count } from '../base.ts'
 import { settingValue } from './family.ts'
 
 const bytes = count.meta({ description: 'bytes' })
@@ -45,6 +45,7 @@ export const advice = z
       })
       .nullable()
       .meta({ description: 'what the probe found on this machine' }),
+    busy: z.boolean().meta({ description: 'a job runs here: what is measured meanwhile is too slow' }),
     fits: z.boolean(),
     refusal: z.string().nullable().meta({ description: 'why it cannot be started' }),
     suggestions: z.array(suggestion).meta({ description: 'what would fit' }),
@@ -52,7 +53,6 @@ export const advice = z
       z.strictObject({ field: z.string(), message: z.string(), suggestion: suggestion.nullable() }),
     ),
     reasons: z.array(z.string()).meta({ description: 'how the suggested values come about' }),
-    model_name: name,
   })
   .meta({ id: 'Advice' })
 export type Advice = z.infer<typeof advice>

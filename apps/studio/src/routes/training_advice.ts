@@ -1,0 +1,153 @@
+// Advice before a training: its members are planned as if it began, this machine is asked what is free, and, once for
+// each model and kind of SAE, measured by a process of its own.
+import { statfs } from 'node:fs/promises'
+import { availableParallelism } from 'node:os'
+import type { Advice, TrainingRequest } from '@mistudio/contract'
+import { adviseTraining, completeRun, type GivenRun, type Probe, readFields, runFields } from '@mistudio/sae'
+import { and, eq, inArray } from 'drizzle-orm'
+import { jobs, models, tokenizations } from '../db/schema.ts'
+import { startRunner } from '../jobs/runner_process.ts'
+import { notFound } from '../problem.ts'
+import type { Services } from './services.ts'
+import { type PlannedMember, planMembers, resolveHyperparameters } from './training_members.ts'
+import { checkHooks } from './training_plan.ts'
+
+type Asked = Omit<TrainingRequest, 'name'> & { probe: boolean }
+
+/** A probe that takes longer has hung. */
+const probeSeconds = 120
+
+/** @throws ProblemError as creating the training would */
+export async function adviceFor(services: Services, asked: Asked): Promise<Advice> {
+  const { db, storage } = services
+  const [model] = await db.select().from(models).where(eq(models.id, asked.model_id))
+  if (model === undefined) throw notFound('model', asked.model_id, 'model_id')
+  const hyperparameters = resolveHyperparameters(asked.hyperparameters)
+  const { layers, hook_types, output_hook_type } = asked
+  checkHooks({ layers, hookTypes: hook_types, outputHookType: output_hook_type, model })
+  const widthOf = () => model.d_model
+  const plan = (changes: { dSaeScale: number; batchSize: number }) => {
+    const d_sae = Math.floor(hyperparameters.d_sae * changes.dSaeScale)
+    const changed = { ...hyperparameters, d_sae, batch_size: changes.batchSize }
+    return planMembers({ asked: { ...asked, hyperparameters: changed }, widthOf })
+  }
+  const planned = plan({ dSaeScale: 1, batchSize: hyperparameters.batch_size })
+  const {
+    context_size: contextSize,
+    train_tokens: trainTokens,
+    batch_size: batchSize,
+    seed,
+  } = hyperparameters
+  const given: GivenRun = { ...readFields(runFields, hyperparameters.run), trainTokens, batchSize, seed }
+  const run = completeRun(given, { contextSize, contexts: Number.MAX_SAFE_INTEGER / contextSize })
+  const running = await db.$count(jobs, eq(jobs.status, 'running'))
+  const probe = await probeOf(services, { asked, model, planned, contextSize, run })
+  const disk = await statfs(storage.dataDir)
+  return {
+    ...adviseTraining({
+      members: planned.map(({ complete }) => complete),
+      run: { ...run, contextSize },
+      modelBytes: model.params_count * 4,
+      lanes: services.threads ?? availableParallelism(),
+      machine: { memoryBytes: process.availableMemory(), diskBytes: disk.bavail * disk.bsize },
+      probe,
+      replan: sizes => plan(sizes).map(({ complete }) => complete),
+    }),
+    busy: running > 0,
+  }
+}
+
+type Model = typeof models.$inferSelect
+
+/** What was measured, by what it depends on; the newest few. */
+const measured = new Map<string, Probe>()
+const remembered = 50
+let measuring: Promise<unknown> = Promise.resolve()
+
+async function probeOf(
+  services: Services,
+  options: {
+    asked: Asked
+    model: Model
+    planned: PlannedMember[]
+    contextSize: number
+    run: { batchSize: number; totalSteps: number }
+  },
+): Promise<Probe | null> {
+  const { asked, model, planned, contextSize, run } = options
+  const stores = await readyStores(services, { asked, model, contextSize })
+  const kinds = planned.map(({ complete: { plan, hooks } }) => [
+    hooks,
+    plan.selection.kind,
+    plan.auxK !== null,
+  ])
+  const key = JSON.stringify([
+    model.id,
+    contextSize,
+    stores.length > 0,
+    [...new Set(kinds.map(kind => JSON.stringify(kind)))],
+  ])
+  const known = measured.get(key)
+  if (known !== undefined || !asked.probe) return known ?? null
+  const members = planned.map(({ member }) => member)
+  const work = measuring.then(
+    () => measured.get(key) ?? measure(services, { model, members, stores, contextSize, run }),
+  )
+  // One at a time, whatever became of the one before.
+  measuring = work.catch(() => undefined)
+  const probe = await work
+  if (probe !== null) {
+    measured.set(key, probe)
+    if (measured.size > remembered) measured.delete(measured.keys().next().value!)
+  }
+  return probe
+}
+
+async function measure(
+  { storage, threads, onError }: Services,
+  options: {
+    model: Model
+    members: PlannedMember['member'][]
+    stores: string[]
+    contextSize: number
+    run: { batchSize: number; totalSteps: number }
+  },
+): Promise<Probe | null> {
+  const { model, members, stores, contextSize, run } = options
+  const { batchSize, totalSteps } = run
+  const places = { modelDir: storage.modelDir(model.path), cacheDir: storage.cacheDir, stores }
+  const runner = await startRunner({
+    spec: { kind: 'probe', ...places, members, contextSize, batchSize, totalSteps },
+    threads,
+    onMessage: () => {},
+  })
+  const timer = setTimeout(() => runner.kill(), probeSeconds * 1000)
+  const end = await runner.ended
+  clearTimeout(timer)
+  if (end.kind === 'result' && end.result.kind === 'probe') return end.result.probe
+  // Advice without figures of time is advice.
+  onError(new Error(`the probe failed: ${end.kind === 'result' ? end.result.kind : end.message}`))
+  return null
+}
+
+/** Token stores of the datasets asked for that are there already. */
+async function readyStores(
+  { db, storage }: Services,
+  options: { asked: Asked; model: Model; contextSize: number },
+): Promise<string[]> {
+  const { asked, model, contextSize } = options
+  const { dataset_ids = asked.dataset_id === undefined ? [] : [asked.dataset_id] } = asked
+  if (dataset_ids.length === 0) return []
+  const found = await db
+    .select({ path: tokenizations.path })
+    .from(tokenizations)
+    .where(
+      and(
+        inArray(tokenizations.dataset_id, dataset_ids),
+        eq(tokenizations.model_id, model.id),
+        eq(tokenizations.context_size, contextSize),
+        eq(tokenizations.status, 'ready'),
+      ),
+    )
+  return found.flatMap(({ path }) => (path === null ? [] : [storage.resolve(path)]))
+}
