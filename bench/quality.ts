@@ -16,8 +16,8 @@ import {
   openEvaluation,
   pairedInterval,
   shuffledContexts,
-  topkInitialWeights,
   trainSaes,
+  untrainedSae,
 } from '@mistudio/sae'
 import { openLanes, writeSafetensors } from '@mistudio/tensor'
 
@@ -65,7 +65,7 @@ const results: {
   documents: DocumentLosses
 }[] = []
 for (let seed = 0; seed < Number(values.seeds); seed++) {
-  const weights = topkInitialWeights({ shape, seed })
+  const weights = untrainedSae({ ...shape, seed }).weights
   const source = shuffledContexts({ splits: stores.map(store => store.split('train')), contextSize, seed })
   const data = join(folder, 'activations.f32')
   await exportBatches({ source, seed, path: data })

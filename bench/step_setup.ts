@@ -1,5 +1,5 @@
 // A TopK learner with random data, as the step benchmarks need it: activations as SAELens and we both read them.
-import { gaussianStream, type Learner, topkFamilies, topkInitialWeights } from '@mistudio/sae'
+import { createLearner, gaussianStream, type Learner, steadyDynamics, untrainedSae } from '@mistudio/sae'
 import type { Lanes } from '@mistudio/tensor'
 
 export type StepShape = { dIn: number; dSae: number; k: number; batchSize: number; deadFraction?: number }
@@ -10,11 +10,13 @@ export type PhaseTimes = Record<(typeof phases)[number], number>
 
 /** AuxK as SAELens has it, so that both sides compute the same loss. */
 const saelensAux = {
-  auxCoefficient: 1,
-  auxRelu: false,
-  auxNormalisation: 'none',
-  auxScaleByDead: true,
+  aux_coefficient: 1,
+  aux_relu: false,
+  aux_normalisation: 'none',
+  aux_scale_by_dead: true,
 } as const
+
+const adam = { learningRate: 1e-4, beta1: 0.9, beta2: 0.999, epsilon: 1e-8 }
 
 export async function stepSetup(options: { lanes: Lanes; shape: StepShape }) {
   const { lanes, shape } = options
@@ -23,29 +25,17 @@ export async function stepSetup(options: { lanes: Lanes; shape: StepShape }) {
     { length: batchSize * dIn },
     gaussianStream({ seed: 7, purpose: 'bench batch' }),
   )
-  const weights = topkInitialWeights({ shape: { dIn, dSae }, seed: 1 })
+  const settings = { k, dead_after_tokens: 1e9, ...saelensAux }
+  const { member, weights } = untrainedSae({ dIn, dSae, settings, seed: 1 })
   const memory = await lanes.memory({ bytes: x.byteLength + batchSize * 4 + 4096 })
   const activations = memory.alloc(x.byteLength)
   memory.f32(activations, x.length).set(x)
   const rows = memory.alloc(batchSize * 4)
   memory.i32(rows, batchSize).set(Int32Array.from({ length: batchSize }, (_, i) => i))
-  const batch = {
-    rows: { memory: memory.id, offset: rows },
-    activations: { memory: memory.id, offset: activations },
-    scale: 1,
-  }
-  const config = topkFamilies.topk.config(
-    { k, deadAfterTokens: 1e9, ...saelensAux },
-    { shape: { dIn, dSae }, trainTokens: 1e10 },
-  )
-  const learner = await topkFamilies.topk.learner({
-    lanes,
-    shape: { dIn, dSae },
-    config,
-    batchSize,
-    seed: 1,
-    weights,
-  })
+  const place = (offset: number) => ({ memory: memory.id, offset })
+  const columns = { activations: place(activations), width: dIn, normaliser: { kind: 'none' } as const }
+  const batch = { rows: place(rows), inputs: [columns] }
+  const learner = await createLearner({ lanes, plan: member.plan, batchSize, weights })
   const dead = Math.round(deadFraction * dSae)
 
   /** The first `dead` latents stay dead whatever they do, as the peer's mask says too. */
@@ -70,13 +60,13 @@ export async function stepSetup(options: { lanes: Lanes; shape: StepShape }) {
     }
     await learner.load(batch)
     lap('load')
-    await learner.encode()
+    await learner.encode(steadyDynamics)
     lap('encode')
     await learner.decode()
     lap('decode')
     const norm = await learner.gradients()
     lap('gradients')
-    await learner.update({ learningRate: 1e-4, clipScale: norm > 1 ? 1 / norm : 1 })
+    await learner.update({ ...adam, clipScale: norm > 1 ? 1 / norm : 1 })
     lap('update')
     await learner.afterStep()
     lap('afterStep')

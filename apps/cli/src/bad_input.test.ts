@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { type TokenizeOptions, tokenizeFiles } from '@mistudio/corpus'
 import { openTokenizer } from '@mistudio/model'
-import { saveTopK, topkInitialWeights } from '@mistudio/sae'
+import { saveUntrained } from '@mistudio/sae'
 import { writeSafetensors } from '@mistudio/tensor'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 
@@ -43,15 +43,8 @@ beforeAll(async () => {
   await store({ out: at('long'), tokenizer, contextSize: 1024 })
   const larger = { ...tokenizer, vocabSize: vocabSize + 1, encodeIds: () => [1, vocabSize, 2, 3] }
   await store({ out: at('larger'), tokenizer: larger })
-  const shape = { dIn: 256, dSae: 16 }
-  await saveTopK({
-    dir: at('sae'),
-    shape,
-    k: 2,
-    weights: topkInitialWeights({ shape, seed: 0 }),
-    scale: 1,
-    metadata: { modelName: 'demo', hookPoint: hook, contextSize: 32 },
-  })
+  const names = { modelName: 'demo', hookPoint: hook, contextSize: 32 }
+  await saveUntrained({ dir: at('sae'), dIn: 256, dSae: 16, k: 2, ...names })
   writeFileSync(at('file'), '')
 })
 

@@ -34,6 +34,8 @@ export * from './group_rows.ts'
 export * from './infer.ts'
 export { initialWeights } from './initial_weights.ts'
 export * from './join_forwards.ts'
+export type * from './learner.ts'
+export { createLearner, learnerBytes } from './learner/learner.ts'
 export {
   type CompleteMember,
   completeMember,
@@ -45,6 +47,7 @@ export { membersOf, type RunMember, type Sweep, variantsOf } from './members.ts'
 export * from './metric_table.ts'
 export * from './metrics.ts'
 export * from './normalise.ts'
+export { type Dynamics, type Plan, type SaeShape, steadyDynamics } from './plan.ts'
 export { type Probe, probeMachine } from './probe.ts'
 export * from './random.ts'
 export { type Recipe, recipeOf, recipes, splitRecipe } from './recipes.ts'
@@ -58,6 +61,7 @@ export {
   type RowNormalisation,
   type Sae,
   type SaeHooks,
+  type SaeWeights,
 } from './sae.ts'
 export * from './schedule.ts'
 export * from './sources.ts'
@@ -65,12 +69,6 @@ export * from './synthetic/data.ts'
 export * from './synthetic/generate.ts'
 export * from './synthetic/ground_truth.ts'
 export * from './synthetic/score.ts'
-export * from './topk_learner/families.ts'
-export { families as topkFamilies } from './topk_learner/families.ts'
-export * from './topk_learner/save_topk.ts'
-export type { TopKConfig } from './topk_learner/topk_config.ts'
-export * from './topk_learner/topk_encoder.ts'
-export { initialWeights as topkInitialWeights } from './topk_learner/topk_weights.ts'
 export * from './train.ts'
 export { type Finalised, finaliseCheckpoint } from './train_finalise.ts'
 export type { SavedThreshold, TrainedSae } from './train_finish.ts'
@@ -80,4 +78,5 @@ export * from './train_record.ts'
 export { retrySae } from './train_retry.ts'
 export { captureWindows, type WindowSource } from './train_window.ts'
 export { l0Range, type Warning, type WarningKind, warningKinds } from './warnings.ts'
+export { saveUntrained, untrainedSae } from './untrained.ts'
 export * from './window.ts'

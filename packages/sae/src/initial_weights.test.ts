@@ -9,7 +9,6 @@ import { groupRows, weightSizes } from './group_rows.ts'
 import { initialWeights } from './initial_weights.ts'
 import { completeMember } from './member.ts'
 import { gaussianStream } from './random.ts'
-import { initialWeights as firstVersion } from './topk_learner/topk_weights.ts'
 
 const width = 16
 const hooksOf = {
@@ -49,9 +48,14 @@ const norms = (rows: Float32Array, width: number) =>
 describe('initial weights', () => {
   it('of topk are those of the first version, so that published runs repeat', () => {
     const { weights } = started({ family: 'topk' })
-    const before = firstVersion({ shape: { dIn: width, dSae: 96 }, seed: 3 })
-    expect(weights.wDec).toEqual(before.wDec)
-    expect(weights.wEnc).toEqual(before.wEnc)
+    const draw = gaussianStream({ seed: 3, purpose: 'topk weights' })
+    const before = Array.from({ length: 96 }, () => {
+      const row = Float32Array.from({ length: width }, draw)
+      const norm = Math.sqrt(row.reduce((sum, value) => sum + value * value, 0))
+      return [...row.map(value => value / norm)]
+    })
+    expect([...weights.wDec]).toEqual(before.flat())
+    expect(weights.wEnc).toEqual(weights.wDec)
   })
 
   it.each(families.map(({ name }) => name))('of %s have the shapes of its groups and no bias', name => {

@@ -13,7 +13,7 @@ import {
   type TrainingRequestGiven,
 } from '@mistudio/contract'
 import { createCollector } from '@mistudio/feature'
-import { saveTopK } from '@mistudio/sae'
+import { saveUntrained } from '@mistudio/sae'
 import { eq } from 'drizzle-orm'
 import { afterAll, expect } from 'vitest'
 import { tokenTexts } from '../../../../packages/feature/src/examples.ts'
@@ -140,19 +140,13 @@ export const trainingBody = (modelId: string, datasetIds: string[]): TrainingReq
 export async function writeSae(options: { dir: string; hookPoint: string; dIn: number }): Promise<string> {
   const { dir, hookPoint, dIn } = options
   const dSae = 8
-  await saveTopK({
-    dir,
-    shape: { dIn, dSae },
-    k: 2,
-    weights: {
-      wEnc: new Float32Array(dIn * dSae),
-      bEnc: new Float32Array(dSae),
-      wDec: new Float32Array(dIn * dSae),
-      bDec: new Float32Array(dIn),
-    },
-    scale: 1,
-    metadata: { modelName: 'any', hookPoint, contextSize: 64 },
-  })
+  const weights = {
+    wEnc: new Float32Array(dIn * dSae),
+    bEnc: new Float32Array(dSae),
+    wDec: new Float32Array(dIn * dSae),
+    bDec: new Float32Array(dIn),
+  }
+  await saveUntrained({ dir, dIn, dSae, k: 2, weights, modelName: 'any', hookPoint, contextSize: 64 })
   return dir
 }
 
