@@ -1,8 +1,10 @@
 // What `sae evaluate` and `sae compare` share: their options, the SAEs and the run of them in one pass.
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
 import { basename, join } from 'node:path'
-import type { ContextLosses, Evaluation, EvaluationSums, Metric, Sae } from '@mistudio/sae'
-import { InputError } from '@mistudio/tensor'
+import type { TokenSplit } from '@mistudio/corpus'
+import type { LanguageModel } from '@mistudio/model'
+import type { ContextLosses, ContextSource, Evaluation, EvaluationSums, Metric, Sae } from '@mistudio/sae'
+import { InputError, type Lanes } from '@mistudio/tensor'
 import { type JobContext, shared } from './command.ts'
 import { checkStore, withLanes } from './engine.ts'
 import type { OptionTable, Values } from './option_table.ts'
@@ -117,6 +119,13 @@ export type Evaluated = {
   contextSize: number
 }
 
+export type OpenedEvaluation = {
+  lanes: Lanes
+  model: LanguageModel
+  result: Evaluated
+  datasets: { name: string; split: TokenSplit }[]
+}
+
 /**
  * All SAEs on the same tokens, in one pass of the model.
  * @param options.use anything else to be done while model and lanes are open
@@ -124,19 +133,13 @@ export type Evaluated = {
 export async function evaluateFolders(options: {
   spec: EvaluationSpec
   context: JobContext
-  /** Contexts as they lie on disk, so that `documents` can say where each belongs. */
-  inOrder?: boolean
   onContext?: (member: number, losses: ContextLosses, document: DocumentOf) => void
-  use?: (opened: {
-    lanes: import('@mistudio/tensor').Lanes
-    model: import('@mistudio/model').LanguageModel
-    result: Evaluated
-  }) => Promise<void>
+  use?: (opened: OpenedEvaluation) => Promise<void>
 }): Promise<Evaluated> {
   const { spec, context } = options
   const { openTokenStore } = await import('@mistudio/corpus')
   const { openModel } = await import('@mistudio/model')
-  const { contextsInOrder, evaluateSaes, openEvaluation, shuffledContexts } = await import('@mistudio/sae')
+  const { evaluateSaes, openEvaluation, shuffledContexts } = await import('@mistudio/sae')
   const model = await openModel({ dir: spec.model })
   const loaded = await loadSaes(spec.saes)
   const stores = spec.datasets.map(dir => openTokenStore({ dir }))
@@ -154,9 +157,7 @@ export async function evaluateFolders(options: {
       })
     }
     const splits = stores.map(store => store.split(spec.split))
-    const source = options.inOrder
-      ? contextsInOrder({ splits, contextSize })
-      : shuffledContexts({ splits, contextSize, seed: 0 })
+    const source = shuffledContexts({ splits, contextSize, seed: 0 })
     return await withLanes({ threads: spec.threads }, async lanes => {
       const saes = loaded.map(({ sae, path }) => ({ sae, file: path }))
       const opened = await openEvaluation({ model, lanes, contextSize, saes })
@@ -169,7 +170,7 @@ export async function evaluateFolders(options: {
         maxCeTokens: spec.maxCeTokens,
         stopped: context.signal.stopped,
         onProgress: (done, total) => context.progress({ stage: 'evaluating', done, total, unit: 'contexts' }),
-        onContext: (member, losses) => options.onContext?.(member, losses, documentsOf(splits)),
+        onContext: (member, losses) => options.onContext?.(member, losses, documentsOf(source, splits)),
       })
       await opened.close()
       const result: Evaluated = {
@@ -177,7 +178,8 @@ export async function evaluateFolders(options: {
         dataset: stores.map(({ name }) => name).join(', '),
         contextSize,
       }
-      await options.use?.({ lanes, model, result })
+      const datasets = stores.map(({ name }, i) => ({ name, split: splits[i] }))
+      await options.use?.({ lanes, model, result, datasets })
       return result
     })
   } finally {
@@ -185,25 +187,17 @@ export async function evaluateFolders(options: {
   }
 }
 
-/** The documents of a context of `contextsInOrder`: a key each, and its places [start, end). */
-export type DocumentOf = (context: number) => { key: string; start: number; end: number }[]
-
-type Documents = {
-  contexts: number
-  documentsOf(index: number): { start: number; end: number; document: number }[]
-}
+/** The documents of a context by its position in the source: a key each, and its places [start, end). */
+export type DocumentOf = (position: number) => { key: string; start: number; end: number }[]
 
 const documentsOf =
-  (splits: readonly Documents[]): DocumentOf =>
-  context => {
-    let split = 0
-    let index = context
-    while (index >= splits[split].contexts) index -= splits[split++].contexts
-    return splits[split].documentsOf(index).map(({ start, end, document }) => ({
-      key: `${split}/${document}`,
-      start,
-      end,
-    }))
+  (source: ContextSource, splits: readonly TokenSplit[]): DocumentOf =>
+  position => {
+    const { file, context } = source.locate!(position)
+    const split = splits.find(one => one.path === file)!
+    return split
+      .documentsOf(context)
+      .map(({ start, end, document }) => ({ key: `${file}/${document}`, start, end }))
   }
 
 export function evaluatedSae(one: Evaluated['saes'][number], dataset: string): EvaluatedSae {
@@ -229,7 +223,7 @@ export async function writeSaebench(options: {
   file: string
   evaluated: Evaluated
   model: string
-  lanes: import('@mistudio/tensor').Lanes
+  lanes: Lanes
 }): Promise<string[]> {
   const { saebenchCore, weightMetrics } = await import('@mistudio/sae')
   const { writeFileAtomic } = await import('@mistudio/tensor')

@@ -20,7 +20,17 @@ export * from './evaluation/frontier.ts'
 export { frontierSvg } from './evaluation/frontier_svg.ts'
 export { checkSaeFits, type OpenEvaluation, openEvaluation } from './evaluation/open.ts'
 export * from './evaluation/paired.ts'
+export type { AbsorptionReport } from './evaluation/absorption.ts'
+export { type ProbedSae, probeSaes } from './evaluation/probe_saes.ts'
+export type { ProbingReport } from './evaluation/probing.ts'
 export * from './evaluation/saebench.ts'
+export {
+  datasetTask,
+  fileTask,
+  firstLetterPrompts,
+  nextLetterTask,
+  type ProbeTask,
+} from './evaluation/tasks.ts'
 export { type WeightMetrics, weightMetrics } from './evaluation/weight_metrics.ts'
 export { families, familyNames, familyOf } from './families.ts'
 export type { Family, FamilyContext, HookUse, MemberConfig, Paper } from './family.ts'

@@ -48,7 +48,6 @@ export const saeCompare = defineCommand({
     const evaluated = await evaluateFolders({
       spec,
       context,
-      inOrder: true,
       onContext(member, { context: at, scored, clean, spliced }, documentsOf) {
         for (const { key, start, end } of documentsOf(at)) {
           const sums = documents[member].get(key) ?? { tokens: 0, delta: 0 }

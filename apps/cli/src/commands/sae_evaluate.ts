@@ -1,4 +1,5 @@
 // `mistudio sae evaluate`: one report for any SAE on documents it was not trained on; several share a pass of the model.
+import type { ProbedSae } from '@mistudio/sae'
 import { defineCommand } from '../command.ts'
 import { writableFile } from '../data_folder.ts'
 import {
@@ -12,6 +13,7 @@ import {
   writeSaebench,
 } from '../evaluation.ts'
 import { count, pairs, table } from '../output.ts'
+import { probedText, probeFolders, probingOptions, probingSpec } from '../probing.ts'
 
 export const saeEvaluate = defineCommand({
   name: 'sae evaluate',
@@ -24,6 +26,7 @@ export const saeEvaluate = defineCommand({
     'activation. Every definition: docs/metrics.md. --json prints the figures of one SAE, or {"saes": […]} of several.',
   options: {
     ...evaluationOptions,
+    ...probingOptions,
     saebench: {
       kind: 'path',
       value: 'FILE.json',
@@ -32,35 +35,42 @@ export const saeEvaluate = defineCommand({
   },
   spec: values => ({
     ...evaluationSpec(values),
+    ...probingSpec(values),
     saebench: values.saebench && writableFile({ path: values.saebench, field: '--saebench' }),
   }),
   async job(spec, context) {
+    let probed: ProbedSae[] | undefined
     const evaluated = await evaluateFolders({
       spec,
       context,
-      async use({ lanes, model, result }) {
+      async use(opened) {
+        const { lanes, model, result } = opened
+        probed = await probeFolders({ spec, context, opened })
         if (spec.saebench === undefined) return
         await writeSaebench({ file: spec.saebench, evaluated: result, model: model.name, lanes })
       },
     })
-    return { saes: evaluated.saes.map(one => evaluatedSae(one, evaluated.dataset)) }
+    return {
+      saes: evaluated.saes.map((one, i) => ({ ...evaluatedSae(one, evaluated.dataset), ...probed?.[i] })),
+    }
   },
   async present({ saes }) {
     const metrics = await scalarMetrics()
     const value = (sae: object, name: string) => (sae as Record<string, unknown>)[name]
     if (saes.length > 1) {
-      return table({
+      const figures = table({
         head: ['metric', ...saes.map(({ name }) => name)],
         rows: metrics.map(([name, metric]) => [
           metric.label,
           ...saes.map(sae => metricText(metric, value(sae, name))),
         ]),
       })
+      return [figures, ...saes.flatMap(probedText)].join('\n\n')
     }
     const [e] = saes
     const kind = e.k === undefined ? e.family : `${e.family}, k ${e.k}`
     const out = e.hook_out === undefined ? '' : ` → ${e.hook_out}`
-    return pairs([
+    const figures = pairs([
       ['SAE', `${e.path} (${e.hook_point}${out}, ${count(e.d_sae)} latents, ${kind})`],
       ['measured on', measuredOn(e)],
       ...metrics.map(([name, metric]): [string, string] => [
@@ -68,6 +78,7 @@ export const saeEvaluate = defineCommand({
         metricText(metric, value(e, name)) + (metric.unit.includes('/') ? ` ${metric.unit}` : ''),
       ]),
     ])
+    return [figures, ...probedText(e)].join('\n\n')
   },
   json: result => (result.saes.length === 1 ? result.saes[0] : result),
 })
