@@ -50,9 +50,9 @@ describe('initial weights', () => {
     const { weights } = started({ family: 'topk' })
     const draw = gaussianStream({ seed: 3, purpose: 'topk weights' })
     const before = Array.from({ length: 96 }, () => {
-      const row = Float32Array.from({ length: width }, draw)
-      const norm = Math.sqrt(row.reduce((sum, value) => sum + value * value, 0))
-      return [...row.map(value => value / norm)]
+      const drawn = Array.from({ length: width }, draw)
+      const norm = Math.sqrt(drawn.reduce((sum, value) => sum + value * value, 0))
+      return [...Float32Array.from(drawn).map(value => value / norm)]
     })
     expect([...weights.wDec]).toEqual(before.flat())
     expect(weights.wEnc).toEqual(weights.wDec)
