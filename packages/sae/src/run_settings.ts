@@ -58,7 +58,7 @@ export const runFields = fieldTable({
   calibrationTokens: {
     kind: 'integer',
     label: 'Calibration',
-    default: 131_072,
+    default: 100_000,
     min: 0,
     unit: 'tokens',
     help: 'Training tokens over which the threshold of a BatchTopK SAE is set at the end so that mean L0 is k; 0: keep its EMA.',
