@@ -15,6 +15,8 @@ export type CaptureSetup = {
   modelName: string
   modelFingerprint: string
   tokenizerFingerprint: string
+  /** Numbers in the weights of all models. */
+  parameters: number
   datasets: string[]
 }
 
@@ -67,6 +69,7 @@ export async function withCapture<T>(
       modelName: models.map(({ name }) => name).join(' + '),
       modelFingerprint: models.map(({ dir }) => modelFingerprint({ dir })).join(' + '),
       tokenizerFingerprint: stores[0].info.tokenizerFingerprint,
+      parameters: models.reduce((sum, model) => sum + model.parameters, 0),
       datasets: stores.map(({ name }) => name),
     })
   } finally {

@@ -1,14 +1,15 @@
-// What training commands read: a model and token stores, opened and checked against each other, as windows of activations.
+// Where a training's activations come from: captured from a model, or several, over token stores, or read from a cache.
 import { resolve } from 'node:path'
-import type { TokenStore } from '@mistudio/corpus'
-import type { WindowSource } from '@mistudio/sae'
+import type { ContextSource, Forward, WindowSource } from '@mistudio/sae'
 import { InputError, type Lanes } from '@mistudio/tensor'
-import { checkStore, contextsPerCall } from './engine.ts'
+import { withCapture } from './capture_setup.ts'
 
-/** Where model and datasets lie and how they are read; part of a checkpoint, so that `sae finalise` finds them. */
+/** Where all of it lies; part of a checkpoint, so that `sae finalise` finds it. */
 export type TrainingOrigin = {
-  model: string
+  models: string[]
   datasets: string[]
+  /** A folder of cached activations in place of capturing. */
+  cached: string | null
   hooks: string[]
   weights: number[] | null
   seed: number
@@ -21,67 +22,83 @@ export type TrainingSource = {
   origin: TrainingOrigin
 }
 
+/** What advice is measured with; absent for cached activations, which cost no pass of a model. */
+export type Capture = { forward: Forward; contextsPerCall: number; source: ContextSource; parameters: number }
+
 /**
- * Opens the model and the stores for as long as `work` runs.
- * @throws InputError when one does not exist, stores were made for another model, or their contexts differ in length
+ * Opens everything for as long as `work` runs.
+ * @throws InputError when something does not exist or does not fit the rest: both are named
  */
 export async function withTrainingSource<T>(
   options: TrainingOrigin & { lanes: Lanes },
-  work: (source: TrainingSource) => Promise<T>,
+  work: (source: TrainingSource, capture: Capture | undefined) => Promise<T>,
 ): Promise<T> {
-  const { openTokenStore } = await import('@mistudio/corpus')
-  const { compileForward, openModel } = await import('@mistudio/model')
-  const { captureWindows, shuffledContexts } = await import('@mistudio/sae')
-  const { lanes, hooks, weights, seed } = options
-  const model = await openModel({ dir: options.model })
-  const stores: TokenStore[] = []
-  try {
-    for (const dir of options.datasets) stores.push(openTokenStore({ dir }))
-    for (const store of stores) checkStore({ store, model })
-    const contextSize = oneContextSize(stores)
-    const perCall = contextsPerCall(contextSize)
-    const splits = stores.map(store => store.split('train'))
-    const source = shuffledContexts({ splits, contextSize, seed, weights })
-    const forward = await compileForward({
-      model,
-      lanes,
-      contextsPerCall: perCall,
-      contextSize,
-      captures: hooks,
-    })
-    try {
-      return await work({
-        windows: captureWindows({ lanes, forward, contextsPerCall: perCall, source }),
-        modelName: model.name,
-        datasets: stores.map(({ name }) => name),
-        origin: {
-          model: resolve(options.model),
-          datasets: options.datasets.map(dir => resolve(dir)),
-          hooks,
-          weights,
-          seed,
-        },
-      })
-    } finally {
-      await forward.close()
-    }
-  } finally {
-    for (const store of stores) store.close()
+  const { lanes, ...given } = options
+  const origin = {
+    ...given,
+    models: given.models.map(dir => resolve(dir)),
+    datasets: given.datasets.map(dir => resolve(dir)),
+    cached: given.cached === null ? null : resolve(given.cached),
   }
+  if (origin.cached !== null) return await fromCache({ lanes, origin, dir: origin.cached, work })
+  if (origin.datasets.length === 0) {
+    throw new InputError({
+      message: 'there is nothing to train on',
+      field: '--dataset',
+      found: 'none',
+      expected: 'token stores, or --cached with activations',
+    })
+  }
+  const { captureWindows } = await import('@mistudio/sae')
+  return await withCapture({ lanes, ...origin }, setup =>
+    work(
+      {
+        windows: captureWindows({ lanes, ...setup }),
+        modelName: setup.modelName,
+        datasets: setup.datasets,
+        origin,
+      },
+      setup,
+    ),
+  )
 }
 
-/** @throws InputError when the stores are cut into contexts of different lengths */
-function oneContextSize(stores: readonly TokenStore[]): number {
-  const [first] = stores
-  for (const { contextSize, dir } of stores) {
-    if (contextSize === first.contextSize) continue
+async function fromCache<T>(options: {
+  lanes: Lanes
+  origin: TrainingOrigin
+  dir: string
+  work: (source: TrainingSource, capture: undefined) => Promise<T>
+}): Promise<T> {
+  const { lanes, origin, dir, work } = options
+  const { modelFingerprint, openModel } = await import('@mistudio/model')
+  const { cachedWindows, checkCachedActivations, openCachedActivations } = await import('@mistudio/sae')
+  if (origin.datasets.length > 0 || origin.weights !== null) {
     throw new InputError({
-      message: 'the datasets are cut into contexts of different lengths',
-      file: dir,
-      field: 'context_size',
-      found: String(contextSize),
-      expected: `${first.contextSize}, as in ${first.dir}`,
+      message: 'cached activations are of the datasets they were made from',
+      field: '--cached and --dataset',
+      found: `${dir} and ${[...origin.datasets, ...(origin.weights ?? [])].join(', ')}`,
+      expected: 'one of them',
     })
   }
-  return first.contextSize
+  const names: string[] = []
+  for (const model of origin.models) {
+    const opened = await openModel({ dir: model })
+    names.push(opened.name)
+    opened.weights.close()
+  }
+  const cache = openCachedActivations({ dir })
+  try {
+    const fingerprint = origin.models.map(model => modelFingerprint({ dir: model })).join(' + ')
+    const model = { name: names.join(' + '), fingerprint }
+    checkCachedActivations({ cache, hooks: origin.hooks, model })
+    const source = {
+      windows: cachedWindows({ lanes, cache }),
+      modelName: model.name,
+      datasets: [...cache.datasets],
+      origin,
+    }
+    return await work(source, undefined)
+  } finally {
+    cache.close()
+  }
 }

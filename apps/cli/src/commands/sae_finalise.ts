@@ -37,7 +37,7 @@ export const saeFinalise = defineCommand({
     const origin = originOf(readCheckpoint({ out: run, step: checkpoint })?.state.origin)
     return await withLanes({ threads }, async lanes => {
       const options = { lanes, run, step: checkpoint, into: out }
-      const there = origin !== undefined && [origin.model, ...origin.datasets].every(path => existsSync(path))
+      const there = origin !== undefined && placesOf(origin).every(path => existsSync(path))
       const done = there
         ? await withTrainingSource({ lanes, ...origin }, ({ windows }) =>
             finaliseCheckpoint({ ...options, windows }),
@@ -76,14 +76,20 @@ export const saeFinalise = defineCommand({
     ].join('\n'),
 })
 
+const placesOf = ({ models, datasets, cached }: TrainingOrigin): string[] => [
+  ...models,
+  ...datasets,
+  ...(cached === null ? [] : [cached]),
+]
+
 /** What `sae train` stored; undefined where something else did. */
 function originOf(stored: unknown): TrainingOrigin | undefined {
   const isTexts = (value: unknown): value is string[] =>
     Array.isArray(value) && value.every(one => typeof one === 'string')
   if (typeof stored !== 'object' || stored === null) return undefined
-  const { model, datasets, hooks, weights, seed } = stored as Record<string, unknown>
-  if (typeof model !== 'string' || !isTexts(datasets) || !isTexts(hooks) || typeof seed !== 'number')
-    return undefined
+  const { models, datasets, cached, hooks, weights, seed } = stored as Record<string, unknown>
+  if (!isTexts(models) || !isTexts(datasets) || !isTexts(hooks) || typeof seed !== 'number') return undefined
+  if (cached !== null && typeof cached !== 'string') return undefined
   const isWeights = Array.isArray(weights) && weights.every(one => typeof one === 'number')
-  return { model, datasets, hooks, seed, weights: isWeights ? (weights as number[]) : null }
+  return { models, datasets, cached, hooks, seed, weights: isWeights ? (weights as number[]) : null }
 }

@@ -6,6 +6,7 @@ import { defineCommand, type JobContext, type Stopped, shared } from '../command
 import { writableFolder } from '../data_folder.ts'
 import { withLanes } from '../engine.ts'
 import { count, figure, table } from '../output.ts'
+import { adviceOf, adviceText, refuseUnfit } from '../training_advice.ts'
 import { type TrainingWords, trainingSettings } from '../training_settings.ts'
 import { withTrainingSource } from '../training_source.ts'
 
@@ -20,8 +21,22 @@ export const saeTrain = defineCommand({
     'trains it again, from its last checkpoint or from the start. Ctrl-C saves a checkpoint and the SAEs as they are;\n' +
     '--resume goes on from there, and also after a crash, and gives the same bits as a run that never stopped.',
   options: {
-    model: shared.model,
-    dataset: { kind: 'paths', value: 'DIR…', required: true, help: 'token stores to train on, mixed' },
+    model: {
+      kind: 'paths',
+      value: 'DIR…',
+      required: true,
+      help: 'folder of the model, or of several with one tokenizer',
+    },
+    dataset: {
+      kind: 'paths',
+      value: 'DIR…',
+      help: 'token stores to train on, mixed; required without --cached',
+    },
+    cached: {
+      kind: 'path',
+      value: 'DIR',
+      help: 'activations of `sae cache` or of SAELens, in place of --dataset',
+    },
     'weights-of': {
       kind: 'text',
       value: 'W,W…',
@@ -84,6 +99,10 @@ export const saeTrain = defineCommand({
       max: 1,
       help: "Adam's rate (default: by family, width and length)",
     },
+    advice: {
+      kind: 'flag',
+      help: 'measure for five seconds and say what the training takes, without training',
+    },
     'checkpoint-every': {
       kind: 'integer',
       value: 'STEPS',
@@ -121,8 +140,10 @@ export const saeTrain = defineCommand({
       },
     }
     return {
-      model: values.model,
-      datasets: values.dataset,
+      models: values.model,
+      datasets: values.dataset ?? [],
+      cached: values.cached ?? null,
+      advice: values.advice,
       weights: values['weights-of'] === undefined ? null : weightsOf(values['weights-of']),
       words,
       out: writableFolder({ path: values.out, field: '--out' }),
@@ -132,13 +153,13 @@ export const saeTrain = defineCommand({
     }
   },
   async job(spec, context) {
-    const { retrySae, trainSaes } = await import('@mistudio/sae')
+    const { adviceLine, retrySae, trainSaes } = await import('@mistudio/sae')
     const { members, settings } = await trainingSettings(spec.words)
     const hooks = [...new Set(members.flatMap(({ inputs, outputs }) => [...inputs, ...outputs]))]
-    const { model, datasets, weights, threads, retry } = spec
-    const origin = { model, datasets, weights, hooks, seed: spec.words.run.seed as number }
+    const { models, datasets, cached, weights, threads, retry } = spec
+    const origin = { models, datasets, cached, weights, hooks, seed: spec.words.run.seed as number }
     return await withLanes({ threads }, lanes =>
-      withTrainingSource({ lanes, ...origin }, async source => {
+      withTrainingSource({ lanes, ...origin }, async (source, capture) => {
         const options: TrainOptions = {
           ...source,
           lanes,
@@ -149,18 +170,17 @@ export const saeTrain = defineCommand({
           stopped: context.signal.stopped,
           onEvent: event => showTraining(event, context),
         }
+        const advice = await adviceOf({ training: options, members, capture, probe: spec.advice })
+        if (spec.advice)
+          return { kind: 'advice' as const, text: adviceText(advice, adviceLine(advice)), ...advice }
+        refuseUnfit(advice)
         const result =
           retry === null
             ? await trainSaes(options)
             : await retrySae({ ...options, name: retry.name, from: retry.start ? 'start' : 'checkpoint' })
         const { status, step, tokens } = result
-        const trained: Trained = {
-          path: spec.out,
-          status,
-          step,
-          tokens,
-          saes: result.saes.map(sae => shown(sae, spec.out)),
-        }
+        const saes = result.saes.map(sae => shown(sae, spec.out))
+        const trained: Trained = { kind: 'trained', path: spec.out, status, step, tokens, saes }
         if (status !== 'completed') {
           trained.stopped = { savedTo: resolve(spec.out), how: 'run the same command with --resume to go on' }
         }
@@ -168,30 +188,37 @@ export const saeTrain = defineCommand({
       }),
     )
   },
-  present: ({ status, tokens, saes, stopped }) =>
-    [
-      status === 'completed'
-        ? `Trained on ${count(tokens)} tokens.`
-        : `Stopped after ${count(tokens)} tokens.`,
-      '',
-      table({
-        head: ['SAE', 'family', 'd_sae', 'L0', 'FVU', 'dead', 'saved to'],
-        rows: saes.map(sae => [
-          sae.name,
-          sae.family,
-          count(sae.d_sae),
-          figure(sae.l0),
-          figure(sae.fvu),
-          count(sae.dead_latents),
-          sae.path ?? `failed: ${sae.error}`,
-        ]),
-      }),
-      ...(stopped === undefined ? [] : ['', `Saved in ${stopped.savedTo}; ${stopped.how}.`]),
-    ].join('\n'),
-  failed: ({ saes }) => saes.some(({ status }) => status === 'failed'),
+  present: result => (result.kind === 'advice' ? result.text : presentTrained(result)),
+  json: ({ kind: _, ...result }) => {
+    if (!('text' in result)) return result
+    const { text: _text, ...advice } = result
+    return advice
+  },
+  failed: result => result.kind === 'trained' && result.saes.some(({ status }) => status === 'failed'),
 })
 
+function presentTrained({ status, tokens, saes, stopped }: Trained): string {
+  return [
+    status === 'completed' ? `Trained on ${count(tokens)} tokens.` : `Stopped after ${count(tokens)} tokens.`,
+    '',
+    table({
+      head: ['SAE', 'family', 'd_sae', 'L0', 'FVU', 'dead', 'saved to'],
+      rows: saes.map(sae => [
+        sae.name,
+        sae.family,
+        count(sae.d_sae),
+        figure(sae.l0),
+        figure(sae.fvu),
+        count(sae.dead_latents),
+        sae.path ?? `failed: ${sae.error}`,
+      ]),
+    }),
+    ...(stopped === undefined ? [] : ['', `Saved in ${stopped.savedTo}; ${stopped.how}.`]),
+  ].join('\n')
+}
+
 type Trained = {
+  kind: 'trained'
   path: string
   status: string
   step: number

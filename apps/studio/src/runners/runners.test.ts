@@ -109,7 +109,9 @@ test('a training that is stopped, resumed, killed and resumed again has the bits
 
 test('a runner that computes is gone soon after its host was killed', async () => {
   mkdirSync(at('orphan'))
-  const spec = { ...trainSpec({ stores, cacheDir, out: at('orphan') }), checkpointEverySteps: 1 }
+  const short = trainSpec({ stores, cacheDir, out: at('orphan') })
+  const hyperparameters = { ...short.hyperparameters, train_tokens: 100_000 * 256 }
+  const spec = { ...short, hyperparameters, checkpointEverySteps: 1 }
   const parent = spawn(
     process.execPath,
     [fileURLToPath(new URL('../../fixtures/runner_parent.ts', import.meta.url)), JSON.stringify(spec)],
