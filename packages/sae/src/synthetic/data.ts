@@ -9,7 +9,8 @@ import type { GroundTruth } from './ground_truth.ts'
 export const syntheticHook = 'synthetic'
 
 /** Tokens drawn from one seeded stream; any would do. */
-const contextSize = 128
+export const syntheticContextSize = 128
+const contextSize = syntheticContextSize
 /** More contexts than any run reads: nothing is seen twice. */
 const contexts = 2 ** 31
 
