@@ -15,6 +15,7 @@ import { saeEvaluate } from './commands/sae_evaluate.ts'
 import { saeFamilies } from './commands/sae_families.ts'
 import { saeFinalise } from './commands/sae_finalise.ts'
 import { saeRecipes } from './commands/sae_recipes.ts'
+import { saeSynthetic } from './commands/sae_synthetic.ts'
 import { saeTrain } from './commands/sae_train.ts'
 import { serve } from './commands/serve.ts'
 
@@ -28,6 +29,7 @@ export const commands: readonly Command[] = [
   datasetTokenize,
   saeCache,
   saeTrain,
+  saeSynthetic,
   saeFamilies,
   saeRecipes,
   saeFinalise,
