@@ -1,0 +1,47 @@
+// The demo model and its four datasets as benches train on them.
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { openTokenStore, type TokenStore, tokenizeFiles } from '@mistudio/corpus'
+import { compileForward, openModel, openTokenizer } from '@mistudio/model'
+import { type ContextSource, type Forward, shuffledContexts } from '@mistudio/sae'
+import type { Lanes } from '@mistudio/tensor'
+
+export const demoModel = fileURLToPath(new URL('../assets/demo/model', import.meta.url))
+const contextSize = 128
+export const contextsPerCall = 8
+
+export type DemoSource = {
+  /** Folders of the token stores. */
+  datasets: string[]
+  source(options: { seed: number }): ContextSource
+  forward(hooks: readonly string[]): Promise<Forward & { close(): Promise<void> }>
+  close(): void
+}
+
+export async function openDemo(options: {
+  lanes: Lanes
+  folder: string
+  cacheDir: string
+}): Promise<DemoSource> {
+  const { lanes, folder, cacheDir } = options
+  const model = await openModel({ dir: demoModel, cacheDir })
+  const tokenizer = openTokenizer({ dir: demoModel })
+  const stores: TokenStore[] = []
+  const datasets: string[] = []
+  for (const name of ['scripture', 'dictionary', 'programming', 'databases']) {
+    const file = fileURLToPath(new URL(`../assets/demo/datasets/${name}.jsonl`, import.meta.url))
+    const out = join(folder, 'datasets', name)
+    await tokenizeFiles({ files: [file], tokenizer, contextSize, out })
+    stores.push(openTokenStore({ dir: out }))
+    datasets.push(out)
+  }
+  return {
+    datasets,
+    source: ({ seed }) =>
+      shuffledContexts({ splits: stores.map(store => store.split('train')), contextSize, seed }),
+    forward: hooks => compileForward({ model, lanes, contextsPerCall, contextSize, captures: [...hooks] }),
+    close() {
+      for (const store of stores) store.close()
+    },
+  }
+}
