@@ -1,5 +1,5 @@
 // Finished SAEs and initial weights in the layout that the peers' scripts share (peers/given_batches.py).
-import type { Sae, SaeWeights } from '../packages/sae/src/sae.ts'
+import type { Sae, SaeWeights } from '@mistudio/sae'
 import { openSafetensors, writeSafetensors } from '@mistudio/tensor'
 
 /** Names in the file by the key of our weights. */

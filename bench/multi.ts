@@ -132,18 +132,20 @@ async function terms(): Promise<{ capture: number; steps: number }> {
   }
   let steps = 0
   for (const member of members) {
-    const { plan, settings, dynamicsAt } = completeMember({
+    const complete = completeMember({
       member,
       widthOf: () => width,
       batchSize,
       totalSteps: wholeSteps,
       trainTokens,
     })
+    const { plan, dynamicsAt } = complete
+    const weights = initialWeights({ ...complete, seed })
     const learner = await createLearner({
       lanes,
       plan,
       batchSize,
-      weights: initialWeights({ plan, settings, seed }),
+      weights,
     })
     const times: number[] = []
     for (let step = 0; step < 30; step++) {

@@ -6,23 +6,35 @@ import type { Settings } from '../fields.ts'
 
 /** For every family. */
 const shared: Settings = {
-  learning_rate: 3e-3,
+  learning_rate: 1e-2,
   warm_up_steps: 200,
   decay_fraction: 0.5,
   normalisation: 'none',
   b_dec_init: 'zero',
   adam_beta1: 0.9,
-  dead_after_tokens: 100_000,
+  dead_after_tokens: 30_000,
 }
 
-/** JumpReLU: an estimator as wide as the spread of a direction's magnitudes, thresholds that begin below them. */
-const jump: Settings = { bandwidth: 0.5, initial_threshold: 0.1, sparsity_coefficient: 0.2, decoder: 'unit' }
+/** Dead latents are drawn to what is left over as strongly as the others are to all of it. */
+const revived: Settings = { aux_coefficient: 1 }
 
+/** λ in units of a squared error that is about 1.5 for each direction left out. */
 const byFamily: Readonly<Record<string, Settings>> = {
-  standard: { sparsity_coefficient: 0.3 },
-  gated: { sparsity_coefficient: 0.3 },
-  jumprelu: jump,
-  p_anneal: { sparsity_coefficient: 0.3 },
+  standard: { learning_rate: 3e-3, sparsity_coefficient: 0.3 },
+  gated: { sparsity_coefficient: 1 },
+  topk: revived,
+  batchtopk: revived,
+  matryoshka: revived,
+  // The tanh form reaches the encoder of latents that fire too often; an estimator half as wide as a magnitude.
+  jumprelu: {
+    sparsity_loss: 'tanh',
+    sparsity_coefficient: 0.2,
+    ste_to_input: true,
+    bandwidth: 0.5,
+    initial_threshold: 0.1,
+    decoder: 'unit',
+  },
+  p_anneal: { learning_rate: 3e-3, sparsity_coefficient: 0.3 },
 }
 
 /** Families that select k latents take the data's mean L0. */
