@@ -54,7 +54,7 @@ export const dictionaryLearningRecipes: readonly Recipe[] = [
   {
     name: 'dictionary_learning_standard_april',
     family: 'standard',
-    source: `${source('standard.py')} StandardTrainerAprilUpdate`,
+    source: `${source('standard.py')} StandardTrainerAprilUpdate, whose dictionary subtracts b_dec`,
     sets: {
       ...common,
       learning_rate: 1e-3,
@@ -65,7 +65,7 @@ export const dictionaryLearningRecipes: readonly Recipe[] = [
       decoder_init: 'sphere',
       decoder_init_norm: 0.1,
       decoder: 'free',
-      centred: false,
+      centred: true,
       sparsity_coefficient: 0.1,
     },
   },
@@ -129,7 +129,7 @@ export const dictionaryLearningRecipes: readonly Recipe[] = [
   {
     name: 'dictionary_learning_p_anneal',
     family: 'p_anneal',
-    source: `${source('p_anneal.py')}, whose numbers are the demo's: Lp^p, p to 0.2 from step 10,000, λ 0.006 to 0.025`,
+    source: `${source('p_anneal.py')}, with the demo's numbers: Lp^p, p to 0.2 from step 10,000, λ 0.006 to 0.025 (by itself: Lp, p to 0 from 15,000, λ 0.1)`,
     sets: {
       ...common,
       learning_rate: 1e-3,

@@ -93,7 +93,8 @@ export const paperRecipes: readonly Recipe[] = [
     name: 'openai',
     family: 'topk',
     source:
-      'Gao et al. 2024 (arXiv 2406.04093), openai/sparse_autoencoder train.py; without its moving average of the weights, which is off there',
+      'Gao et al. 2024 (arXiv 2406.04093), openai/sparse_autoencoder train.py; without its moving average of the weights, which is off there, ' +
+      'and without scaling W_enc so that unit vectors keep their norm, of which it found no clear benefit',
     sets: {
       batch_size: 131_072,
       learning_rate: 1e-4,
@@ -106,7 +107,7 @@ export const paperRecipes: readonly Recipe[] = [
       normalisation: 'none',
       b_dec_init: 'geometric_median',
       encoder_init: 'tied',
-      decoder_init: 'sphere',
+      decoder_init: 'uniform',
       dead_after_tokens: 10_000_000,
       decoder: 'unit',
       centred: true,
@@ -124,7 +125,7 @@ export const paperRecipes: readonly Recipe[] = [
     family: 'batchtopk',
     source:
       'Bussmann et al. 2024 (arXiv 2412.06410), bartbussmann/BatchTopK main.py and config.py, 12,288 latents at width 768; W_enc has its ' +
-      'norm at 16 latents a dimension',
+      'norm at 16 latents a dimension, b_enc, which is not trained there, is trained here',
     sets: { ...bussmann(), k: 32, normalisation: 'layer_norm' },
   },
   {
