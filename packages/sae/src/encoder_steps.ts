@@ -183,10 +183,10 @@ function decodeSteps(call: Call, { from, rows }: ListRows): Step[] {
   const target = plus(out, from * dOut)
   const ends = plus(starts, 1)
   if (!splitsColumns(sae)) {
-    return [kernel(call, 'decodeSpans', index, value, starts, ends, rows, wDec, dOut, bDec, 0, target)]
+    return [kernel(call, 'decodeLists', index, value, starts, ends, rows, wDec, dOut, bDec, 0, target)]
   }
   // Empty spans: every row begins as b_dec; then each group adds to the columns that it writes.
-  const steps = [kernel(call, 'decodeSpans', index, value, starts, starts, rows, wDec, dOut, bDec, 0, target)]
+  const steps = [kernel(call, 'decodeLists', index, value, starts, starts, rows, wDec, dOut, bDec, 0, target)]
   const groups = groupRows(sae.groups)
   let begins = starts
   groups.forEach((group: GroupRows, g) => {
@@ -201,7 +201,7 @@ function decodeSteps(call: Call, { from, rows }: ListRows): Step[] {
       { copy: { from: columns, to: own, count: rows, width: writes, fromStride: dOut } },
       kernel(
         call,
-        'decodeSpans',
+        'decodeLists',
         index,
         value,
         begins,

@@ -1,4 +1,5 @@
 // The encoder's own steps at inference: rows normalised and restored, and lists of firing latents without gaps.
+import { decodeRow } from './decode'
 import { rowOf, squares, word } from './vector'
 
 // shift and factor of a row: what undoes its normalisation, row · factor + shift.
@@ -83,5 +84,27 @@ export function gateSpans(pre: usize, ld: i32, rows: i32, er: usize, bMag: usize
       out++
     }
     store<i32>(starts + word(r + 1), out)
+  }
+}
+
+// Hits of a row that are worked through before the next row gets its turn.
+const stretch: i32 = 64
+
+/**
+ * out[r] = init[r] + Σ val·wDec[idx] over the row's span, as decodeSpans and with its bits; rows in which a large part
+ * of all latents fires go stretch by stretch, so that they meet the same decoder rows while those are in the cache.
+ * `initStride` 0: one row for all; out may be init.
+ */
+export function decodeLists(
+  idx: usize, val: usize, from: usize, to: usize, rows: i32, wDec: usize, d: i32, init: usize, initStride: i32, out: usize,
+): void {
+  let longest = 0
+  for (let r = 0; r < rows; r++) longest = max(longest, load<i32>(to + word(r)) - load<i32>(from + word(r)))
+  for (let i = 0; i == 0 || i < longest; i += stretch) {
+    for (let r = 0; r < rows; r++) {
+      const p = load<i32>(from + word(r)) + i, n = min(stretch, load<i32>(to + word(r)) - p), row = out + rowOf(r, d)
+      if (n <= 0 && i > 0) continue
+      decodeRow(idx + word(p), val + word(p), n, wDec, d, i == 0 ? init + word(r * initStride) : row, row)
+    }
   }
 }

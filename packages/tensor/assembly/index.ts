@@ -9,7 +9,7 @@ export {
   reluRows, jumpreluRows, gatedRows, reluInto, reluBack, powerBack, jumpreluBack, gatedBack, expRange,
 } from './activation'
 export { tokenRmsRows, layerNormRows, reconstructionSums, segmentNorms, combineRange } from './rows'
-export { normaliseSpan, restoreSpan, packRows, gateSpans } from './encode'
+export { normaliseSpan, restoreSpan, packRows, gateSpans, decodeLists } from './encode'
 export { adamRows, normaliseRows, centreRows, rowNorms, maxAbsRows, scaleRange, addRange } from './dense'
 export { columnSums, weightedRowSum, runningMoments, weiszfeldStep } from './statistics'
 export { quantiseRowsU8, quantiseTransposeI8 } from './quantise'

@@ -109,3 +109,43 @@ describe('gateSpans', () => {
     )
   })
 })
+
+describe('decodeLists', () => {
+  const shape = fc.record({
+    d: width,
+    m: fc.integer({ min: 1, max: 300 }),
+    rows: rowCount,
+    share: fc.constantFrom(0, 0.05, 0.5, 1),
+    own: fc.boolean(),
+    seed,
+  })
+
+  test('sums decoder rows by spans, with the bits of decodeSpans however long they are', () => {
+    fc.assert(
+      fc.property(shape, ({ d, m, rows, share, own, seed: from }) => {
+        const random = uniform(from)
+        const starts = new Int32Array(rows + 1)
+        const index: number[] = []
+        for (let r = 0; r < rows; r++) {
+          for (let i = 0; i < m; i++) if (random() < share) index.push(i)
+          starts[r + 1] = index.length
+        }
+        const value = floats(index.length, random)
+        const wDec = floats(m * d, random)
+        const init = floats((own ? rows : 1) * d, random)
+        const arena = createArena({ skew: 4 })
+        const spans = arena.put(starts)
+        const before = [arena.put(Int32Array.from(index)), arena.put(value), spans, spans + 4, rows]
+        const [w, b] = [arena.put(wDec), arena.put(init)]
+        const [lists, plain] = [arena.room(rows * d * 4), arena.room(rows * d * 4)]
+        kernels.decodeLists(...before, w, d, b, own ? d : 0, lists)
+        kernels.decodeSpans(...before, w, d, b, own ? d : 0, plain)
+        arena.check()
+        expect(arena.f32(lists, rows * d)).toEqual(arena.f32(plain, rows * d))
+        const hits = { starts, index: Int32Array.from(index), value }
+        const wanted = oracle.decodeLists({ hits, wDec, d, init, own })
+        expectClose(arena.f32(lists, rows * d), wanted, { scale: Math.sqrt(m) })
+      }),
+    )
+  })
+})

@@ -78,3 +78,22 @@ export function gateSpans(options: {
     ),
   )
 }
+
+/** init + Σ value·wDec[index] of each row, float64 [rows, d]; `own`: an init for each row, else one for all. */
+export function decodeLists(options: {
+  hits: HitRows
+  wDec: Float32Array
+  d: number
+  init: Float32Array
+  own: boolean
+}): Float64Array {
+  const { hits, wDec, d, init, own } = options
+  const out = new Float64Array((hits.starts.length - 1) * d)
+  return out.map((_, at) => {
+    const [r, j] = [Math.floor(at / d), at % d]
+    let sum = init[(own ? r * d : 0) + j]
+    for (let p = hits.starts[r]; p < hits.starts[r + 1]; p++)
+      sum += hits.value[p] * wDec[hits.index[p] * d + j]
+    return sum
+  })
+}
