@@ -27,7 +27,7 @@ export type CheckpointState = {
   window: number
   batch: number
   members: Record<string, StoredMember>
-  /** Mean FVU of the SAEs over some 50 steps; what `keep_best` goes by. */
+  /** Mean FVU of the SAEs over the newest steps (train_member.ts); what `keep_best` goes by. */
   fvu: number | null
   /** Tokens the outlier rule dropped so far, by hook point. */
   outliers: Record<string, number>

@@ -92,7 +92,7 @@ export const runFields = fieldTable({
     kind: 'flag',
     label: 'Keep best',
     default: false,
-    help: 'Also keeps the best checkpoint: least FVU over the 50 steps or so before it, the mean over its SAEs.',
+    help: 'Also keeps the best checkpoint: least FVU over the steps before it (a tenth of the run, at most some 50), the mean over its SAEs.',
   },
   keepAtEnd: {
     kind: 'flag',

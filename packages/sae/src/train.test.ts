@@ -156,6 +156,12 @@ describe('a training', () => {
       /^a: training diverged: the loss is NaN, .* at step 16; the last good checkpoint is of step 14$/,
     )
     expect(readCheckpoint({ out })!.state.step).toBe(14)
+    // A resume tries again from there.
+    const whole = place('whole')
+    await run({ out: whole, members: [topk('a')] })
+    const resumed = await run({ out, members: [topk('a')], resume: true })
+    expect(resumed.status).toBe('completed')
+    expect(weightsOf(out, 'a')).toEqual(weightsOf(whole, 'a'))
   })
 
   test.each<[string, Partial<TrainOptions>, RegExp]>([

@@ -45,8 +45,8 @@ export type Control =
   | { kind: 'stop_sae'; name: string }
 
 export type TrainResult = {
-  /** `completed`: no SAE has steps left to take, though some may have failed. */
-  status: 'completed' | 'stopped' | 'paused'
+  /** `completed`: no SAE has steps left to take, though some may have failed; `failed`: all did. */
+  status: 'completed' | 'stopped' | 'paused' | 'failed'
   step: number
   tokens: number
   /** Those that ended; all of them unless the run is paused. */
@@ -104,7 +104,11 @@ export async function trainSaes(options: TrainOptions): Promise<TrainResult> {
   const { run, windows, members, described } = planTraining(options)
   const { totalSteps, batchSize, seed } = run
   const earlier = earlierTraining({ out, settings: described, resume: options.resume === true })
-  if (earlier !== undefined) return earlier
+  if (earlier !== undefined) {
+    // A crash may have come between the record and this.
+    dropCheckpoints(earlier, options)
+    return earlier
+  }
   const saved = options.resume ? readCheckpoint({ out }) : undefined
   if (saved !== undefined) checkSettings({ file: saved.file, saved: saved.state.settings, asked: described })
 
@@ -129,7 +133,7 @@ export async function trainSaes(options: TrainOptions): Promise<TrainResult> {
 
   try {
     for (const member of members) await open(member)
-    let status: TrainResult['status'] = 'completed'
+    let status: 'completed' | 'stopped' | 'paused' = 'completed'
     while (step < totalSteps && running.size > 0) {
       const asked = control()
       if (asked.kind === 'pause' || asked.kind === 'stop') {
@@ -166,13 +170,12 @@ export async function trainSaes(options: TrainOptions): Promise<TrainResult> {
       tokens: step * batchSize,
       saes: members.flatMap(({ name }) => ended.get(name) ?? []),
     }
-    writeTraining({ out, settings: described, result })
+    const failed = result.saes.length > 0 && result.saes.every(sae => sae.status === 'failed')
+    writeTraining({ out, settings: described, result: failed ? { ...result, status: 'failed' } : result })
     report(status === 'completed' ? 'training:completed' : 'training:stopped', status)
-    if (status === 'completed') {
-      refuseWhenAllFailed(result)
-      if (!run.keepAtEnd)
-        retain({ out, retention: { keepLast: 0, keepBest: false, diskBudgetBytes: null }, pinned: pinned() })
-    }
+    // The last checkpoint holds them as they were: --resume tries again from there.
+    if (failed) throw allFailed(result)
+    if (status === 'completed') dropCheckpoints(result, options)
     return result
   } finally {
     for (const { learner } of running.values()) await learner.close()
@@ -277,13 +280,8 @@ export async function trainSaes(options: TrainOptions): Promise<TrainResult> {
       saes,
       state: { settings: described, ...position, members: stored, fvu, outliers, origin },
     })
-    retain({ out, retention: run, pinned: pinned() })
+    retain({ out, retention: run, pinned: pinnedBy([...ended.values()]) })
     checkpointed = { step, at: performance.now() }
-  }
-
-  /** Checkpoints that failed SAEs can be tried again from. */
-  function pinned(): number[] {
-    return [...ended.values()].flatMap(sae => (sae.status === 'failed' ? (sae.checkpoint ?? []) : []))
   }
 
   function report(event: TrainProgress['event'], status: TrainProgress['status']) {
@@ -349,13 +347,22 @@ function checkBudget(saes: ReadonlyMap<string, LearnerState>, { diskBudgetBytes:
   })
 }
 
-/** @throws Error with every reason when nothing is left of a run */
-function refuseWhenAllFailed({ saes }: TrainResult): void {
-  if (saes.some(({ status }) => status !== 'failed')) return
+/** Checkpoints that failed SAEs can be tried again from. */
+const pinnedBy = (saes: readonly TrainedSae[]): number[] =>
+  saes.flatMap(sae => (sae.status === 'failed' ? (sae.checkpoint ?? []) : []))
+
+/** A complete run keeps what failed SAEs need, and the rest only where that was asked for. */
+function dropCheckpoints({ saes }: TrainResult, { out, settings }: TrainOptions): void {
+  if (settings.keepAtEnd === true) return
+  retain({ out, retention: { keepLast: 0, keepBest: false, diskBudgetBytes: null }, pinned: pinnedBy(saes) })
+}
+
+/** Every reason, when nothing is left of a run. */
+function allFailed({ saes }: TrainResult): Error {
   const reasons = saes.map(({ name, error, checkpoint }) => {
     const kept =
       checkpoint === null ? 'there is no checkpoint yet' : `the last good checkpoint is of step ${checkpoint}`
     return `${name}: ${error}; ${kept}`
   })
-  throw new Error(reasons.join('\n'))
+  return new Error(reasons.join('\n'))
 }

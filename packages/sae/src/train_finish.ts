@@ -31,7 +31,7 @@ export type TrainedSae = {
   step: number
   tokens: number
   deadLatents: number | null
-  /** Over some 50 steps, later ones counting more. */
+  /** Over the last tenth of the run, at most some 50 steps, later ones counting more. */
   fvu: number | null
   l0: number | null
   threshold: SavedThreshold | null

@@ -27,6 +27,7 @@ import {
   emptyStretch,
   type Stretch,
   type TargetMoments,
+  type ThresholdStatistics,
 } from './train_progress.ts'
 import { emptyHistory, judgeActivations, once, type Warning, type WarningHistory } from './warnings.ts'
 import type { ActivationWindow } from './window.ts'
@@ -49,18 +50,22 @@ export type RunningMember = {
   resampled: number
   /** θ at the start, of JumpReLU. */
   startThreshold: Float32Array | undefined
+  /** θ as last told, and when. */
+  thresholds: { at: number; statistics: ThresholdStatistics } | undefined
   history: WarningHistory
   /** Not yet told. */
   warnings: Warning[]
   stretch: Stretch
-  /** Sums that fade over some 50 steps: how good the SAE is now, the same after a resume. */
+  /** Sums that fade (fadingOf): how good the SAE is now, the same after a resume. */
   recent: Recent
   deadLatents: number | null
   density: DensityWindow
 }
 
 export type Recent = { rows: number; squaredError: number; firing: number }
-const fading = 0.98
+
+/** What a step leaves of the sums before it: they are over a tenth of the run, at most some 50 steps. */
+const fadingOf = ({ totalSteps }: Run): number => 1 - 1 / Math.max(1, Math.min(50, totalSteps / 10))
 
 /** What came of a step. */
 export type StepOutcome = { kind: 'on' } | { kind: 'failed'; error: string }
@@ -96,6 +101,7 @@ export async function openMember(options: {
     early: null,
     resampled: 0,
     startThreshold: undefined,
+    thresholds: undefined,
     history: emptyHistory(),
     warnings: [],
     stretch: emptyStretch(),
@@ -230,6 +236,7 @@ async function takeStep(options: Parameters<typeof stepMember>[0]): Promise<Step
   }
   const squaredError = sums.squaredError.reduce((sum, value) => sum + value, 0)
   const { recent } = running
+  const fading = fadingOf(run)
   recent.rows = fading * recent.rows + sums.rows
   recent.squaredError = fading * recent.squaredError + squaredError
   recent.firing = fading * recent.firing + sums.firing
@@ -243,7 +250,7 @@ async function takeStep(options: Parameters<typeof stepMember>[0]): Promise<Step
 const varianceOf = ({ rows, sum, sumSquares }: TargetMoments): number =>
   totalVariance({ tokens: rows, sum, sumSquares }) / rows
 
-/** FVU and L0 over some 50 steps, later ones counting more; null before the first. */
+/** FVU and L0 over the newest steps (fadingOf), later ones counting more; null before the first. */
 export function recentFigures({ recent, moments }: RunningMember): { fvu: number | null; l0: number | null } {
   const { rows, squaredError, firing } = recent
   if (rows === 0) return { fvu: null, l0: null }

@@ -12,6 +12,7 @@ import {
   type MemberProgress,
   type MemberStatus,
   stretchFigures,
+  type ThresholdStatistics,
   thresholdStatistics,
 } from './train_progress.ts'
 import { judge } from './warnings.ts'
@@ -28,9 +29,7 @@ export function memberReport(options: {
   const last = Math.max(step - 1, 0)
   const figures = stretchFigures(stretch, moments)
   const dead = deadFigures(learner, stretch.steps > 0, plan)
-  const now = learner.weights().threshold
-  const threshold =
-    startThreshold === undefined || now === undefined ? null : thresholdStatistics(now, startThreshold)
+  const threshold = startThreshold === undefined ? null : thresholdsNow(running, startThreshold)
   const seen = {
     step,
     totalSteps: run.totalSteps,
@@ -60,6 +59,17 @@ export function memberReport(options: {
     warnings,
     warned: [...running.history.said],
   }
+}
+
+/** θ is read with all weights, which copies them: at most every ten seconds. */
+function thresholdsNow(running: RunningMember, start: Float32Array): ThresholdStatistics | null {
+  const { thresholds, learner } = running
+  if (thresholds !== undefined && performance.now() - thresholds.at < 10_000) return thresholds.statistics
+  const now = learner.weights().threshold
+  if (now === undefined) return null
+  const statistics = thresholdStatistics(now, start)
+  running.thresholds = { at: performance.now(), statistics }
+  return statistics
 }
 
 /** What is told of an SAE that ended in an earlier process: how, and no figures. */

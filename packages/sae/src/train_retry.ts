@@ -61,7 +61,11 @@ export async function retrySae(
   rmSync(place, { recursive: true, force: true })
   renameSync(join(folder, name), place)
   const { settings, ...rest } = record
-  const whole = { ...rest, saes: record.saes.map(one => (one.name === name ? sae : one)) }
+  const whole: TrainResult = {
+    ...rest,
+    status: rest.status === 'failed' ? 'completed' : rest.status,
+    saes: record.saes.map(one => (one.name === name ? sae : one)),
+  }
   writeTraining({ out, settings, result: whole })
   rewriteState(out, sae)
   rmSync(folder, { recursive: true, force: true })
