@@ -1,7 +1,8 @@
-// The sparse forward half of a training step: reconstruction, residual, gradients of the kept values.
+// The sparse forward half of a training step, row by row: reconstruction and residual (hits.ts has the rows' lists), and
+// the exact scores of a screened encode's candidates.
 import { dot, dot4, laneSum, madd, rowOf, word } from './vector'
 
-// out = bias + Σ val·wDec[idx], 32 columns at a time so that the sums stay in registers.
+// out = bias + Σ val·wDec[idx] over k hits, a value of 0 left out whatever its row holds; 32 columns at a time so that the sums stay in registers.
 export function decodeRow(idx: usize, val: usize, k: i32, wDec: usize, d: i32, bias: usize, out: usize): void {
   let j = 0
   for (; j + 32 <= d; j += 32) {
@@ -38,21 +39,6 @@ export function decodeRow(idx: usize, val: usize, k: i32, wDec: usize, d: i32, b
   }
 }
 
-export function decodeRows(idx: usize, val: usize, rows: i32, k: i32, wDec: usize, d: i32, bDec: usize, out: usize): void {
-  for (let r = 0; r < rows; r++) {
-    const hits = rowOf(r, k)
-    decodeRow(idx + hits, val + hits, k, wDec, d, bDec, out + rowOf(r, d))
-  }
-}
-
-// out += Σ val·wDec[idx]: goes on with a sum that latents of another memory began, as if all were one row of hits.
-export function decodeOnto(idx: usize, val: usize, rows: i32, k: i32, wDec: usize, d: i32, out: usize): void {
-  for (let r = 0; r < rows; r++) {
-    const hits = rowOf(r, k), o = out + rowOf(r, d)
-    decodeRow(idx + hits, val + hits, k, wDec, d, o, o)
-  }
-}
-
 // e = a − x, returns Σ e².
 export function residualRow(a: usize, x: usize, d: i32, e: usize): f64 {
   let s = f32x4.splat(0)
@@ -77,73 +63,6 @@ export function residualRows(xhat: usize, x: usize, rows: i32, d: i32, e: usize,
   for (let r = 0; r < rows; r++) {
     const o = rowOf(r, d)
     store<f64>(sq + (<usize>r << 3), residualRow(xhat + o, x + o, d, e + o))
-  }
-}
-
-// Where the ReLU is closed no gradient flows; a NaN value stays open so that its gradient shows it.
-@inline
-function closed(relu: i32, val: usize): bool {
-  return relu != 0 && load<f32>(val) <= 0
-}
-
-function valueGradsRow(e: usize, idx: usize, val: usize, k: i32, wDec: usize, d: i32, scale: f32, relu: i32, g: usize): void {
-  let i = 0
-  for (; i + 4 <= k; i += 4) {
-    const at = idx + word(i)
-    dot4(
-      e, wDec + rowOf(load<i32>(at), d), wDec + rowOf(load<i32>(at, 4), d), wDec + rowOf(load<i32>(at, 8), d),
-      wDec + rowOf(load<i32>(at, 12), d), d, g + word(i),
-    )
-  }
-  for (; i < k; i++) store<f32>(g + word(i), dot(e, wDec + rowOf(load<i32>(idx + word(i)), d), d))
-  for (i = 0; i < k; i++) {
-    const o = word(i)
-    store<f32>(g + o, closed(relu, val + o) ? 0 : scale * load<f32>(g + o))
-  }
-}
-
-export function valueGrads(
-  e: usize, idx: usize, val: usize, rows: i32, k: i32, wDec: usize, d: i32, scale: f32, relu: i32, g: usize,
-): void {
-  for (let r = 0; r < rows; r++) {
-    const hits = rowOf(r, k)
-    valueGradsRow(e + rowOf(r, d), idx + hits, val + hits, k, wDec, d, scale, relu, g + hits)
-  }
-}
-
-// Hits of a row that are worked through before the next row gets its turn. A row of many ascending hits (AuxK)
-// covers the dictionary densely, so the same positions of neighbouring rows meet the same decoder rows in cache.
-const stretch: i32 = 32
-
-// The three above row by row, while the decoder rows are in the cache; longer rows stretch by stretch. The order
-// of every sum is that of the three.
-export function decodeStep(
-  idx: usize, val: usize, rows: i32, k: i32, wDec: usize, d: i32, bDec: usize, x: usize, scale: f32, relu: i32,
-  e: usize, sq: usize, g: usize,
-): void {
-  if (k > stretch) {
-    for (let i = 0; i < k; i += stretch) {
-      const n = min(stretch, k - i)
-      for (let r = 0; r < rows; r++) {
-        const hits = rowOf(r, k) + word(i), out = e + rowOf(r, d)
-        decodeRow(idx + hits, val + hits, n, wDec, d, i == 0 ? bDec : out, out)
-      }
-    }
-    residualRows(e, x, rows, d, e, sq)
-    for (let i = 0; i < k; i += stretch) {
-      const n = min(stretch, k - i)
-      for (let r = 0; r < rows; r++) {
-        const hits = rowOf(r, k) + word(i)
-        valueGradsRow(e + rowOf(r, d), idx + hits, val + hits, n, wDec, d, scale, relu, g + hits)
-      }
-    }
-    return
-  }
-  for (let r = 0; r < rows; r++) {
-    const hits = rowOf(r, k), o = rowOf(r, d)
-    decodeRow(idx + hits, val + hits, k, wDec, d, bDec, e + o)
-    store<f64>(sq + (<usize>r << 3), residualRow(e + o, x + o, d, e + o))
-    valueGradsRow(e + o, idx + hits, val + hits, k, wDec, d, scale, relu, g + hits)
   }
 }
 

@@ -95,7 +95,8 @@ export function dotSpans(
   }
 }
 
-// Hits of a row that are worked through before the next row gets its turn: see decodeStep.
+// Hits of a row that are worked through before the next row gets its turn. A row of many ascending hits covers the
+// dictionary densely, so the same positions of neighbouring rows meet the same decoder rows in cache.
 const stretch: i32 = 32
 
 /** decodeSpans, e = x̂ − y with ‖e‖² a row, and dotSpans, row by row while the decoder rows are in the cache. */

@@ -1,8 +1,8 @@
 // The kernels' module: everything exported here is callable over a shared memory (src/kernels.ts lists them).
 // No kernel keeps state, allocates, or reads outside the ranges it is given; nothing is bounds-checked.
 export { topkRows, gatherColumns } from './topk'
-export { decodeRows, decodeOnto, residualRows, valueGrads, decodeStep, rescoreRows } from './decode'
-export { buildLists, markFired } from './lists'
+export { residualRows, rescoreRows } from './decode'
+export { buildLists } from './lists'
 export { weightGrads, finishGrads } from './gradients'
 export { collectAbove, splitRows, decodeSpans, dotSpans, decodeHits, scoreRows, unscoreHits } from './hits'
 export {
@@ -11,5 +11,5 @@ export {
 export { tokenRmsRows, layerNormRows, reconstructionSums, segmentNorms, combineRange } from './rows'
 export { normaliseSpan, restoreSpan, packRows, gateSpans, decodeLists } from './encode'
 export { adamRows, normaliseRows, centreRows, rowNorms, maxAbsRows, scaleRange, addRange } from './dense'
-export { columnSums, weightedRowSum, runningMoments, weiszfeldStep } from './statistics'
+export { columnSums, weightedRowSum, runningMoments } from './statistics'
 export { quantiseRowsU8, quantiseTransposeI8 } from './quantise'

@@ -1,4 +1,4 @@
-// Hits by latent: the lists that the gradients are summed from, and which latents fired.
+// Hits by latent: the lists that the gradients are summed from.
 import { word } from './vector'
 
 /** Counting sort of flat positions by latent, stable. `starts` has m + 1 entries. */
@@ -24,12 +24,5 @@ export function buildLists(idx: usize, val: usize, n: i32, m: i32, skipZero: i32
     const at = load<i32>(s) - 1
     store<i32>(s, at)
     store<i32>(entries + word(at), p)
-  }
-}
-
-/** fired[idx] = 1 where the value is positive. */
-export function markFired(idx: usize, val: usize, n: i32, fired: usize): void {
-  for (let p = 0; p < n; p++) {
-    if (load<f32>(val + word(p)) > 0) store<u8>(fired + <usize>load<i32>(idx + word(p)), 1)
   }
 }

@@ -11,7 +11,7 @@ const hits = fc.record({
   seed,
 })
 
-describe('buildLists and markFired', () => {
+describe('buildLists', () => {
   test('list the positions of each latent in ascending order, zeros left out if asked', () => {
     fc.assert(
       fc.property(hits, fc.boolean(), ({ n, m, seed: from }, skipZero) => {
@@ -27,21 +27,6 @@ describe('buildLists and markFired', () => {
         arena.check()
         expect(arena.i32(starts, m + 1)).toEqual(expected.starts)
         expect(arena.i32(entries, expected.entries.length)).toEqual(expected.entries)
-      }),
-    )
-  })
-
-  test('mark the latents with a positive value and leave older marks', () => {
-    fc.assert(
-      fc.property(hits, ({ n, m, seed: from }) => {
-        const random = uniform(from)
-        const input = { n, m, index: integers(n, m, random), value: keptValues(n, random) }
-        const before = Uint8Array.from({ length: m }, () => Number(random() < 0.2))
-        const arena = createArena()
-        const at = { index: arena.put(input.index), value: arena.put(input.value), fired: arena.put(before) }
-        kernels.markFired(at.index, at.value, n, at.fired)
-        arena.check()
-        expect(arena.u8(at.fired, m)).toEqual(oracle.markFired(input).map((mark, i) => mark | before[i]))
       }),
     )
   })

@@ -118,7 +118,17 @@ describe('decodeHits, decodeSpans and dotSpans', () => {
         kernels.decodeSpans(i, v, f, t, rows, w, d, b, stride, xhat)
         kernels.dotSpans(e, i, f, t, rows, w, d, dots)
         arena.check()
-        expectClose(arena.f32(xhat, rows * d), expected.xhat, { scale: 1 })
+        const spans = {
+          index,
+          value,
+          from,
+          to,
+          d,
+          wDec,
+          init: (r: number, j: number) => init[r * stride + j],
+        }
+        expectClose(arena.f32(xhat, rows * d), oracle.decodeSpans(spans), { scale: 1 })
+        expectClose(arena.f32(dots, n), oracle.dotSpans({ ...spans, e: expected.e }), { scale: Math.sqrt(d) })
         expectClose(arena.f32(e, rows * d), expected.e, { scale: 1 })
         expectClose(arena.f64(sq, rows), expected.sq, { scale: 1 })
         expectClose(arena.f32(g, n), expected.g, { scale: Math.sqrt(d) })
@@ -143,14 +153,34 @@ describe('decodeHits, decodeSpans and dotSpans', () => {
         kernels.decodeSpans(i, v, f, mid, rows, w, d, b, stride, parts)
         kernels.decodeSpans(i, v, mid, t, rows, w, d, parts, d, parts)
         arena.check()
-        const bounds = arena.i32(mid, rows)
-        for (let r = 0; r < rows; r++) {
-          expect(index.slice(from[r], bounds[r]).every(latent => latent < limit)).toBe(true)
-          expect(index.slice(bounds[r], to[r]).every(latent => latent >= limit)).toBe(true)
-        }
+        expect([...arena.i32(mid, rows)]).toEqual(oracle.splitRows({ index, from, to, limit }))
         expect([...arena.f32(parts, rows * d)]).toEqual([...arena.f32(whole, rows * d)])
       }),
     )
+  })
+
+  test('a value of 0 adds nothing, not even where its decoder row is not finite; NaN is seen in its row alone', () => {
+    const [d, rows] = [37, 3]
+    const arena = createArena()
+    const wDec = floats(4 * d, uniform(5))
+    wDec.fill(Number.POSITIVE_INFINITY, d, 2 * d).fill(Number.NaN, 2 * d, 3 * d)
+    const [index, value] = [Int32Array.of(0, 1, 2, 0, 3, 0), Float32Array.of(0.5, 0, -0, 0.5, Number.NaN, 1)]
+    const [i, v] = [arena.put(index), arena.put(value)]
+    const [from, to] = [arena.put(Int32Array.of(0, 3, 5)), arena.put(Int32Array.of(3, 5, 6))]
+    const [w, bias, y] = [
+      arena.put(wDec),
+      arena.put(new Float32Array(d)),
+      arena.put(floats(rows * d, uniform(6))),
+    ]
+    const [e, sq, g] = [arena.room(rows * d * 4), arena.room(rows * 8), arena.room(6 * 4)]
+    kernels.decodeHits(i, v, from, to, rows, w, d, bias, 0, y, e, sq, g)
+    arena.check()
+    expect([...arena.f64(sq, rows)].map(Number.isFinite)).toEqual([true, false, true])
+    expect([...arena.f32(e, rows * d)].map(Number.isNaN)).toEqual(
+      Array.from({ length: rows * d }, (_, at) => Math.floor(at / d) === 1),
+    )
+    expect([...arena.f32(g, 6)].slice(3, 5).map(Number.isNaN)).toEqual([true, true])
+    expect(Number.isFinite(arena.f32(g, 6)[5])).toBe(true)
   })
 
   test('scores are biased pre-activations times a factor, and back', () => {
@@ -162,11 +192,7 @@ describe('decodeHits, decodeSpans and dotSpans', () => {
         const arena = createArena({ skew: 4 })
         const [p, b, f] = [arena.put(pre), arena.put(bias), arena.put(factor)]
         kernels.scoreRows(p, 1, m, b, f)
-        expectClose(
-          arena.f32(p, m),
-          pre.map((v, i) => (v + bias[i]) * factor[i]),
-          { tolerance: 1e-6 },
-        )
+        expectClose(arena.f32(p, m), oracle.scoreRows(pre, bias, factor), { tolerance: 1e-6 })
         const index = arena.put(Int32Array.from({ length: m }, (_, i) => m - 1 - i))
         const value = arena.put(arena.f32(p, m).reverse())
         kernels.unscoreHits(index, value, m, f)
@@ -242,7 +268,7 @@ describe('finishGrads', () => {
           Array.from(values).slice(i * d, (i + 1) * d)
         for (let i = 0; i < m; i++) {
           const pushed = outer ? push[i] : 0
-          const expected = oracle.finishLatent({
+          const expected = oracle.finishGrads({
             dec: row(dec, i, dDec),
             enc: row(enc, i, dEnc),
             bias: bias[i],

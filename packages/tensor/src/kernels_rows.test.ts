@@ -19,8 +19,8 @@ test('tokenRmsRows and layerNormRows normalise each row by itself; a row of zero
       kernels.tokenRmsRows(rms, rows, d)
       kernels.layerNormRows(norm, rows, d)
       arena.check()
-      expectClose(arena.f32(rms, rows * d), cut(x, d).flatMap(oracle.tokenRms), { scale: 1 })
-      expectClose(arena.f32(norm, rows * d), cut(x, d).flatMap(oracle.layerNorm), { scale: 1 })
+      expectClose(arena.f32(rms, rows * d), cut(x, d).flatMap(oracle.tokenRmsRows), { scale: 1 })
+      expectClose(arena.f32(norm, rows * d), cut(x, d).flatMap(oracle.layerNormRows), { scale: 1 })
     }),
   )
 })
@@ -54,17 +54,15 @@ test('segmentNorms sums the norms of the spans, combineRange weighs two ranges',
       const [rows, b, norms] = [arena.put(w), arena.put(other), arena.put(new Float32Array(3))]
       const spans = arena.put(Int32Array.of(0, middle, middle, d))
       kernels.segmentNorms(rows, 1, 3, d, spans, 2, norms)
-      const expected = cut(w, d).map(
-        row => Math.hypot(...row.slice(0, middle)) + Math.hypot(...row.slice(middle)),
-      )
+      const segments = [
+        [0, middle],
+        [middle, d],
+      ] as const
+      const expected = cut(w, d).map(row => oracle.segmentNorms(row, segments))
       expectClose(arena.f32(norms, 3), [0, expected[1], expected[2]])
       kernels.combineRange(rows, 0.5, b, 2, 3 * d)
       arena.check()
-      expectClose(
-        arena.f32(rows, 3 * d),
-        w.map((v, i) => 0.5 * v + 2 * other[i]),
-        { tolerance: 1e-6 },
-      )
+      expectClose(arena.f32(rows, 3 * d), oracle.combineRange(w, 0.5, other, 2), { tolerance: 1e-6 })
     }),
   )
 })

@@ -64,24 +64,6 @@ describe('sums over rows', () => {
       }),
     )
   })
-
-  test('weiszfeldStep, with a row that is the centre itself', () => {
-    fc.assert(
-      fc.property(shape, ({ d, rows, seed: from }) => {
-        const random = uniform(from)
-        const input = { x: floats(rows * d, random), rows, d, centre: floats(d, random) }
-        if (rows > 2) input.x.set(input.centre, d)
-        const arena = createArena({ skew: 8 })
-        const [x, centre] = [arena.put(input.x), arena.put(input.centre)]
-        const [num, den] = [arena.room(d * 8), arena.room(8)]
-        kernels.weiszfeldStep(x, rows, d, centre, num, den)
-        arena.check()
-        const expected = oracle.weiszfeldStep(input)
-        expectClose(arena.f64(num, d), expected.num, { tolerance })
-        expectClose(arena.f64(den, 1), [expected.den], { tolerance })
-      }),
-    )
-  })
 })
 
 /** Rows of very different size; some all zero, one with a NaN, one with an ∞. */

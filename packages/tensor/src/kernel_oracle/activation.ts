@@ -1,10 +1,24 @@
 // Float64 oracle of the dense activations and their gradients (assembly/activation.ts), one entry at a time.
 
 /** π and f of one pre-activation z. */
-export const relu = (z: number, b: number) => ({ pi: z + b, f: Math.max(0, z + b) })
-export const jumprelu = (z: number, b: number, theta: number) => ({ pi: z + b, f: z + b > theta ? z + b : 0 })
-export function gated(z: number, b: number, er: number, bMag: number) {
+export const reluRows = (z: number, b: number) => ({ pi: z + b, f: Math.max(0, z + b) })
+export const jumpreluRows = (z: number, b: number, theta: number) => ({
+  pi: z + b,
+  f: z + b > theta ? z + b : 0,
+})
+export function gatedRows(z: number, b: number, er: number, bMag: number) {
   return { pi: z + b, f: z + b > 0 ? Math.max(0, z * er + bMag) : 0 }
+}
+
+export const reluInto = (x: number) => Math.max(0, x)
+export const expRange = (x: number) => Math.exp(x)
+
+/** dL/dπ of a ReLU entry; `u` = scale·D. */
+export const reluBack = (u: number, f: number, pen: number) => (f > 0 ? u + pen : 0)
+
+/** dL/dπ of a ReLU entry under f^p, and f^p. */
+export function powerBack(u: number, f: number, pen: number, p: number): { g: number; power: number } {
+  return f > 0 ? { g: u + pen * p * f ** (p - 1), power: f ** p } : { g: 0, power: 0 }
 }
 
 /** dL/dπ and dL/dθ of a JumpReLU entry; `u` = scale·D. See plan.ts for the estimators. */

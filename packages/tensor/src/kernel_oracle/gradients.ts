@@ -19,19 +19,6 @@ export function buildLists(options: {
   return { starts, entries: Int32Array.from(lists.flat()) }
 }
 
-/** 1 for every latent that has a positive value. */
-export function markFired(options: {
-  index: ArrayLike<number>
-  value: ArrayLike<number>
-  n: number
-  m: number
-}): Uint8Array {
-  const { index, value, n, m } = options
-  const fired = new Uint8Array(m)
-  for (let p = 0; p < n; p++) if (value[p] > 0) fired[index[p]] = 1
-  return fired
-}
-
 /** One selection's share of the gradients: lists of hits, kept values, their gradients, the residual. */
 export type GradientPart = {
   starts: ArrayLike<number>

@@ -29,40 +29,82 @@ export function collectAbove(options: {
   return hits
 }
 
-/** x̂ = init + Σ value·wDec[index] of each row's span, e = x̂ − y, ‖e‖², and ⟨e, wDec[index]⟩ of each hit. */
-export function decodeHits(options: {
+type Spans = {
   index: ArrayLike<number>
-  value: ArrayLike<number>
   from: ArrayLike<number>
   to: ArrayLike<number>
   d: number
   wDec: ArrayLike<number>
-  init: (row: number, j: number) => number
-  y: ArrayLike<number>
-}): { xhat: Float64Array; e: Float64Array; sq: Float64Array; g: Float64Array } {
-  const { index, value, from, to, d, wDec, init, y } = options
-  const rows = from.length
-  const xhat = new Float64Array(rows * d)
-  const e = new Float64Array(rows * d)
-  const sq = new Float64Array(rows)
-  const g = new Float64Array(index.length)
-  for (let r = 0; r < rows; r++) {
-    for (let j = 0; j < d; j++) {
-      let sum = init(r, j)
-      for (let p = from[r]; p < to[r]; p++) sum += value[p] * wDec[index[p] * d + j]
-      xhat[r * d + j] = sum
-      e[r * d + j] = sum - y[r * d + j]
-      sq[r] += e[r * d + j] ** 2
-    }
-    for (let p = from[r]; p < to[r]; p++) {
-      for (let j = 0; j < d; j++) g[p] += e[r * d + j] * wDec[index[p] * d + j]
-    }
-  }
-  return { xhat, e, sq, g }
 }
 
-/** What finishGrads leaves of one latent's gradients (all rows [d]). */
-export function finishLatent(options: {
+/** init + Σ value·wDec[index] of each row's span. */
+export function decodeSpans(
+  options: Spans & { value: ArrayLike<number>; init: (row: number, j: number) => number },
+): Float64Array {
+  const { index, value, from, to, d, wDec, init } = options
+  return Float64Array.from({ length: from.length * d }, (_, at) => {
+    const r = Math.floor(at / d)
+    let sum = init(r, at % d)
+    for (let p = from[r]; p < to[r]; p++) sum += value[p] === 0 ? 0 : value[p] * wDec[index[p] * d + (at % d)]
+    return sum
+  })
+}
+
+/** ⟨e[row], wDec[index]⟩ of each hit. */
+export function dotSpans({ index, from, to, d, wDec, e }: Spans & { e: ArrayLike<number> }): Float64Array {
+  const g = new Float64Array(index.length)
+  for (let r = 0; r < from.length; r++) {
+    for (let p = from[r]; p < to[r]; p++)
+      for (let j = 0; j < d; j++) g[p] += e[r * d + j] * wDec[index[p] * d + j]
+  }
+  return g
+}
+
+/** decodeSpans, the residual with its squares, and dotSpans. */
+export function decodeHits(options: Parameters<typeof decodeSpans>[0] & { y: ArrayLike<number> }): {
+  e: Float64Array
+  sq: Float64Array
+  g: Float64Array
+} {
+  const e = decodeSpans(options).map((value, at) => value - options.y[at])
+  const sq = new Float64Array(options.from.length)
+  e.forEach((value, at) => {
+    sq[Math.floor(at / options.d)] += value * value
+  })
+  return { e, sq, g: dotSpans({ ...options, e }) }
+}
+
+/** The first position of each span whose latent is ≥ limit. */
+export function splitRows(options: {
+  index: ArrayLike<number>
+  from: ArrayLike<number>
+  to: ArrayLike<number>
+  limit: number
+}): number[] {
+  const { index, from, to, limit } = options
+  return Array.from(from, (start, r) => {
+    let p = start
+    while (p < to[r] && index[p] < limit) p++
+    return p
+  })
+}
+
+/** (pre + bias) · factor of one row. */
+export const scoreRows = (
+  pre: ArrayLike<number>,
+  bias: ArrayLike<number>,
+  factor: ArrayLike<number>,
+): number[] => Array.from(pre, (value, i) => (value + bias[i]) * factor[i])
+
+/** Values divided by their latents' factors. */
+export const unscoreHits = (
+  index: ArrayLike<number>,
+  value: ArrayLike<number>,
+  factor: ArrayLike<number>,
+): number[] => Array.from(value, (v, p) => (factor[index[p]] === 0 ? v : v / factor[index[p]]))
+
+/** What is left of one latent's gradients (all rows [d]). */
+export function finishGrads(options: {
   dec: number[]
   enc: number[]
   bias: number

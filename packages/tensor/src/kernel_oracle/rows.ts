@@ -1,12 +1,12 @@
 // Float64 oracle of what normalises rows and sums over them (assembly/rows.ts).
 
-export function tokenRms(row: number[]): number[] {
+export function tokenRmsRows(row: number[]): number[] {
   const norm = Math.hypot(...row)
   return norm > 0 ? row.map(v => (v * Math.sqrt(row.length)) / norm) : row
 }
 
 /** (x − μ)/(σ + 1e-5), σ over d − 1. */
-export function layerNorm(row: number[]): number[] {
+export function layerNormRows(row: number[]): number[] {
   const mean = row.reduce((sum, v) => sum + v, 0) / row.length
   const square = row.reduce((sum, v) => sum + (v - mean) ** 2, 0)
   const deviation = Math.sqrt(square / Math.max(row.length - 1, 1))
@@ -41,3 +41,10 @@ export function reconstructionSums(
   })
   return { columns, totals }
 }
+
+/** Σ over segments of the norm of the row on that span. */
+export const segmentNorms = (row: number[], segments: readonly (readonly [number, number])[]): number =>
+  segments.reduce((sum, span) => sum + Math.hypot(...row.slice(...span)), 0)
+
+export const combineRange = (a: ArrayLike<number>, ca: number, b: ArrayLike<number>, cb: number): number[] =>
+  Array.from(a, (value, i) => ca * value + cb * b[i])

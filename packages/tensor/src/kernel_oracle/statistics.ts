@@ -50,26 +50,3 @@ export function runningMoments(options: {
   }
   return { sum, sumSq, count }
 }
-
-/**
- * One step of Weiszfeld's iteration for the geometric median (Weiszfeld 1937): Σ x_r/‖x_r − c‖ and Σ 1/‖x_r − c‖,
- * distances no less than 1e-10.
- */
-export function weiszfeldStep(options: {
-  x: ArrayLike<number>
-  rows: number
-  d: number
-  centre: ArrayLike<number>
-}): { num: Float64Array; den: number } {
-  const { x, rows, d, centre } = options
-  const num = new Float64Array(d)
-  let den = 0
-  for (let r = 0; r < rows; r++) {
-    let squared = 0
-    for (let j = 0; j < d; j++) squared += (x[r * d + j] - centre[j]) ** 2
-    const weight = 1 / Math.max(Math.sqrt(squared), 1e-10)
-    for (let j = 0; j < d; j++) num[j] += weight * x[r * d + j]
-    den += weight
-  }
-  return { num, den }
-}
