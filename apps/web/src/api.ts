@@ -87,6 +87,13 @@ export const queries = {
       queryKey: ['trainings', 'saes', id],
       queryFn: ({ signal }) => client.listTrainingSaes({ params: { id }, signal }),
     }),
+  checkpoints: (id: string, live: boolean) =>
+    queryOptions({
+      queryKey: ['trainings', 'checkpoints', id],
+      queryFn: ({ signal }) => client.listCheckpoints({ params: { id }, signal }),
+      // A checkpoint is told of by the training's own events, which do not ask for lists again.
+      refetchInterval: live ? 10_000 : false,
+    }),
   saes: (search = '') =>
     queryOptions({
       queryKey: ['saes', 'list', search],

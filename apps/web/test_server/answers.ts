@@ -94,6 +94,9 @@ export function answer(request: Request): Answer {
     const feature = features.find(item => item.id === id)
     if (feature !== undefined) return { status: 200, body: detailOf(feature) }
   }
+  if (collection === 'trainings' && rest === 'checkpoints') {
+    return { status: 200, body: { data: world.checkpointsOf(id) } }
+  }
   if (collection === 'trainings' && rest === 'saes') return { status: 200, body: { data: available(id) } }
   const found = collections[collection]?.find(item => item.id === id)
   if (found !== undefined) return { status: 200, body: found }

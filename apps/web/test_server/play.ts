@@ -15,14 +15,54 @@ export function createPlay({ log }: { log: Log }) {
   function train(at: number): void {
     const step = Math.min(1024, training.step + 8)
     const members: TrainingMember[] = training.saes.map((member, i) => {
-      const falling = 0.12 + 0.9 * Math.exp(-step / 160) + 0.04 * i + 0.015 * noise(step, i)
+      const k = Number(member.variant.k ?? 32)
+      const falling =
+        (0.12 + 0.9 * Math.exp(-step / 160) + 0.04 * i + 0.015 * noise(step, i)) * Math.sqrt(32 / k)
+      const l0 = k - 0.1 * noise(step, i + 9)
+      const dead = step < 200 ? null : Math.round(40 + step * 0.2 + 30 * i)
+      const grad_norm = 0.01 + 0.1 * Math.exp(-step / 90)
       return {
         ...member,
+        status: 'training',
+        step,
         loss: falling * 0.6,
         fvu: falling,
-        l0: 31.9 + 0.1 * noise(step, i + 9),
-        dead_latents: step < 200 ? null : Math.round(40 + step * 0.2 + 30 * i),
-        grad_norm: 0.01 + 0.1 * Math.exp(-step / 90),
+        l0,
+        dead_latents: dead,
+        grad_norm,
+        metrics: {
+          step_tokens: 8192,
+          loss: falling * 0.6,
+          reconstruction: falling * 0.58,
+          sparsity: 0,
+          aux: falling * 0.02,
+          pre_act: 0,
+          gate_aux: 0,
+          fvu: falling,
+          explained_variance: 1 - falling,
+          mse: falling * 3,
+          cosine: 1 - falling / 2,
+          l2_ratio: 0.94,
+          relative_reconstruction_bias: 0.98,
+          l0,
+          l1: 14.2,
+          dead_latents: dead,
+          grad_norm,
+          learning_rate: 1e-3,
+        },
+        l0_histogram: [0, 0, 40, 300, 1200, 3900, 2700, 52],
+        density_histogram: [40, 0, 0, 12, 90, 410, 1500, 1800, 236, 8],
+        warnings:
+          i === 1 && step > 200
+            ? [
+                {
+                  kind: 'dead_latents',
+                  message: '512 of 4096 latents (13 %) did not fire in the last 104857 tokens',
+                  advice: 'raise aux_coefficient, or lower the learning rate, or take fewer latents',
+                  step: 200,
+                },
+              ]
+            : [],
       }
     })
     Object.assign(training, {

@@ -1,6 +1,7 @@
 // What the test server holds: a studio in the middle of its work, typed by the contract.
 import {
   type Advice,
+  type Checkpoint,
   type Dataset,
   type Extraction,
   extractionConfig,
@@ -95,24 +96,31 @@ const settings: Training['hyperparameters'] = {
   run: {},
 }
 
+type Variant = Pick<TrainingMember, 'variant'> & { suffix: string }
+
 function training(options: {
   number: number
   name: string
   status: Training['status']
   layers: number[]
   hookTypes: HookType[]
+  ks?: number[]
 }): Training {
-  const { number, name, status, layers, hookTypes } = options
+  const { number, name, status, layers, hookTypes, ks = [] } = options
   const completed = status === 'completed'
-  const members = layers.flatMap(layer =>
-    hookTypes.map(
-      (type, i): TrainingMember => ({
-        name: hookPointOf({ layer, hookType: type }),
+  const swept = ks.map((k): Variant => ({ variant: { k }, suffix: `-k=${k}` }))
+  const variants: Variant[] = swept.length > 0 ? swept : [{ variant: {}, suffix: '' }]
+  const places = layers.flatMap(layer => hookTypes.map((type, i) => ({ layer, type, i })))
+  const members = places.flatMap(({ layer, type, i }) =>
+    variants.map(({ variant, suffix }): TrainingMember => {
+      const hook = hookPointOf({ layer, hookType: type })
+      return {
+        name: hook + suffix,
         family: 'topk',
-        variant: {},
-        hook_point: hookPointOf({ layer, hookType: type }),
-        inputs: [hookPointOf({ layer, hookType: type })],
-        outputs: [hookPointOf({ layer, hookType: type })],
+        variant,
+        hook_point: hook,
+        inputs: [hook],
+        outputs: [hook],
         layer,
         hook_type: type,
         d_sae: 4096,
@@ -128,8 +136,8 @@ function training(options: {
         l0: completed ? 31.98 : null,
         dead_latents: completed ? 112 + 90 * i : null,
         grad_norm: completed ? 0.0123 : null,
-      }),
-    ),
+      }
+    }),
   )
   return {
     id: idOf('training', number),
@@ -142,7 +150,7 @@ function training(options: {
     hook_types: hookTypes,
     output_hook_type: null,
     dataset_weights: null,
-    sweep: {},
+    sweep: ks.length === 0 ? {} : { k: ks },
     hyperparameters: settings,
     status,
     kept: false,
@@ -166,7 +174,13 @@ function training(options: {
 const hooks: HookType[] = ['resid_post', 'mlp_out']
 const common = { layers: [2, 4], hookTypes: hooks }
 export const trainings: Training[] = [
-  training({ number: 2, name: 'Scripture and dictionary, layers 2 and 4', status: 'running', ...common }),
+  training({
+    number: 2,
+    name: 'Scripture and dictionary, layers 2 and 4',
+    status: 'running',
+    ...common,
+    ks: [16, 32, 64],
+  }),
   training({ number: 3, name: 'Wider', status: 'pending', layers: [5], hookTypes: hooks }),
   training({ number: 1, name: 'Demo', status: 'completed', ...common }),
 ]
@@ -357,4 +371,18 @@ export function adviceFor(asked: RequestOf<'adviseTraining'>['body']): Advice {
       ? ['λ ≈ 1.3 for L0 ≈ 63: 2·s·σ/√L0 with s = 1/3']
       : [],
   }
+}
+
+export function checkpointsOf(id: string): Checkpoint[] {
+  const found = trainings.find(one => one.id === id)
+  return [900, 600, 300].map((step, i) => ({
+    step,
+    tokens: step * 1024,
+    bytes: 101_000_000,
+    at: time(12 - i),
+    best: step === 900,
+    fvu: 0.17 + i / 50,
+    saes: (found?.saes ?? []).map(({ name }) => name),
+    finalised: step === 300,
+  }))
 }

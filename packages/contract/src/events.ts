@@ -56,6 +56,8 @@ export const eventData = {
   'training:progress': trainingMeasured,
   'training:checkpoint': z.strictObject({ ...trainingState, step: count }),
   'training:status': z.strictObject({ ...trainingState, error_message: z.string().nullable() }),
+  /** SAEs of a training that does not itself move: one is tried again. */
+  'training:members': z.strictObject({ ...trainingState, saes: z.array(trainingMember) }),
   'training:completed': trainingMeasured.omit({
     tokens_per_second: true,
     eta_seconds: true,

@@ -10,7 +10,15 @@ import { job } from './entities/job.ts'
 import { model, modelRequest } from './entities/model.ts'
 import { availableSae, sae, saeImport, saeImportResult } from './entities/sae.ts'
 import { template, templateKinds, templateRequest } from './entities/template.ts'
-import { training, trainingAdviceRequest, trainingRequest, trainingStop } from './entities/training.ts'
+import {
+  checkpoint,
+  training,
+  trainingAdviceRequest,
+  trainingFinalise,
+  trainingRequest,
+  trainingRetry,
+  trainingStop,
+} from './entities/training.ts'
 import type { Route } from './route.ts'
 
 const define = <const R extends Record<string, Route>>(routes: R) => routes
@@ -170,6 +178,29 @@ export const routes = define({
     summary: 'Memory, disk and time that a training would take here, and what of its settings looks wrong',
     body: trainingAdviceRequest,
     response: advice,
+  },
+  listCheckpoints: {
+    method: 'GET',
+    path: '/trainings/{id}/checkpoints',
+    summary: 'Checkpoints of a training with their sizes, the newest first',
+    params: byId('training'),
+    response: z.strictObject({ data: z.array(checkpoint) }),
+  },
+  finaliseTraining: {
+    method: 'POST',
+    path: '/trainings/{id}/finalise',
+    summary: 'Stop and make SAEs of what there is, or of a checkpoint',
+    params: byId('training'),
+    body: trainingFinalise,
+    response: training,
+  },
+  retryTraining: {
+    method: 'POST',
+    path: '/trainings/{id}/retry',
+    summary: 'Train one SAE of an ended training again',
+    params: byId('training'),
+    body: trainingRetry,
+    response: training,
   },
   deleteTraining: {
     method: 'DELETE',

@@ -322,4 +322,8 @@ export const migrations: Migration[] = [
       ),
     ],
   },
+  {
+    version: 3,
+    steps: [{ kind: 'table', table: 'jobs', columns: { input: 'jsonb' } }],
+  },
 ]

@@ -31,6 +31,9 @@ import {
   uniqueIndex,
 } from 'drizzle-orm/pg-core'
 
+/** Of a `finalise` job the checkpoint's step, of a `retry` job the SAE. */
+export type JobInput = { step?: number; member?: string }
+
 const id = () => text('id').primaryKey()
 const at = (name: string) => timestamp(name, { withTimezone: true, mode: 'date' })
 const createdAt = () => at('created_at').notNull().defaultNow()
@@ -268,6 +271,8 @@ export const jobs = pgTable(
     crashes: integer('crashes').notNull().default(0),
     needs: jsonb('needs').$type<string[]>().notNull(),
     after: jsonb('after').$type<string[]>().notNull(),
+    /** What the job is to do, where its entity does not say it: `{ step }`, `{ member }`. */
+    input: jsonb('input').$type<JobInput>(),
     /** What was asked of a running job. */
     request: text('request').$type<'pause' | 'stop' | 'cancel'>(),
     /** The host that runs it, and until when it is believed alive. */

@@ -1,5 +1,5 @@
 // The folders of a job's attempts: each writes into its own, so that a runner that should be dead harms nobody.
-import { existsSync, mkdirSync, renameSync, rmSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 
 const attemptOf = (folder: string, attempt: number) => join(folder, `attempt-${attempt}`)
@@ -26,4 +26,15 @@ export function dropEarlier(options: { folder: string; attempt: number }): void 
   for (let earlier = 1; earlier < options.attempt; earlier++) {
     rmSync(attemptOf(options.folder, earlier), { recursive: true, force: true })
   }
+}
+
+/** @returns absolute path of the run of the newest attempt that has one */
+export function newestRun(folder: string): string | undefined {
+  if (!existsSync(folder)) return undefined
+  return readdirSync(folder)
+    .flatMap(name => /^attempt-(\d+)$/.exec(name)?.[1] ?? [])
+    .map(Number)
+    .sort((a, b) => b - a)
+    .map(attempt => join(attemptOf(folder, attempt), 'run'))
+    .find(run => existsSync(run))
 }

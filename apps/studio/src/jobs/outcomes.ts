@@ -101,6 +101,7 @@ export function endedEarly(result: RunnerResult): boolean {
     case 'nlp':
       return !result.complete
     case 'tokenize':
+    case 'finalise':
     case 'probe':
       return false
   }

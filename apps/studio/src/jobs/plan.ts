@@ -2,7 +2,7 @@
 // must have ended, however. A batch is nothing but such a chain, so it goes on whatever ends a member.
 import type { JobKind } from '@mistudio/contract'
 import { channelOf } from '@mistudio/contract'
-import type { jobs } from '../db/schema.ts'
+import type { JobInput, jobs } from '../db/schema.ts'
 import type { NewEvent } from '../events/log.ts'
 import { newId } from '../ids.ts'
 
@@ -16,9 +16,12 @@ export function newJob(options: {
   title: string
   needs?: string[]
   after?: string[]
+  input?: JobInput
+  /** Of an earlier job whose folder this one goes on in. */
+  attempt?: number
 }): typeof jobs.$inferInsert & { id: string } {
-  const { kind, entity, title, needs = [], after = [] } = options
-  return { id: newId('job'), kind, entity, title, status: 'queued', needs, after }
+  const { kind, entity, title, needs = [], after = [], input = null, attempt = 0 } = options
+  return { id: newId('job'), kind, entity, title, status: 'queued', needs, after, input, attempt }
 }
 
 /** `job:status` on `jobs/all`. */

@@ -11,6 +11,7 @@ import { datasetNames } from './names.ts'
 import { iso, isoOrNull, type Paging, pageOfItems } from './paging.ts'
 import type { Services } from './services.ts'
 import { adviceFor } from './training_advice.ts'
+import { finaliseTraining, listCheckpoints, retryMember } from './training_checkpoints.ts'
 import { createTraining } from './training_plan.ts'
 import { availableSaes, saesAvailable } from './training_saes.ts'
 
@@ -79,6 +80,9 @@ type Names =
   | 'stopTraining'
   | 'deleteTraining'
   | 'adviseTraining'
+  | 'listCheckpoints'
+  | 'finaliseTraining'
+  | 'retryTraining'
   | 'listTrainingSaes'
 
 export function trainingHandlers(services: Services): Pick<Handlers, Names> {
@@ -102,6 +106,17 @@ export function trainingHandlers(services: Services): Pick<Handlers, Names> {
     pauseTraining: ({ params }) => move(params.id, job => host.pause(job)),
     resumeTraining: ({ params }) => move(params.id, job => host.resume(job)),
     stopTraining: ({ params, body }) => move(params.id, job => host.stop(job, { keep: body.keep })),
+    async listCheckpoints({ params }) {
+      return { data: await listCheckpoints(services, params.id) }
+    },
+    async finaliseTraining({ params, body }) {
+      await finaliseTraining(services, params.id, body.step)
+      return findTraining(db, params.id)
+    },
+    async retryTraining({ params, body }) {
+      await retryMember(services, params.id, body.member)
+      return findTraining(db, params.id)
+    },
     deleteTraining: ({ params }) => removeTraining(services, params.id),
     async listTrainingSaes({ params }) {
       return { data: await availableSaes(services, params.id) }

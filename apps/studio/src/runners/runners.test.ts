@@ -18,7 +18,7 @@ import { fileURLToPath } from 'node:url'
 import { DuckDBInstance } from '@duckdb/node-api'
 import { type NlpSummary, nlpSummary } from '@mistudio/contract'
 import { type NlpSummary as Analysed, openExtraction } from '@mistudio/feature'
-import { readCheckpoint } from '@mistudio/sae'
+import { checkpointsOf, membersOf, metricTable, readCheckpoint } from '@mistudio/sae'
 import { afterAll, beforeAll, expect, expectTypeOf, test } from 'vitest'
 import { processStart } from '../db/process_start.ts'
 import { newId } from '../ids.ts'
@@ -196,6 +196,58 @@ test('a tokenization that is stopped is gone without a result', async () => {
   const { end } = await run(tokenizeSpec({ file, out: at('stopped') }), (_, runner) => runner.stop())
   expect(end).toEqual({ kind: 'crashed', message: 'it was ended by SIGKILL' })
   expect(existsSync(at('stopped', 'store'))).toBe(false)
+})
+
+test('a stopped run of several families gives SAEs of its checkpoint, and one of them is tried again to its end', async () => {
+  const base = trainSpec({ stores, cacheDir, out: at('families') })
+  const inputs = ['blocks.0.hook_resid_post']
+  const members = [
+    ...membersOf({ family: 'batchtopk', inputs, dSae: 256, settings: {}, sweep: { k: [4, 8] } }),
+    ...membersOf({ family: 'jumprelu', inputs, dSae: 256, settings: {} }).map(member => ({
+      ...member,
+      name: 'jumprelu',
+    })),
+  ]
+  // Thresholds are calibrated on few tokens: this test is about where the SAEs lie.
+  const hyperparameters = { ...base.hyperparameters, run: { calibration_tokens: 2048 } }
+  const spec = { ...base, members, hyperparameters }
+  const stopped = await run(spec, ({ event }, runner) => {
+    if (event === 'training:checkpoint') runner.stop()
+  })
+  expect(stopped.end).toMatchObject({ kind: 'result', result: { status: 'stopped' } })
+  const told = stopped.events.findLast(({ event }) => event === 'training:progress')!.data
+  if (!('saes' in told)) throw new Error('no members are told of')
+  expect(told.saes.map(({ name, family, variant }) => [name, family, variant])).toEqual([
+    ['blocks.0.hook_resid_post-k=4', 'batchtopk', { k: 4 }],
+    ['blocks.0.hook_resid_post-k=8', 'batchtopk', { k: 8 }],
+    ['jumprelu', 'jumprelu', {}],
+  ])
+  const known = new Set(Object.keys(metricTable))
+  const named = Object.keys(told.saes[0].metrics).filter(name => known.has(name))
+  expect(named).toEqual(
+    expect.arrayContaining(['loss', 'reconstruction', 'fvu', 'l0', 'cosine', 'grad_norm']),
+  )
+  const runDir = at('families', 'run')
+  const { step } = checkpointsOf(runDir).at(-1)!
+  const { trainingId, modelDir, datasetWeights } = spec
+  const finalised = await run({
+    ...{ kind: 'finalise', trainingId, modelDir, cacheDir, stores, datasetWeights, members, hyperparameters },
+    ...{ runDir, step, out: at('finalised') },
+  })
+  expect(finalised.end).toEqual({
+    kind: 'result',
+    result: { kind: 'finalise', step, saes: members.map(({ name }) => name) },
+  })
+  expect(
+    weightsOf(
+      at('finalised', 'saes'),
+      members.map(({ name }) => name),
+    ),
+  ).toHaveLength(3)
+  const again = await run({ ...spec, retry: 'jumprelu' })
+  expect(again.end).toMatchObject({ kind: 'result', result: { kind: 'train', status: expect.any(String) } })
+  const last = again.events.findLast(({ event }) => event === 'training:progress')!.data
+  expect('saes' in last && last.saes).toMatchObject([{ name: 'jumprelu', status: 'completed', step: 100 }])
 })
 
 test('bad input fails with file, field, what was found and what was expected', async () => {

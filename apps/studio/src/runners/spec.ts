@@ -38,8 +38,8 @@ export type TrainSpec = Work<
     datasetWeights: number[] | null
     members: RunMember[]
     hyperparameters: Hyperparameters
-    /** Only these are trained, anew; the others are left as they are. */
-    retry?: string[]
+    /** Only this SAE of an ended run is trained, from its last checkpoint; the others are left as they are. */
+    retry?: string
     /** Default: every two minutes. */
     checkpointEverySteps?: number
     /**
@@ -72,6 +72,19 @@ export type NlpSpec = Work<
     out: string
   }
 >
+/** SAEs of a checkpoint; they will lie in `out`/saes. */
+export type FinaliseSpec = Work<
+  'finalise',
+  Pick<
+    TrainSpec,
+    'trainingId' | 'modelDir' | 'cacheDir' | 'stores' | 'datasetWeights' | 'members' | 'hyperparameters'
+  > & {
+    /** The run whose checkpoint it is: read only. */
+    runDir: string
+    step: number
+    out: string
+  }
+>
 /** Measures this machine for a training that is being thought about; no job, and nothing is written. */
 export type ProbeSpec = Work<
   'probe',
@@ -86,7 +99,7 @@ export type ProbeSpec = Work<
     totalSteps: number
   }
 >
-export type RunnerSpec = TokenizeSpec | TrainSpec | ExtractSpec | NlpSpec | ProbeSpec
+export type RunnerSpec = TokenizeSpec | TrainSpec | ExtractSpec | NlpSpec | FinaliseSpec | ProbeSpec
 
 /** A line of nlp.jsonl, in order of features; every feature with top examples has one. */
 export type NlpLine = { feature: number; nlp: NlpSummary }
@@ -98,6 +111,7 @@ export type RunnerResult =
   | Work<'train', { status: 'completed' | 'stopped'; step: number; totalSteps: number; tokens: number }>
   | Work<'extract', { features: number; featuresAlive: number; tokens: number; complete: boolean }>
   | Work<'nlp', { features: number; complete: boolean }>
+  | Work<'finalise', { step: number; saes: string[] }>
   | Work<'probe', { probe: Probe }>
 
 /** Events as runners emit them: the host adds what only it knows (nlp_status, stage) and the sequence number. */

@@ -1,91 +1,53 @@
-// Train: SAEs of all hook points from one pass of the model over the training documents of all datasets.
+// Train: SAEs of all hook points from one pass of the model over the training documents of all datasets, or one of them
+// again.
 import { join } from 'node:path'
 import { parseHookPoint, type TrainingMember } from '@mistudio/contract'
-import { openTokenStore, type TokenStore } from '@mistudio/corpus'
-import { checkStore, compileForward, contextsPerCall, openModel } from '@mistudio/model'
 import {
   givenRun,
   type MemberProgress,
   type RunMember,
-  shuffledContexts,
+  retrySae,
   type TrainProgress,
   trainSaes,
 } from '@mistudio/sae'
-import { InputError, withLanes } from '@mistudio/tensor'
 import type { RunnerContext, Work } from './context.ts'
 import type { TrainSpec } from './spec.ts'
+import { withText } from './train_text.ts'
 
-export const train: Work<'train'> = async (spec, context) => {
-  const { modelDir, modelName, cacheDir, members, datasetNames, hyperparameters, out } = spec
-  const { seed, context_size: contextSize } = hyperparameters
-  const hooks = [...new Set(members.flatMap(({ inputs, outputs }) => [...inputs, ...outputs]))]
-  const model = await openModel({ dir: modelDir, cacheDir })
-  const stores: TokenStore[] = []
-  try {
-    for (const dir of spec.stores) stores.push(openTokenStore({ dir }))
-    for (const store of stores) {
-      checkStore({ store, model })
-      checkContextSize(store, contextSize)
+export const train: Work<'train'> = (spec, context) =>
+  withText(spec, context, async opened => {
+    const { members, modelName, datasetNames, hyperparameters, checkpointEverySteps, retry } = spec
+    const { train_tokens: trainTokens, batch_size: batchSize, seed } = hyperparameters
+    const options = {
+      ...opened,
+      members,
+      settings: {
+        ...givenRun(hyperparameters.run),
+        trainTokens,
+        batchSize,
+        seed,
+        ...(checkpointEverySteps !== undefined && { checkpointEverySteps }),
+      },
+      modelName,
+      datasets: datasetNames,
+      out: join(spec.out, 'run'),
+      resume: true,
+      stopped: context.signal.stopped,
+      onEvent: reporter(spec, context),
     }
-    const perCall = contextsPerCall(contextSize)
-    return await withLanes({ threads: context.threads }, async lanes => {
-      const forward = await compileForward({
-        model,
-        lanes,
-        contextsPerCall: perCall,
-        contextSize,
-        captures: hooks,
-      })
-      try {
-        const splits = stores.map(store => store.split('train'))
-        const result = await trainSaes({
-          lanes,
-          forward,
-          contextsPerCall: perCall,
-          source: shuffledContexts({ splits, contextSize, seed, weights: spec.datasetWeights }),
-          members,
-          settings: {
-            ...givenRun(hyperparameters.run),
-            trainTokens: hyperparameters.train_tokens,
-            batchSize: hyperparameters.batch_size,
-            seed,
-            ...(spec.checkpointEverySteps !== undefined && {
-              checkpointEverySteps: spec.checkpointEverySteps,
-            }),
-          },
-          modelName,
-          datasets: datasetNames,
-          out: join(out, 'run'),
-          resume: true,
-          stopped: context.signal.stopped,
-          onEvent: reporter(spec, context),
-        })
-        return {
-          kind: 'train',
-          status: result.status === 'completed' ? 'completed' : 'stopped',
-          step: result.step,
-          totalSteps: Math.ceil(hyperparameters.train_tokens / hyperparameters.batch_size),
-          tokens: result.tokens,
-        }
-      } finally {
-        await forward.close()
-      }
-    })
-  } finally {
-    for (const store of stores) store.close()
-  }
-}
-
-function checkContextSize(store: TokenStore, contextSize: number): void {
-  if (store.contextSize === contextSize) return
-  throw new InputError({
-    message: 'the dataset is cut into contexts of another length',
-    file: join(store.dir, 'store.json'),
-    field: 'context_size',
-    found: String(store.contextSize),
-    expected: `${contextSize}, as in the training's hyperparameters`,
+    const { status, step, tokens } =
+      retry === undefined
+        ? await trainSaes(options)
+        : await retrySae({ ...options, name: retry, from: 'checkpoint' })
+    const totalSteps = Math.ceil(trainTokens / batchSize)
+    return {
+      kind: 'train',
+      status: status === 'completed' ? 'completed' : 'stopped',
+      step,
+      totalSteps,
+      tokens,
+    }
   })
-}
 
 /** The engine tells of every second or longer, and each event's means are of the stretch since the one before. */
 function reporter(
@@ -94,7 +56,7 @@ function reporter(
 ): (event: TrainProgress) => void {
   return ({ event, status: _, saes, memory_bytes: _memory, outlier_tokens: _outliers, ...measured }) => {
     const progress = measured.step / measured.total_steps
-    const reported = saes.map((sae, i) => memberOf(members[i], sae))
+    const reported = saes.map(sae => memberOf(members.find(({ name }) => name === sae.name)!, sae))
     const data = { training_id: trainingId, ...measured, progress, saes: reported }
     // How it ended is the host's to say; the last figures are told as progress.
     emit({ event: 'training:progress', data })

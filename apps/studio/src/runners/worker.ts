@@ -26,6 +26,8 @@ async function work(spec: RunnerSpec): Promise<RunnerResult> {
       return (await import('./train.ts')).train(spec, context)
     case 'extract':
       return (await import('./extract.ts')).extract(spec, context)
+    case 'finalise':
+      return (await import('./finalise.ts')).finalise(spec, context)
     case 'probe':
       return (await import('./probe.ts')).probe(spec, context)
     case 'nlp':

@@ -1,6 +1,6 @@
 import type { StudioEvent } from '@mistudio/contract'
 import { expect, test } from 'vitest'
-import { extractionPoints, trainingCurves } from './points.ts'
+import { curveOf, extractionPoints, trainingCurves } from './points.ts'
 
 const at = (seconds: number) => new Date(Date.UTC(2026, 0, 1) + seconds * 1000).toISOString()
 const measured = (seq: number, seconds: number, count: number, speed = 10, event = 'extraction:progress') =>
@@ -49,10 +49,9 @@ test('a failure without figures is no point, one with them is', () => {
 })
 
 const step = (seq: number, number: number, loss: number | null, event = 'training:progress') => {
-  const saes = ['blocks.2.hook_resid_post', 'blocks.2.hook_mlp_out'].map((hook_point, i) => ({
-    hook_point,
-    loss: loss === null ? null : loss + i,
-    fvu: loss === null ? null : loss / 10,
+  const saes = ['blocks.2.hook_resid_post', 'blocks.2.hook_mlp_out'].map((name, i) => ({
+    name,
+    metrics: { loss: loss === null ? null : loss + i, fvu: loss === null ? null : loss / 10 },
   }))
   return other(seq, event, { step: number, saes })
 }
@@ -66,7 +65,10 @@ test('curves of every SAE over steps', () => {
   ])
   expect(steps).toEqual([10, 20, 30])
   expect([...members.keys()]).toEqual(['blocks.2.hook_resid_post', 'blocks.2.hook_mlp_out'])
-  expect(members.get('blocks.2.hook_mlp_out')).toEqual({ loss: [5, null, 3], fvu: [0.4, null, 0.2] })
+  const rows = members.get('blocks.2.hook_mlp_out')!
+  expect(curveOf(rows, 'loss')).toEqual([5, null, 3])
+  expect(curveOf(rows, 'fvu')).toEqual([0.4, null, 0.2])
+  expect(curveOf(rows, 'cosine')).toEqual([null, null, null])
 })
 
 test('steps done again after a checkpoint replace those before', () => {
@@ -79,7 +81,7 @@ test('steps done again after a checkpoint replace those before', () => {
   ])
   expect(steps).toEqual([10, 20, 25])
   expect(seqs).toEqual([1, 4, 5])
-  expect(members.get('blocks.2.hook_resid_post')?.loss).toEqual([4, 3.5, 3.25])
+  expect(curveOf(members.get('blocks.2.hook_resid_post')!, 'loss')).toEqual([4, 3.5, 3.25])
 })
 
 test('the end of a training adds no second point for its last step', () => {

@@ -1,5 +1,5 @@
 // What the live graphs show, from the recorded events and nothing else: each point is one event.
-import type { StudioEvent } from '@mistudio/contract'
+import type { StudioEvent, TrainingMember } from '@mistudio/contract'
 
 export type Point = {
   /** Sequence number of its event. */
@@ -48,9 +48,15 @@ const isMeasured = (event: StudioEvent) =>
 export type TrainingCurves = {
   steps: number[]
   seqs: number[]
-  /** By hook point, in the order of the first event. */
-  members: Map<string, { loss: (number | null)[]; fvu: (number | null)[] }>
+  /** By the SAE's name, in the order of the first event; undefined where it was not told of. */
+  members: Map<string, (TrainingMember | undefined)[]>
 }
+
+/** One metric of an SAE over the steps. */
+export const curveOf = (
+  members: readonly (TrainingMember | undefined)[],
+  metric: string,
+): (number | null)[] => members.map(member => member?.metrics[metric] ?? null)
 
 /** A training that goes on from a checkpoint does some steps again: the later measurement of a step is shown. */
 export function trainingCurves(events: readonly StudioEvent[]): TrainingCurves {
@@ -64,15 +70,9 @@ export function trainingCurves(events: readonly StudioEvent[]): TrainingCurves {
     kept.push(event)
   }
   const members: TrainingCurves['members'] = new Map()
-  for (const { hook_point } of kept.flatMap(({ data }) => data.saes)) {
-    if (!members.has(hook_point)) members.set(hook_point, { loss: [], fvu: [] })
-  }
+  for (const { name } of kept.flatMap(({ data }) => data.saes)) members.set(name, [])
   for (const { data } of kept) {
-    for (const [hookPoint, curve] of members) {
-      const member = data.saes.find(({ hook_point }) => hook_point === hookPoint)
-      curve.loss.push(member?.loss ?? null)
-      curve.fvu.push(member?.fvu ?? null)
-    }
+    for (const [name, curve] of members) curve.push(data.saes.find(member => member.name === name))
   }
   return { steps: kept.map(({ data }) => data.step), seqs: kept.map(({ seq }) => seq), members }
 }

@@ -10,7 +10,7 @@ import { checked, defaultsOf, descriptionOf, numberOf } from './schema.ts'
 test('defaults are those of the contract; a field without one is left out', () => {
   expect(defaultsOf(extractionConfig)).toEqual(extractionConfig.parse({}))
   const defaults = defaultsOf(hyperparametersGiven)
-  expect(defaults).toMatchObject({ batch_size: 1024, recipe: null, seed: 0 })
+  expect(defaults).toMatchObject({ context_size: 128, recipe: null, seed: 0 })
   expect(defaults).not.toHaveProperty('k')
 })
 
@@ -48,7 +48,7 @@ test('what is wrong is said for each field', () => {
   })
   expect(checked(hyperparametersGiven, { d_sae: 8, k: 4, train_tokens: 1 })).toMatchObject({
     ok: true,
-    value: { batch_size: 1024 },
+    value: { context_size: 128 },
   })
 })
 

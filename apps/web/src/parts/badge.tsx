@@ -3,6 +3,7 @@ import {
   type ExtractionStatus,
   type HookType,
   type JobStatus,
+  type MemberStatus,
   type NlpStatus,
   type Stage,
   stageOf,
@@ -85,6 +86,21 @@ export function StatusBadge({ status }: { status: AnyStatus }) {
     </Badge>
   )
 }
+
+const memberTones: Record<MemberStatus, Tone> = {
+  pending: 'wait',
+  training: 'live',
+  completed: 'good',
+  stopped: 'calm',
+  failed: 'bad',
+}
+
+/** State of one SAE of a training. */
+export const MemberBadge = ({ status }: { status: MemberStatus }) => (
+  <Badge tone={memberTones[status]}>
+    <span data-testid="member-status">{status}</span>
+  </Badge>
+)
 
 /** As `stageOf` says: what runs, in one word. */
 export const StageBadge = (props: { of: { status: ExtractionStatus; nlp_status: NlpStatus | null } }) => (

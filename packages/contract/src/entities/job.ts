@@ -3,7 +3,7 @@ import { z } from 'zod'
 import { count, idOf, share, time } from '../base.ts'
 import { jobMachine, statesOf } from '../states.ts'
 
-export const jobKinds = ['tokenize', 'train', 'extract', 'nlp'] as const
+export const jobKinds = ['tokenize', 'train', 'retry', 'finalise', 'extract', 'nlp'] as const
 export type JobKind = (typeof jobKinds)[number]
 
 export const job = z

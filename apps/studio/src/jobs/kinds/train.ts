@@ -1,59 +1,25 @@
 // Train: SAEs of all hook points from one pass. An attempt takes over the run of the one before, so it goes on from
 // the last checkpoint; the host has made sure that no runner of that attempt lives.
-import { and, eq, inArray } from 'drizzle-orm'
-import { datasets, models, tokenizations, trainings } from '../../db/schema.ts'
-import { runMembers } from '../../routes/training_members.ts'
+import type { TrainingMember } from '@mistudio/contract'
+import { eq } from 'drizzle-orm'
+import type { Transaction } from '../../db/connect.ts'
+import { trainings } from '../../db/schema.ts'
 import { folders } from '../../storage.ts'
 import { takeOver } from '../attempts.ts'
 import { type JobKindHandler, resultOf } from '../kind.ts'
 import { moveTraining } from '../moves.ts'
 import { entityId } from '../plan.ts'
+import { trainingSpec } from './training_spec.ts'
 
 const runOf = (path: string) => `${path}/run`
 
 export const trainKind: JobKindHandler = {
   folder: job => folders.training(entityId(job)),
-  async prepare({ database: { db }, storage }, job, out) {
-    const trainingId = entityId(job)
-    const [row] = await db
-      .select()
-      .from(trainings)
-      .innerJoin(models, eq(models.id, trainings.model_id))
-      .where(eq(trainings.id, trainingId))
-    if (row === undefined) throw new Error('the training is gone')
-    const { dataset_ids, dataset_weights, hyperparameters } = row.trainings
-    const stores = await db
-      .select()
-      .from(tokenizations)
-      .innerJoin(datasets, eq(datasets.id, tokenizations.dataset_id))
-      .where(
-        and(
-          inArray(tokenizations.dataset_id, dataset_ids),
-          eq(tokenizations.model_id, row.models.id),
-          eq(tokenizations.context_size, hyperparameters.context_size),
-          eq(tokenizations.status, 'ready'),
-        ),
-      )
-    const ordered = dataset_ids.map(id => {
-      const found = stores.find(store => store.datasets.id === id)
-      if (found === undefined) throw new Error('a dataset of the training is not tokenized for its model')
-      return found
-    })
-    const folder = storage.resolve(folders.training(trainingId))
+  async prepare(context, job, out) {
+    const spec = await trainingSpec(context, entityId(job))
+    const folder = context.storage.resolve(folders.training(entityId(job)))
     takeOver({ folder, attempt: job.attempt, name: 'run' })
-    return {
-      kind: 'train',
-      trainingId,
-      modelDir: storage.modelDir(row.models.path),
-      modelName: row.models.name,
-      cacheDir: storage.cacheDir,
-      stores: ordered.map(store => storage.resolve(store.tokenizations.path!)),
-      datasetNames: ordered.map(store => store.datasets.name),
-      datasetWeights: dataset_weights,
-      members: runMembers(row.trainings),
-      hyperparameters,
-      out,
-    }
+    return { kind: 'train', ...spec, out }
   },
   started: (tx, job) =>
     moveTraining(tx, entityId(job), 'initializing', { error_message: null, ...startedAt(job.attempt) }),
@@ -74,13 +40,24 @@ export const trainKind: JobKindHandler = {
     return { events: [...moved, { channel: job.entity, event, data: full }], progress }
   },
   requeued: (tx, job) => moveTraining(tx, entityId(job), 'pending'),
-  failed: (tx, job, message) => moveTraining(tx, entityId(job), 'failed', { error_message: message }),
-  cancelled: (tx, job, reason) =>
-    moveTraining(tx, entityId(job), 'cancelled', { error_message: reason ?? null }),
+  failed: async (tx, job, message) =>
+    moveTraining(tx, entityId(job), 'failed', {
+      error_message: message,
+      saes: await endedMembers(tx, entityId(job), 'failed'),
+    }),
+  cancelled: async (tx, job, reason) =>
+    moveTraining(tx, entityId(job), 'cancelled', {
+      error_message: reason ?? null,
+      saes: await endedMembers(tx, entityId(job), 'stopped'),
+    }),
   paused: (tx, job) => moveTraining(tx, entityId(job), 'paused'),
   resumed: (tx, job) => moveTraining(tx, entityId(job), 'pending'),
-  stopped: (tx, job, { path }) =>
-    moveTraining(tx, entityId(job), 'cancelled', { kept: true, path: runOf(path) }),
+  stopped: async (tx, job, { path }) =>
+    moveTraining(tx, entityId(job), 'cancelled', {
+      kept: true,
+      path: runOf(path),
+      saes: await endedMembers(tx, entityId(job), 'stopped'),
+    }),
   async completed(tx, job, { result, path }) {
     const { step, totalSteps, tokens } = resultOf('train', result)
     const id = entityId(job)
@@ -102,3 +79,15 @@ export const trainKind: JobKindHandler = {
 }
 
 const startedAt = (attempt: number) => (attempt === 1 ? { started_at: new Date() } : {})
+
+/** An SAE that had not ended by itself has ended with its training. */
+async function endedMembers(
+  tx: Transaction,
+  id: string,
+  status: 'failed' | 'stopped',
+): Promise<TrainingMember[]> {
+  const [row] = await tx.select({ saes: trainings.saes }).from(trainings).where(eq(trainings.id, id))
+  return (row?.saes ?? []).map(sae =>
+    sae.status === 'pending' || sae.status === 'training' ? { ...sae, status } : sae,
+  )
+}

@@ -8,6 +8,8 @@ import { ProgressBar } from '../../parts/progress.tsx'
 const kindNames: Record<JobKind, string> = {
   tokenize: 'Tokenize',
   train: 'Train',
+  retry: 'retry',
+  finalise: 'finalise',
   extract: 'Extract',
   nlp: 'NLP',
 }

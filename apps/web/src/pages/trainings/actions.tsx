@@ -53,14 +53,14 @@ export function TrainingActions({ training }: { training: Training }) {
             <div className="space-y-3">
               <p>{name} ends here and cannot go on.</p>
               <CheckField
-                label="Keep the SAEs as they are now"
+                label="Finalise: keep the SAEs as they are now"
                 about="They can be imported. Otherwise what was trained is dropped."
                 checked={keep}
                 onChange={setKeep}
               />
             </div>
           }
-          confirm={keep ? 'Stop and keep' : 'Stop and drop'}
+          confirm={keep ? 'Stop and finalise' : 'Stop and drop'}
           danger={!keep}
           onConfirm={async () => {
             await client.stopTraining({ params, body: { keep } })

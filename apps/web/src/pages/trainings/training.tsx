@@ -3,10 +3,11 @@ import { channelOf, isTerminal, type Training, trainingMachine } from '@mistudio
 import { useQuery } from '@tanstack/react-query'
 import { useNavigate, useParams, useSearch } from '@tanstack/react-router'
 import { PackagePlus } from 'lucide-react'
-import { useMemo } from 'react'
+import { useMemo, useState } from 'react'
 import { queries } from '../../api.ts'
+import { Frontier } from '../../charts/frontier.tsx'
 import { LineChart } from '../../charts/line_chart.tsx'
-import { type TrainingCurves, trainingCurves } from '../../charts/points.ts'
+import { curveOf, type TrainingCurves, trainingCurves } from '../../charts/points.ts'
 import { useHistory } from '../../live/live.ts'
 import { HookBadge, StatusBadge } from '../../parts/badge.tsx'
 import { Button, TextLink } from '../../parts/button.tsx'
@@ -17,7 +18,11 @@ import { Pending, ProblemBox } from '../../parts/problem.tsx'
 import { ProgressBar } from '../../parts/progress.tsx'
 import { ImportDialog } from '../saes/import_dialog.tsx'
 import { TrainingActions } from './actions.tsx'
+import { textOf } from './asked.ts'
+import { Checkpoints } from './checkpoints.tsx'
+import { Measured } from './measured.tsx'
 import { Members } from './members.tsx'
+import { Warnings } from './warnings.tsx'
 
 export function TrainingPage() {
   const { id } = useParams({ from: '/trainings/$id' })
@@ -87,23 +92,14 @@ function Card({ training, above }: { training: Training; above: React.ReactNode[
         </div>
       )}
       <Progress training={training} />
+      <Warnings training={training} />
       <Section title="SAEs" aside="Means over the steps since the report before">
         <Members training={training} />
       </Section>
-      <section aria-label="Curves" className="mb-6 grid gap-4 lg:grid-cols-2">
-        <Curve
-          title="FVU"
-          about="Fraction of variance unexplained, Σ‖x − x̂‖² / Σ‖x − x̄‖²: 0 is perfect"
-          of="fvu"
-          curves={curves}
-        />
-        <Curve
-          title="Loss"
-          about="What the training makes small, mean over steps"
-          of="loss"
-          curves={curves}
-        />
-      </section>
+      <FrontierSection training={training} />
+      <Curves curves={curves} />
+      <Measured training={training} />
+      <Checkpoints training={training} />
       <Settings training={training} />
       <ImportDialog open={dialog === 'import'} onClose={() => importing(false)} trainingId={id} />
     </Page>
@@ -148,12 +144,67 @@ function Progress({ training }: { training: Training }) {
   )
 }
 
-function Curve(props: { title: string; about: string; of: 'fvu' | 'loss'; curves: TrainingCurves }) {
-  const { title, about, of, curves } = props
+/** SAEs to compare: more than one with figures, of different settings. */
+function FrontierSection({ training }: { training: Training }) {
+  const points = training.saes.flatMap(({ name, inputs, variant, l0, fvu }) =>
+    l0 === null || fvu === null || Object.keys(variant).length === 0
+      ? []
+      : [{ name, group: inputs.join(', '), l0, fvu }],
+  )
+  if (points.length < 2) return null
+  return (
+    <Section title="Frontier" aside="FVU against L0 as last measured; down and to the left is better">
+      <Frontier points={points} />
+    </Section>
+  )
+}
+
+function Curves({ curves }: { curves: TrainingCurves }) {
+  const metrics = useQuery(queries.metrics())
+  const told = metrics.data?.data.filter(({ where }) => where.includes('training')) ?? []
+  const [shown, setShown] = useState(['fvu', 'loss', 'l0', 'dead_latents'])
+  return (
+    <section aria-label="Curves" className="mb-6 grid gap-4 lg:grid-cols-2">
+      {shown.map((name, i) => {
+        const metric = told.find(one => one.name === name)
+        return (
+          // biome-ignore lint/suspicious/noArrayIndexKey: four places, whatever they show
+          <div key={i} className="min-w-0">
+            {i === shown.length - 1 && told.length > 0 && (
+              <label className="mb-1 flex items-center justify-end gap-2 text-xs text-mute">
+                Curve of
+                <select
+                  className="field-box w-auto py-0.5 text-xs"
+                  value={name}
+                  onChange={event => setShown(shown.with(i, event.target.value))}
+                >
+                  {told.map(one => (
+                    <option key={one.name} value={one.name}>
+                      {one.label}
+                    </option>
+                  ))}
+                </select>
+              </label>
+            )}
+            <Curve
+              title={metric?.label ?? name}
+              about={metric?.definition ?? 'of every SAE'}
+              metric={name}
+              curves={curves}
+            />
+          </div>
+        )
+      })}
+    </section>
+  )
+}
+
+function Curve(props: { title: string; about: string; metric: string; curves: TrainingCurves }) {
+  const { title, about, metric, curves } = props
   const { steps, seqs, members } = curves
   const series = useMemo(
-    () => [...members].map(([name, curve], colour) => ({ name, colour, values: curve[of] })),
-    [members, of],
+    () => [...members].map(([name, told], colour) => ({ name, colour, values: curveOf(told, metric) })),
+    [members, metric],
   )
   const points = steps.map((step, i) => ({
     seq: seqs[i],
@@ -176,8 +227,17 @@ function Curve(props: { title: string; about: string; of: 'fvu' | 'loss'; curves
 }
 
 function Settings({ training }: { training: Training }) {
-  const { hyperparameters, layers } = training
-  const rows: [string, string][] = [['layers', layers.join(', ')], ...settingRows(hyperparameters)]
+  const { hyperparameters, layers, hook_types, output_hook_type, sweep, dataset_weights } = training
+  const rows: [string, string][] = [
+    ['layers', layers.join(', ')],
+    ['hook types', hook_types.join(', ') + (output_hook_type === null ? '' : ` → ${output_hook_type}`)],
+    ...Object.entries(sweep).map(([name, values]): [string, string] => [
+      `variants of ${name}`,
+      values.map(textOf).join(', '),
+    ]),
+    ...settingRows(hyperparameters),
+  ]
+  if (dataset_weights !== null) rows.push(['weights of datasets', dataset_weights.join(', ')])
   return (
     <Section title="Settings">
       <dl className="panel grid grid-cols-[auto_1fr] gap-x-6 gap-y-1 p-3 sm:grid-cols-[auto_1fr_auto_1fr]">

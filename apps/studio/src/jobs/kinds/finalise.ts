@@ -1,0 +1,42 @@
+// Finalise: the SAEs of a checkpoint, made beside those of the training's end. The training itself does not move.
+import { existsSync, mkdirSync, renameSync, rmSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { folders } from '../../storage.ts'
+import { newestRun } from '../attempts.ts'
+import type { JobKindHandler } from '../kind.ts'
+import { entityId, type JobRow } from '../plan.ts'
+import { tellTraining } from '../training_members.ts'
+import { trainingSpec } from './training_spec.ts'
+
+const stepOf = ({ input }: JobRow): number => {
+  if (input?.step === undefined) throw new Error('a finalise job without a step')
+  return input.step
+}
+
+export const finaliseKind: JobKindHandler = {
+  // Not the training's own attempts: the run stays where it is.
+  folder: job => `${folders.finalised(entityId(job))}/making-${stepOf(job)}`,
+  async prepare(context, job, out) {
+    const { modelName: _, datasetNames: __, ...spec } = await trainingSpec(context, entityId(job))
+    const runDir = newestRun(context.storage.resolve(folders.training(entityId(job))))
+    if (runDir === undefined) throw new Error('the training has no files')
+    return { kind: 'finalise', ...spec, runDir, step: stepOf(job), out }
+  },
+  started: async () => [],
+  async event(_tx, _job, { event }) {
+    throw new Error(`unexpected ${event}`)
+  },
+  requeued: async () => [],
+  failed: (tx, job, message) => tellTraining(tx, entityId(job), message),
+  cancelled: async () => [],
+  async collect({ storage }, job, _result, out) {
+    const place = storage.resolve(`${folders.finalised(entityId(job))}/step-${stepOf(job)}`)
+    const made = join(out, 'saes')
+    // After a crash it may lie in its place already.
+    if (!existsSync(made)) return
+    rmSync(place, { recursive: true, force: true })
+    mkdirSync(dirname(place), { recursive: true })
+    renameSync(made, place)
+  },
+  completed: (tx, job) => tellTraining(tx, entityId(job), null),
+}
