@@ -308,6 +308,44 @@ describe.skipIf(chromium === undefined)('the studio in a browser (needs a browse
   )
 
   test(
+    'starts a training of another family from a recipe, with variants, and sees its frontier',
+    async () => {
+      await go('/trainings/new')
+      await page.getByLabel('scripture').check()
+      await page.getByLabel('Recipe', { exact: true }).selectOption('anthropic_april_2024')
+      const lambda = page.getByLabel('Sparsity λ', { exact: true })
+      expect(await lambda.inputValue()).toBe('5')
+      await lambda.fill('2')
+      await page.getByTestId('changed-sparsity_coefficient').waitFor()
+      await page.getByRole('button', { name: 'What is Sparsity λ?' }).focus()
+      await page.keyboard.press('Enter')
+      await page.getByText('Source:').first().waitFor()
+      await page.getByLabel('Layer 1', { exact: true }).check({ force: true })
+      await page.getByLabel('Latents (d_sae)', { exact: true }).fill('256')
+      await page.getByLabel('Training tokens', { exact: true }).fill('40000')
+      await page.getByRole('button', { name: 'Sweep a setting' }).click()
+      await page.getByLabel('Values of sparsity_coefficient').fill('0.5, 2')
+      expect(await page.getByTestId('sae-count').textContent()).toContain('2 SAEs')
+      await page.getByTestId('advice-time').waitFor({ timeout: minute })
+      await page.getByRole('button', { name: /^Start/ }).click()
+      await page.waitForURL(/\/trainings\/train_/)
+      const id = idOf(page.url())
+      await says(page, 'completed')
+      const training = await client().getTraining({ params: { id } })
+      expect(training.hyperparameters).toMatchObject({ family: 'standard', recipe: 'anthropic_april_2024' })
+      expect(training.saes.map(({ variant, status }) => [variant, status])).toEqual([
+        [{ sparsity_coefficient: 0.5 }, 'completed'],
+        [{ sparsity_coefficient: 2 }, 'completed'],
+      ])
+      await page.getByTestId('frontier').waitFor()
+      await page.getByTestId('measured-sparsity').waitFor()
+      await page.getByRole('figure', { name: 'Density of latents' }).waitFor()
+      await client().deleteTraining({ params: { id } })
+    },
+    4 * minute,
+  )
+
+  test(
     'pages show names, never ids',
     async () => {
       const [extraction] = extractionIds
