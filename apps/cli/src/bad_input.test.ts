@@ -81,6 +81,34 @@ describe('a token store made for another model is refused before any compute', (
   })
 })
 
+describe('an evaluation', () => {
+  const data = () => ['--dataset', at('store')]
+  it('of a folder without an SAE names the folder', () => {
+    const words = ['sae', 'evaluate', '--sae', at('store'), '--model', model, ...data()]
+    expect(refusal(...words)).toMatch(
+      /there is no SAE here; file: .*store; field: --sae; found: no cfg\.json/,
+    )
+  })
+
+  it.each<[string, string, RegExp]>([
+    ['no label', '{"text": "a"}', /no labelled text; file: .*probe\.jsonl; line: 1; field: label/],
+    ['no JSON', 'nonsense', /no labelled text; file: .*probe\.jsonl; line: 1; field: line; found: nonsense/],
+  ])('with labelled texts of %s names the line', (_, line, message) => {
+    writeFileSync(at('probe.jsonl'), line)
+    const words = evaluate(...data(), '--max-tokens', '64', '--ce-tokens', '0', '--probe', at('probe.jsonl'))
+    expect(refusal(...words)).toMatch(message)
+  })
+
+  it.each([
+    ['no JSON', 'nonsense', /result file cannot be read; file: .*result\.json; field: --results/],
+    ['another evaluation', '{"eval_type_id": "scr"}', /SAEBench’s core.*field: eval_type_id; found: "scr"/],
+  ])('compared with a result file of %s is refused before any compute', (_, text, message) => {
+    writeFileSync(at('result.json'), text)
+    const words = ['sae', 'compare', '--sae', at('sae'), '--model', model, ...data()]
+    expect(refusal(...words, '--results', at('result.json'))).toMatch(message)
+  })
+})
+
 describe('a training', () => {
   const data = () => ['--dataset', at('store'), '--out', at('run')]
   it.each([
