@@ -16,7 +16,7 @@ export const memberFields = fieldTable({
     help: "Adam's rate after the warm-up.",
     chosen: 'by family, width and length of the run',
     source:
-      "the family's paper: 5e-5 for L1, gated and crosscoders, 7e-5 for JumpReLU, 2e-4/√(d_sae/2^14) for TopK; four times that below 10 M tokens",
+      "the family's paper: 5e-5 for L1, gated and crosscoders, 7e-5 for JumpReLU, 2e-4/√(d_sae/2^14) for TopK; below 10 M tokens four times that, 1e-3 for L1 and crosscoders (dictionary_learning)",
   },
   learningRateSchedule: {
     group: 'schedule',

@@ -87,6 +87,8 @@ describe('shared settings', () => {
     expect(long).toMatchObject({ learningRate: 2e-4, warmUpSteps: 1000, deadAfterTokens: 10_000_000 })
     const short = completed({ family: 'topk', totalSteps: 1000, dSae: 2 ** 14 }).settings
     expect(short).toMatchObject({ learningRate: 8e-4, warmUpSteps: 100, deadAfterTokens: 102_400 })
+    expect(completed({ family: 'standard' }).settings.learningRate).toBe(1e-3)
+    expect(completed({ family: 'standard', totalSteps: 100_000 }).settings.learningRate).toBe(5e-5)
   })
 })
 

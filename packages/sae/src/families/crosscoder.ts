@@ -12,7 +12,7 @@ import {
   completeActivation,
 } from './activation.ts'
 import { annealedK, warmedUp } from './parts.ts'
-import { completeShared } from './shared.ts'
+import { completeShared, shortL1Rate } from './shared.ts'
 
 export const crosscoder = defineFamily({
   name: 'crosscoder',
@@ -48,6 +48,7 @@ export const crosscoder = defineFamily({
       member,
       context,
       rate: 5e-5,
+      shortRunRate: shortL1Rate,
       sparsityWarmUpSteps: activationWarmUp(config, context),
     }),
   }),

@@ -7,21 +7,29 @@ import type { FamilyContext, MemberConfig } from '../family.ts'
 const shortRunTokens = 10_000_000
 const shortRunFactor = 4
 
+/**
+ * dictionary_learning's rate for L1, for short runs: W_dec starts at a tenth of its norm, and at 2e-4 a thousand steps leave
+ * twice as many latents active at the same error (known directions in 64 dimensions, L0 113 against 66 at FVU 0.06).
+ */
+export const shortL1Rate = 1e-3
+
 /** dictionary_learning's rate for TopK, 2e-4 / √(d_sae / 2^14), read off figure 3 of Gao et al. 2024. */
 export const rateByWidth = (dSae: number): number => 2e-4 / Math.sqrt(dSae / 2 ** 14)
 
 /**
  * Chooses what is null.
- * `rate`: the paper's; `sparsityWarmUpSteps`: of the penalty, 0 where there is none.
+ * `rate`: the paper's; `shortRunRate`: in place of four times that below 10 M tokens; `sparsityWarmUpSteps`: of the
+ * penalty, 0 where there is none.
  * @throws InputError for shared settings that contradict each other
  */
 export function completeShared(options: {
   member: MemberConfig
   context: FamilyContext
   rate: number
+  shortRunRate?: number
   sparsityWarmUpSteps: number
 }): MemberConfig {
-  const { member, context, rate, sparsityWarmUpSteps } = options
+  const { member, context, rate, shortRunRate = shortRunFactor * rate, sparsityWarmUpSteps } = options
   const { totalSteps, trainTokens } = context
   if (member.decoderInit === 'zero' && member.encoderInit !== 'random') {
     throw contradiction({
@@ -33,7 +41,7 @@ export function completeShared(options: {
   }
   return {
     ...member,
-    learningRate: member.learningRate ?? rate * (trainTokens < shortRunTokens ? shortRunFactor : 1),
+    learningRate: member.learningRate ?? (trainTokens < shortRunTokens ? shortRunRate : rate),
     warmUpSteps: member.warmUpSteps ?? Math.min(1000, Math.ceil(totalSteps / 10)),
     sparsityWarmUpSteps: member.sparsityWarmUpSteps ?? sparsityWarmUpSteps,
     deadAfterTokens:

@@ -3,7 +3,7 @@
 import { defineFamily } from '../family.ts'
 import { basePlan } from '../plan.ts'
 import { freeOrUnit, subtractBDec } from './parts.ts'
-import { completeShared, lengthUnit, scaleText, shareOfRun, unitNotZero } from './shared.ts'
+import { completeShared, lengthUnit, scaleText, shareOfRun, shortL1Rate, unitNotZero } from './shared.ts'
 
 /**
  * 0.04 for E‖x‖² = 1, in the middle of what dictionary_learning_demo sweeps (0.012 to 0.08), times √d where E‖x‖ = √d,
@@ -70,6 +70,7 @@ export const standard = defineFamily({
         member,
         context,
         rate: 5e-5,
+        shortRunRate: shortL1Rate,
         sparsityWarmUpSteps: shareOfRun(context, 0.05),
       }),
     }
