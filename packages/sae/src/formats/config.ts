@@ -63,7 +63,6 @@ export function parseConfig({ file, config: given }: { file: string; config: Con
   const family = metadataOf(config).mistudio_family
   return {
     architecture,
-    // What SAELens's training configurations leave out is true there.
     rescaled: config.rescale_acts_by_decoder_norm === true,
     sae: {
       family: typeof family === 'string' && family.length <= 100 ? family : usualFamily(architecture),
