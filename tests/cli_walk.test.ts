@@ -79,10 +79,28 @@ describe('the walk', () => {
     expect(evaluation.ce_spliced).toBeLessThan(evaluation.ce_zero)
     expect(evaluation.delta_ce).toBeCloseTo(evaluation.ce_spliced - evaluation.ce_clean, 9)
 
+    compare()
     await encode(sae)
     extract(sae)
-  })
+  }, 300_000)
 })
+
+/** Both SAEs of the training on the same documents: line by line, paired, and as a frontier with its chart. */
+function compare(): void {
+  const few = ['--max-tokens', '4096', '--ce-tokens', '2048']
+  const words = ['--sae', at('run'), '--model', model, '--dataset', at('store'), '--svg', at('frontier.svg')]
+  const compared = json('sae', 'compare', ...words, ...few)
+  expect(compared.saes.map(({ name }: { name: string }) => name).sort()).toEqual([...hooks].sort())
+  const [first, second] = compared.saes
+  expect(compared.paired).toHaveLength(1)
+  const { mean, low, high, against } = compared.paired[0]
+  expect(against).toBe(first.name)
+  expect(mean).toBeCloseTo(second.delta_ce - first.delta_ce, 6)
+  expect(low).toBeLessThanOrEqual(mean)
+  expect(high).toBeGreaterThanOrEqual(mean)
+  expect(compared.frontier).toHaveLength(2)
+  expect(readFileSync(at('frontier.svg'), 'utf8')).toContain(first.name)
+}
 
 /** What `sae encode` writes adds up: k latents at most, and the reconstruction is the decoder of what fires. */
 async function encode(sae: string): Promise<void> {
