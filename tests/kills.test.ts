@@ -27,7 +27,7 @@ afterAll(() => rmSync(folder, { recursive: true }))
 
 test('a training killed at any moment and resumed ends with the same bits', async () => {
   const train = trainCommand([
-    ...['--model', model, '--dataset', ...datasets, '--weights-of', '1,3'],
+    ...['--model', model, '--dataset', ...datasets, '--dataset-weights', '1,3'],
     ...['--hook', 'blocks.0.hook_resid_post,blocks.1.hook_mlp_out', '--d-sae', '512', '--sweep', 'k=4,8'],
     ...['--train-tokens', '20000', '--batch-size', '256', '--checkpoint-every', '7', '--threads', '2'],
   ])

@@ -1,9 +1,10 @@
 // What is captured: one model, or several over the same tokens, and token stores, opened and checked against each other
 // and compiled to one forward pass.
+import { existsSync } from 'node:fs'
 import type { TokenStore } from '@mistudio/corpus'
 import type { Forward as CompiledForward, LanguageModel } from '@mistudio/model'
 import type { ContextSource, Forward } from '@mistudio/sae'
-import type { Lanes } from '@mistudio/tensor'
+import { InputError, type Lanes } from '@mistudio/tensor'
 import { checkStore, contextsPerCall } from './engine.ts'
 
 export type CaptureSetup = {
@@ -79,6 +80,19 @@ export async function withCapture<T>(
   }
 }
 
-/** `0.7,0.3` as numbers; whether they can mix the datasets is judged where they are read. */
-export const numbersOf = (words: readonly string[]): number[] =>
-  words.map(word => (word.trim() === '' ? Number.NaN : Number(word)))
+/** `0.7,0.3` as numbers. @throws InputError; whether they can mix the datasets is judged where they are read */
+export function datasetWeights(text: string | undefined): number[] | null {
+  if (text === undefined) return null
+  const weights = text.split(',').map(word => (word.trim() === '' ? Number.NaN : Number(word)))
+  if (weights.every(Number.isFinite)) return weights
+  throw new InputError({
+    message: 'these weights cannot mix the datasets',
+    field: '--dataset-weights',
+    found: text,
+    expected: 'numbers separated by commas, one for each --dataset',
+  })
+}
+
+/** Folders of models: several words, or one with commas that is no folder itself. */
+export const modelFolders = (words: readonly string[]): string[] =>
+  words.flatMap(word => (existsSync(word) ? [word] : word.split(',')))

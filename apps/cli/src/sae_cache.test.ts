@@ -1,6 +1,6 @@
 // `mistudio sae cache` on the demo model: what it writes, that it goes on, and what does not fit.
 import { spawnSync } from 'node:child_process'
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -17,8 +17,9 @@ const folder = mkdtempSync(join(tmpdir(), 'mistudio-sae-cache-'))
 const at = (name: string) => join(folder, name)
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
-const run = (...words: string[]) =>
-  spawnSync(process.execPath, [program, 'sae', 'cache', '--json', ...words], {
+const run = (...words: string[]) => sae('cache', ...words)
+const sae = (name: string, ...words: string[]) =>
+  spawnSync(process.execPath, [program, 'sae', name, '--json', ...words], {
     cwd: folder,
     encoding: 'utf8',
     env: { ...process.env, MISTUDIO_CACHE_DIR: at('cache') },
@@ -72,7 +73,50 @@ test('writes the tokens asked for, counts the passes of weighted datasets, and d
   const again = run(...command())
   expect(again.status).toBe(1)
   expect(again.stderr).toMatch(/dtype/)
-}, 60_000)
+}, 120_000)
+
+const training = (options: Record<string, string | string[]>) =>
+  Object.entries({
+    'd-sae': '64',
+    'batch-size': '128',
+    'train-tokens': '2048',
+    seed: '0',
+    ...options,
+  }).flatMap(([name, value]) => [`--${name}`, ...[value].flat()])
+
+test('training from the cache gives the bits that capturing gives', () => {
+  const dataset = [at('one'), at('two')]
+  expect(run(...command({ tokens: '2500', out: at('float32') })).status).toBe(0)
+  const rest = { model, hook: hooks[1], k: '4', set: 'normalisation=expected_average' }
+  const ended = [
+    sae('train', ...training({ ...rest, dataset, out: at('captured') }), '--set', 'window_tokens=1024'),
+    sae(
+      'train',
+      ...training({ ...rest, cached: at('float32'), out: at('from cache') }),
+      '--set',
+      'window_tokens=1024',
+    ),
+  ]
+  for (const { status, stderr } of ended) expect({ status, stderr }).toMatchObject({ status: 0 })
+  const weights = ended.map(({ stdout }) => {
+    const { path } = JSON.parse(stdout).saes[0]
+    return readFileSync(join(path, 'sae_weights.safetensors'))
+  })
+  expect(weights[0].equals(weights[1])).toBe(true)
+  const other = sae(
+    'train',
+    ...training({ ...rest, hook: 'blocks.2.hook_mlp_out', cached: at('float32'), out: at('other hook') }),
+  )
+  expect(other.status).toBe(1)
+  expect(other.stderr).toMatch(
+    /another hook point.*float32.*found: blocks.2.hook_mlp_out; expected: one of blocks.0/,
+  )
+  const both = sae(
+    'train',
+    ...training({ ...rest, cached: at('float32'), dataset, out: at('contradiction') }),
+  )
+  expect(both.stderr).toMatch(/--cached and --dataset/)
+}, 120_000)
 
 test('caches two models over the same tokens', () => {
   const { stdout, stderr, status } = run(
@@ -85,7 +129,18 @@ test('caches two models over the same tokens', () => {
   )
   expect({ status, stderr }).toMatchObject({ status: 0 })
   expect(JSON.parse(stdout)).toMatchObject({ model: 'model + model' })
-}, 60_000)
+  const words = training({
+    model: [model, model],
+    cached: at('both'),
+    family: 'crosscoder',
+    hook: `0:${hooks[0]},1:${hooks[1]}`,
+    out: at('crosscoder'),
+    'train-tokens': '512',
+  })
+  const trained = sae('train', ...words)
+  expect({ status: trained.status, stderr: trained.stderr }).toMatchObject({ status: 0 })
+  expect(JSON.parse(trained.stdout).saes).toMatchObject([{ family: 'crosscoder' }])
+}, 120_000)
 
 test.each<[string, Record<string, string | string[]>, RegExp]>([
   [

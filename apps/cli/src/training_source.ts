@@ -70,8 +70,11 @@ async function fromCache<T>(options: {
   work: (source: TrainingSource, capture: undefined) => Promise<T>
 }): Promise<T> {
   const { lanes, origin, dir, work } = options
-  const { modelFingerprint, openModel } = await import('@mistudio/model')
-  const { cachedWindows, checkCachedActivations, openCachedActivations } = await import('@mistudio/sae')
+  const { tokenizerFingerprint } = await import('@mistudio/corpus')
+  const { modelFingerprint, openModel, openTokenizer } = await import('@mistudio/model')
+  const { cachedWindows, checkCachedActivations, isSaeLensCache, openCachedActivations } = await import(
+    '@mistudio/sae'
+  )
   if (origin.datasets.length > 0 || origin.weights !== null) {
     throw new InputError({
       message: 'cached activations are of the datasets they were made from',
@@ -86,11 +89,21 @@ async function fromCache<T>(options: {
     names.push(opened.name)
     opened.weights.close()
   }
-  const cache = openCachedActivations({ dir })
+  const tokenizer = openTokenizer({ dir: origin.models[0] })
+  // Our own caches hold no special tokens, SAELens's hold all.
+  const cache = openCachedActivations({
+    dir,
+    ...(isSaeLensCache(dir) && { maskTokens: tokenizer.specialTokens }),
+  })
   try {
     const fingerprint = origin.models.map(model => modelFingerprint({ dir: model })).join(' + ')
     const model = { name: names.join(' + '), fingerprint }
-    checkCachedActivations({ cache, hooks: origin.hooks, model })
+    checkCachedActivations({
+      cache,
+      hooks: origin.hooks,
+      model,
+      tokenizerFingerprint: tokenizerFingerprint(tokenizer),
+    })
     const source = {
       windows: cachedWindows({ lanes, cache }),
       modelName: model.name,

@@ -9,6 +9,7 @@ export {
 } from './advice.ts'
 export { type CacheInfo, tokensOf as cachedTokensOf } from './cache/cache_index.ts'
 export { type CachedActivations, checkCachedActivations } from './cache/cached.ts'
+export { isSaeLensCache } from './cache/saelens_cache.ts'
 export * from './cache/write_cache.ts'
 export * from './cached_activations.ts'
 export * from './calibrate.ts'

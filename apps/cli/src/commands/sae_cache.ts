@@ -1,6 +1,6 @@
 // `mistudio sae cache`: the activations that a training would capture, on disk, to train from many times.
 import { resolve } from 'node:path'
-import { numbersOf, withCapture } from '../capture_setup.ts'
+import { datasetWeights, modelFolders, withCapture } from '../capture_setup.ts'
 import { defineCommand, type Stopped, shared } from '../command.ts'
 import { writableFolder } from '../data_folder.ts'
 import { withLanes } from '../engine.ts'
@@ -39,7 +39,7 @@ export const saeCache = defineCommand({
       help: 'number type; bfloat16 takes half the room',
     },
     'dataset-weights': {
-      kind: 'texts',
+      kind: 'text',
       value: 'W,W…',
       help: 'share of each dataset (default: every context once)',
     },
@@ -62,13 +62,13 @@ export const saeCache = defineCommand({
     threads: shared.threads,
   },
   spec: values => ({
-    models: values.model,
+    models: modelFolders(values.model),
     datasets: values.dataset,
     hooks: values.hook,
     tokens: values.tokens,
     out: writableFolder({ path: values.out, field: '--out' }),
     dtype: values.dtype === 'bfloat16' ? ('bfloat16' as const) : ('float32' as const),
-    weights: values['dataset-weights'] === undefined ? null : numbersOf(values['dataset-weights']),
+    weights: datasetWeights(values['dataset-weights']),
     outlierNormMultiple: values['outlier-norm-multiple'],
     windowTokens: values['window-tokens'],
     seed: values.seed,

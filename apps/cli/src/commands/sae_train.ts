@@ -2,6 +2,7 @@
 import { join, resolve } from 'node:path'
 import type { MemberProgress, TrainedSae, TrainOptions, TrainProgress } from '@mistudio/sae'
 import { InputError } from '@mistudio/tensor'
+import { datasetWeights, modelFolders } from '../capture_setup.ts'
 import { defineCommand, type JobContext, type Stopped, shared } from '../command.ts'
 import { writableFolder } from '../data_folder.ts'
 import { withLanes } from '../engine.ts'
@@ -37,7 +38,7 @@ export const saeTrain = defineCommand({
       value: 'DIR',
       help: 'activations of `sae cache` or of SAELens, in place of --dataset',
     },
-    'weights-of': {
+    'dataset-weights': {
       kind: 'text',
       value: 'W,W…',
       help: 'share of the tokens of each --dataset, in their order (default: all texts once, one order)',
@@ -140,11 +141,11 @@ export const saeTrain = defineCommand({
       },
     }
     return {
-      models: values.model,
+      models: modelFolders(values.model),
       datasets: values.dataset ?? [],
       cached: values.cached ?? null,
       advice: values.advice,
-      weights: values['weights-of'] === undefined ? null : weightsOf(values['weights-of']),
+      weights: datasetWeights(values['dataset-weights']),
       words,
       out: writableFolder({ path: values.out, field: '--out' }),
       resume: values.resume,
@@ -248,18 +249,6 @@ export function shown(sae: TrainedSae, out: string) {
     dead_latents: sae.deadLatents,
     threshold,
   }
-}
-
-/** @throws InputError when it is no list of numbers */
-function weightsOf(text: string): number[] {
-  const weights = text.split(',').map(word => (word.trim() === '' ? Number.NaN : Number(word)))
-  if (weights.every(Number.isFinite)) return weights
-  throw new InputError({
-    message: 'these weights cannot mix the datasets',
-    field: '--weights-of',
-    found: text,
-    expected: 'numbers separated by commas, one for each --dataset',
-  })
 }
 
 /** A training event as progress: the mean FVU of the SAEs stands beside it. Warnings are notes. */

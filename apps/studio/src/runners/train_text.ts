@@ -1,7 +1,7 @@
 // What a training, a retry and a finalisation read: the model's capture at all hook points and the contexts of all
 // datasets, opened for the length of some work.
 import { join } from 'node:path'
-import { openTokenStore, type TokenStore } from '@mistudio/corpus'
+import { checkStoresAgree, openTokenStore, type TokenStore } from '@mistudio/corpus'
 import { checkStore, compileForward, contextsPerCall, type Forward, openModel } from '@mistudio/model'
 import { type ContextSource, shuffledContexts } from '@mistudio/sae'
 import { InputError, type Lanes, withLanes } from '@mistudio/tensor'
@@ -30,6 +30,7 @@ export async function withText<T>(
       checkStore({ store, model })
       checkContextSize(store, contextSize)
     }
+    checkStoresAgree(stores)
     const perCall = contextsPerCall(contextSize)
     return await withLanes({ threads: context.threads }, async lanes => {
       const forward = await compileForward({
