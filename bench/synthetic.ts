@@ -1,0 +1,203 @@
+// Ground truth beside SAELens: every family of ours and of SAELens on the same draws in the same order, the same batch
+// and steps, marked by one code on the same held-out draws.
+//   node bench/synthetic.ts [--tokens 5000000] [--seeds 3] [--only default,zipf,…] [--families topk,…] [--no-peer]
+import { spawn } from 'node:child_process'
+import { createInterface } from 'node:readline'
+import { mkdirSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { parseArgs } from 'node:util'
+import {
+  createGroundTruth,
+  defaultGroundTruth,
+  type GroundTruthOptions,
+  runSynthetic,
+  scoreRecovery,
+  syntheticHeldOutTokens,
+} from '@mistudio/sae'
+import { openLanes, openSafetensors } from '@mistudio/tensor'
+import { machine, markdown } from './peer.ts'
+import { streamSynthetic } from './synthetic_stream.ts'
+
+const { values } = parseArgs({
+  options: {
+    tokens: { type: 'string', default: '5000000' },
+    seeds: { type: 'string', default: '3' },
+    only: { type: 'string' },
+    families: { type: 'string' },
+    'no-peer': { type: 'boolean' },
+    'no-ours': { type: 'boolean' },
+    'data-dir': { type: 'string', default: 'data' },
+  },
+})
+const batchSize = 1024
+const tokens = Number(values.tokens)
+const steps = Math.ceil(tokens / batchSize)
+const dSae = defaultGroundTruth.directions
+
+const variants: { name: string; truth: Partial<GroundTruthOptions> }[] = [
+  { name: 'default', truth: {} },
+  { name: 'zipf', truth: { frequencies: 'zipf' } },
+  { name: 'correlated', truth: { structure: 'correlated' } },
+  { name: 'hierarchical', truth: { structure: 'hierarchical' } },
+  { name: 'l0-10', truth: { l0: 10 } },
+  { name: 'l0-20', truth: { l0: 20 } },
+]
+
+type PeerRun = {
+  name: string
+  family: string
+  settings: Record<string, unknown>
+  lr: number
+  warm_up?: number
+  decay_steps?: number
+}
+/** sae-lens's own rate for toy data (train_toy_sae), and once more with our rate and schedule, whichever does better. */
+const peerRuns = (l0: number): PeerRun[] => {
+  const k = Math.round(l0)
+  const settings: Record<string, Record<string, unknown>> = {
+    topk: { k },
+    batchtopk: { k },
+    matryoshka_batchtopk: { k, matryoshka_widths: [16, 8, 4, 2, 1].map(part => dSae / part) },
+    jumprelu: { l0_coefficient: 0.2, jumprelu_bandwidth: 0.5, jumprelu_init_threshold: 0.1 },
+    standard: { l1_coefficient: 0.3 },
+    gated: { l1_coefficient: 1 },
+  }
+  const half = Math.round(steps / 2)
+  const rate = (family: string) => (family === 'standard' ? 3e-3 : 1e-2)
+  return Object.entries(settings).flatMap(([family, own]) => [
+    { name: `${family}, its rate`, family, settings: own, lr: 3e-4 },
+    { name: `${family}, our rate`, family, settings: own, lr: rate(family), warm_up: 200, decay_steps: half },
+  ])
+}
+const ourFamilies = ['topk', 'batchtopk', 'matryoshka', 'jumprelu', 'standard', 'gated', 'p_anneal']
+const chosen = values.families?.split(',')
+const taken = (family: string) => chosen === undefined || chosen.some(word => family.startsWith(word))
+
+type Line = {
+  variant: string
+  side: string
+  recovered: number
+  mmcs: number
+  precision: number | null
+  fvu: number
+  l0: number
+  alive: number
+}
+const machineLine = await machine()
+const lines: Line[] = []
+const folder = join(values['data-dir'], 'bench-synthetic')
+mkdirSync(folder, { recursive: true })
+const lanes = await openLanes({ count: 2 })
+const only = values.only?.split(',')
+for (const variant of variants) {
+  if (only !== undefined && !only.includes(variant.name)) continue
+  const truth = { ...defaultGroundTruth, ...variant.truth }
+  // Seeds where there is a bar; one elsewhere.
+  const seeds = variant.name === 'default' ? Number(values.seeds) : 1
+  for (let seed = 0; seed < seeds; seed++) {
+    if (!values['no-ours']) await ours(variant.name, truth, seed)
+    if (!values['no-peer']) await peers(variant.name, truth, seed)
+  }
+}
+await lanes.close()
+report()
+
+function add(line: Line) {
+  lines.push(line)
+  console.error(JSON.stringify(line))
+}
+
+async function ours(variant: string, truth: GroundTruthOptions, seed: number) {
+  const out = join(folder, 'ours')
+  rmSync(out, { recursive: true, force: true })
+  const members = ourFamilies.filter(taken).map(family => ({ name: family, family, dSae, settings: {} }))
+  const results = await runSynthetic({
+    lanes,
+    truth,
+    members,
+    run: { trainTokens: tokens, batchSize },
+    seed,
+    out,
+  })
+  for (const { family, recovered, mmcs, precision, fvu, l0, alive } of results) {
+    add({ variant, side: `ours: ${family}`, recovered, mmcs, precision, fvu: fvu!, l0, alive })
+  }
+}
+
+async function peers(variant: string, options: GroundTruthOptions, seed: number) {
+  const truth = createGroundTruth({ ...options, seed })
+  const runs = peerRuns(options.l0).filter(({ family }) => taken(family))
+  if (runs.length === 0) return
+  const out = join(folder, 'peer')
+  const python = process.env.MISTUDIO_PEERS_PYTHON ?? 'python3'
+  const script = fileURLToPath(new URL('./peers/saelens_synthetic.py', import.meta.url))
+  const flags = {
+    d: truth.dIn,
+    'd-sae': dSae,
+    batch: batchSize,
+    steps,
+    'held-out': syntheticHeldOutTokens,
+    seed,
+    out,
+    runs: JSON.stringify(runs),
+  }
+  const child = spawn(
+    python,
+    [script, ...Object.entries(flags).flatMap(([name, value]) => [`--${name}`, String(value)])],
+    { stdio: ['pipe', 'pipe', 'ignore'] },
+  )
+  const last = (async () => {
+    let line = ''
+    for await (line of createInterface({ input: child.stdout })) if (process.env.VERBOSE) console.error(line)
+    return JSON.parse(line) as { done?: Record<string, { fvu: number; l0: number; alive: number }> }
+  })()
+  await streamSynthetic({
+    lanes,
+    truth,
+    seed,
+    batchSize,
+    steps,
+    heldOutTokens: syntheticHeldOutTokens,
+    sink: child.stdin,
+  })
+  child.stdin.end()
+  const { done } = await last
+  if (done === undefined) throw new Error('saelens_synthetic.py ended early')
+  for (const { name } of runs) {
+    const file = openSafetensors(join(out, `${name}.safetensors`))
+    const score = scoreRecovery({
+      directions: truth.rows,
+      latents: file.readF32('W_dec'),
+      alive: Uint8Array.from(file.readF32('alive')),
+      dIn: truth.dIn,
+    })
+    file.close()
+    const { fvu, l0, alive } = done[name]
+    add({ variant, side: `SAELens: ${name}`, ...score, fvu, l0, alive })
+  }
+}
+
+function report() {
+  console.log(`${machineLine}; ${tokens} draws, ${steps} steps of ${batchSize}, ${dSae} latents\n`)
+  const groups = Map.groupBy(lines, ({ variant, side }) => `${variant}|${side}`)
+  const rows = [...groups.values()].map(group => {
+    const mean = (pick: (line: Line) => number | null) =>
+      group.reduce((sum, line) => sum + (pick(line) ?? 0), 0) / group.length
+    const range = (pick: (line: Line) => number) =>
+      group.length === 1 ? '' : ` (${group.map(line => (100 * pick(line)).toFixed(1)).join(', ')})`
+    const percent = (value: number) => `${(100 * value).toFixed(1)} %`
+    return [
+      group[0].variant,
+      group[0].side,
+      percent(mean(line => line.recovered)) + range(line => line.recovered),
+      mean(line => line.mmcs).toFixed(3),
+      percent(mean(line => line.precision)),
+      mean(line => line.fvu).toFixed(4),
+      mean(line => line.l0).toFixed(2),
+      percent(mean(line => line.alive)),
+    ]
+  })
+  const head = ['data', 'SAE', 'recovered (seeds)', 'MMCS', 'precision', 'FVU', 'L0', 'alive']
+  console.log(markdown(head, rows))
+}
