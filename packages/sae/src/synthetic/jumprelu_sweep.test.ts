@@ -36,7 +36,13 @@ describe('JumpReLU on ground truth', () => {
       name,
       family: 'jumprelu',
       dSae: 64,
-      settings: { learning_rate: 3e-3, warm_up_steps: 20, initial_threshold: initialThreshold, ...own },
+      settings: {
+        learning_rate: 3e-3,
+        warm_up_steps: 20,
+        initial_threshold: initialThreshold,
+        ste_to_input: false,
+        ...own,
+      },
     }))
     const found = await runSynthetic({
       lanes,
