@@ -40,7 +40,7 @@ export function Frontier({ points }: { points: FrontierPoint[] }) {
       <div className="overflow-x-auto">
         <svg
           viewBox={`0 0 ${width} ${height}`}
-          className="w-full min-w-96"
+          className="w-full max-w-3xl min-w-80"
           role="img"
           aria-label={`FVU against L0 of ${points.length} SAEs; the table has the figures`}
         >

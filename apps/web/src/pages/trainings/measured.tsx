@@ -85,6 +85,9 @@ export function Measured({ training }: { training: Training }) {
   )
 }
 
+/** Counts are whole, measured values have as many digits whatever they are. */
+const figure = (value: number) => (Number.isInteger(value) ? formatCount(value) : formatFigure(value))
+
 /** 0, 1, 2–3, 4–7 … */
 const powerName = (i: number) => (i < 2 ? String(i) : `${2 ** (i - 1)}–${2 ** i - 1}`)
 
@@ -107,7 +110,7 @@ function Group(props: { title: string; metrics: Metric[]; member: TrainingMember
               />
             </dt>
             <dd className="text-right">
-              <Figure value={member.metrics[name]} format={formatFigure} why="not measured at this report" />
+              <Figure value={member.metrics[name]} format={figure} why="not measured at this report" />
               {unit !== '' && <span className="text-xs text-mute"> {unit}</span>}
             </dd>
           </div>
