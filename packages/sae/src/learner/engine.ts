@@ -1,0 +1,185 @@
+// What the parts of a fast learner share: the plan, where everything lies, and the state of the running step. The phases
+// of a step are one file each: step_encode.ts, step_decode.ts, step_backward.ts, step_gradients.ts.
+import type { Lanes, Task } from '@mistudio/tensor'
+import type { LearnerOptions, StepLoss } from '../learner.ts'
+import { type Dynamics, type Level, type Plan, steadyDynamics } from '../plan.ts'
+import type { Aux } from './aux.ts'
+import { type Block, createBlocks, goesDense, type Trunk } from './block.ts'
+import { isNormed } from './encode.ts'
+import { type Hits, viewHits } from './hits.ts'
+import { createLoader, type Loader } from './load.ts'
+import { createParameters, type Parameters, setWeights } from './parameters.ts'
+import { createProducts, type Products } from './products.ts'
+import type { LatentSums, LatentValues, StepRates } from './rules.ts'
+
+export type StepState = {
+  /** Are targets other hook points than inputs? */
+  separate: boolean
+  /** The k that the even spans were written for. */
+  spans: number
+  dense: boolean
+  dynamics: Dynamics
+  levels: readonly Level[]
+  rates: StepRates
+  /** AuxK, where there are dead latents. */
+  aux: Aux | undefined
+  /** One for each block. */
+  latentSums: LatentSums[]
+  rowCounts: Int32Array[]
+  firing: number
+  /** BatchTopK's least kept score. */
+  least: number
+  loss: StepLoss
+  /** Σ y, Σ y², Σ e² by column, and the totals of reconstructionSums. */
+  errorColumns: Float64Array
+  totals: Float64Array
+}
+
+export type Engine = {
+  lanes: Lanes
+  plan: Plan
+  batchSize: number
+  blocks: readonly Block[]
+  trunk: Trunk
+  products: Products
+  loader: Loader
+  parameters: Parameters
+  /** One for each block. */
+  hits: Hits[]
+  /** May a step be dense? */
+  thresholded: boolean
+  normed: boolean
+  /** Do decoder norms matter, to the penalty, the pre-act loss or the scores? */
+  usesNorms: boolean
+  /** Do they have a gradient? Unit rows and scores give none. */
+  normGradient: boolean
+  tokensSinceFired: Float64Array
+  counters: { steps: number; tokensSeen: number }
+  /** BatchTopK's EMA and first guess; p-annealing's factor and last exponent; whether the next step starts dense. */
+  memory: { threshold: number; guess: number; factor: number; p: number; dense: boolean }
+  step: StepState
+}
+
+export async function createEngine(options: LearnerOptions): Promise<Engine> {
+  const { lanes, plan, batchSize, latentsPerBlock } = options
+  const { dIn, dSae, dOut } = plan.shape
+  checkPlan(plan)
+  const { blocks, trunk } = await createBlocks({ lanes, plan, batchSize, latentsPerBlock })
+  const products = await createProducts(lanes)
+  const loader = createLoader({ lanes, products, blocks, trunk, dIn, dOut, batchSize, centred: plan.centred })
+  const parameters = createParameters({ plan, blocks, trunk })
+  const thresholded = goesDense(plan)
+  const normed = isNormed(plan)
+  const usesNorms = normed || plan.preAct !== null || isNormWeighted(plan)
+  const engine: Engine = {
+    lanes,
+    plan,
+    batchSize,
+    blocks,
+    trunk,
+    products,
+    loader,
+    parameters,
+    hits: blocks.map(block => viewHits(block, batchSize)),
+    thresholded,
+    normed,
+    usesNorms,
+    normGradient: plan.decoder === 'free' && usesNorms && !normed,
+    tokensSinceFired: new Float64Array(dSae),
+    counters: { steps: 0, tokensSeen: 0 },
+    memory: { threshold: -1, guess: Number.NaN, factor: 1, p: -1, dense: thresholded },
+    step: emptyStep(plan, batchSize),
+  }
+  setWeights(parameters, options.weights)
+  for (const { memory: home, at, latents } of blocks) {
+    home.f32(at.norms, latents).fill(1)
+    home.f32(at.limit, latents).fill(0)
+  }
+  spreadBias(engine)
+  return engine
+}
+
+/** @throws Error for a penalty on thresholds that the selection has not */
+function checkPlan({ selection, penalty, preAct }: Plan): void {
+  if (selection.kind === 'jumprelu') return
+  const needs = preAct !== null ? 'a pre-activation loss' : penalty?.kind
+  if (preAct !== null || needs === 'l0' || needs === 'target_l0') {
+    throw new Error(`${needs} needs the thresholds of jumprelu, the plan has ${selection.kind}`)
+  }
+}
+
+const emptyStep = (plan: Plan, batchSize: number): StepState => ({
+  separate: false,
+  spans: 0,
+  dense: false,
+  dynamics: steadyDynamics,
+  levels: plan.levels,
+  rates: { scale: 2 / batchSize, penalty: 0, step: 0 },
+  aux: undefined,
+  latentSums: [],
+  rowCounts: [],
+  firing: 0,
+  least: 0,
+  loss: {
+    loss: 0,
+    mse: 0,
+    reconstruction: 0,
+    sparsity: 0,
+    aux: 0,
+    preAct: 0,
+    gateAux: 0,
+    l0: 0,
+    l1: 0,
+    deadLatents: null,
+  },
+  errorColumns: new Float64Array(3 * plan.shape.dOut),
+  totals: new Float64Array(4),
+})
+
+/** Runs the tasks of all blocks. */
+export const runAll = (
+  { lanes, blocks }: Engine,
+  tasksOf: (block: Block, b: number) => Task[],
+): Promise<void> => lanes.run(blocks.flatMap(tasksOf))
+
+/** b_dec where the kernels read it. */
+export function spreadBias({ plan, parameters, blocks }: Engine): void {
+  if (!plan.centred) return
+  const bDec = parameters.bDec.parts[0]
+  for (const { memory: home, at, input } of blocks) {
+    home.f32(at.centre, input[1] - input[0]).set(bDec.subarray(...input))
+  }
+}
+
+export const isDead = ({ tokensSinceFired, plan }: Engine, latent: number): boolean =>
+  tokensSinceFired[latent] >= plan.deadAfterTokens
+
+/** null while fewer tokens were seen than make a latent dead. */
+export function countDead(e: Engine): number | null {
+  if (e.counters.tokensSeen < e.plan.deadAfterTokens) return null
+  let dead = 0
+  for (let i = 0; i < e.plan.shape.dSae; i++) if (isDead(e, i)) dead++
+  return dead
+}
+
+const isNormWeighted = ({ penalty }: Plan): boolean =>
+  penalty !== null && 'normWeighted' in penalty && penalty.normWeighted
+
+/** n_i as the penalty counts it. */
+export const penaltyNorm = ({ plan }: Engine, norms: Float32Array, i: number): number =>
+  isNormWeighted(plan) ? norms[i] : 1
+
+/** Views of what single hits of a block need. */
+export const valuesOf = ({ plan }: Engine, { memory: home, at, latents }: Block): LatentValues => ({
+  threshold: home.f32(at.threshold, latents),
+  bEnc: home.f32(at.bEnc, latents),
+  magnitude: at.magnitude === 0 ? new Float32Array(0) : home.f32(at.magnitude, latents),
+  bMag: home.f32(at.bMag, latents),
+  norms: isNormWeighted(plan) ? home.f32(at.norms, latents) : new Float32Array(latents).fill(1),
+})
+
+export function sumOf(values: Float64Array): number {
+  let sum = 0
+  for (const value of values) sum += value
+  return sum
+}

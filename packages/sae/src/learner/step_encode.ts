@@ -1,0 +1,149 @@
+// The first phase of a step: norms, dead latents, limits, and what fires, as lists of hits or as matrices.
+import type { Task } from '@mistudio/tensor'
+import type { Dynamics } from '../plan.ts'
+import { beginAux, joinAux } from './aux.ts'
+import { levelRoom, rowHits } from './block.ts'
+import { denseEncodeTasks, readFired } from './dense.ts'
+import { collectTasks, firstGuess, keepLargest, selectBatch, topkTasks } from './encode.ts'
+import { countDead, type Engine, runAll, valuesOf } from './engine.ts'
+import { compactHits, evenSpans, needed } from './hits.ts'
+import { call, pieces, rangeLatents } from './pieces.ts'
+import { activate, emptySums, ratesOf } from './rules.ts'
+
+/** More than this share of the latents firing and the next step is dense. */
+const denseShare = 0.05
+
+export async function encode(e: Engine, next: Dynamics): Promise<void> {
+  const { plan, batchSize, blocks, products, hits, thresholded, normed, tokensSinceFired, memory } = e
+  const s = e.step
+  const { dSae } = e.plan.shape
+  const { selection } = e.plan
+  s.dynamics = next
+  s.levels = next.levels ?? plan.levels
+  if (s.levels.length > levelRoom(plan))
+    throw new Error(`${s.levels.length} s.levels in a step, ${plan.levels.length} in the plan`)
+  await measureNorms(e)
+  s.latentSums = blocks.map(({ latents }) => emptySums(latents))
+  s.rowCounts = blocks.map(() => new Int32Array(batchSize))
+  s.aux = undefined
+  if (plan.auxK !== null && (countDead(e) ?? 0) > 0) {
+    s.aux = beginAux({ plan, auxK: plan.auxK, blocks, batchSize, silent: tokensSinceFired, normed })
+  }
+  for (const { memory: home, at, latents } of blocks) {
+    if (selection.kind === 'gated') {
+      const [rMag, magnitude] = [home.f32(at.rMag, latents), home.f32(at.magnitude, latents)]
+      for (let i = 0; i < latents; i++) magnitude[i] = Math.exp(rMag[i])
+    }
+    if (selection.kind === 'jumprelu') {
+      const [theta, limit] = [home.f32(at.threshold, latents), home.f32(at.limit, latents)]
+      for (let i = 0; i < latents; i++) limit[i] = theta[i] - selection.bandwidth / 2
+    }
+  }
+  s.dense = memory.dense
+  if (!s.dense) s.dense = !(await encodeLists(e))
+  if (s.dense) await runAll(e, block => denseEncodeTasks(block, { plan, products, batchSize }))
+  countFiring(e)
+  const l0 = s.firing / batchSize
+  s.rates = ratesOf(plan, s.dynamics, batchSize, l0)
+  if (thresholded) {
+    const found = s.dense ? s.firing : hits.reduce((sum, { count }) => sum + count, 0)
+    memory.dense = found > denseShare * dSae * batchSize
+  }
+}
+
+/** @returns false where the lists have no room: more fires than they hold */
+async function encodeLists(e: Engine): Promise<boolean> {
+  const { lanes, plan, batchSize, blocks, products, hits, normed, memory } = e
+  const s = e.step
+  const { dSae } = e.plan.shape
+  const { selection } = e.plan
+  const part = (b: number) => ({ products, batchSize, normed, dead: s.aux?.parts[b] })
+  switch (selection.kind) {
+    case 'topk': {
+      const { length } = blocks
+      const k = s.dynamics.k ?? selection.k
+      const kept = blocks.map(({ latents }) => rowHits(plan, latents, k))
+      // Nothing else writes the spans: they change with k alone.
+      if (k !== s.spans) for (const [b, one] of hits.entries()) evenSpans(one, batchSize, kept[b])
+      s.spans = k
+      await runAll(e, (block, b) => topkTasks(block, kept[b], part(b)))
+      if (length > 1) {
+        keepLargest({
+          rows: batchSize,
+          keep: k,
+          parts: kept.map((n, b) => ({ value: hits[b].value, k: n })),
+        })
+      }
+      break
+    }
+    case 'batchtopk': {
+      const k = s.dynamics.k ?? selection.k
+      if (!Number.isFinite(memory.guess)) {
+        memory.guess = await firstGuess({ lanes, blocks, hits, k, encode: part(0) })
+      }
+      const chosen = await selectBatch({
+        lanes,
+        blocks,
+        hits,
+        batchSize,
+        budget: Math.min(Math.floor(k * batchSize), dSae * batchSize),
+        guess: memory.guess,
+        tasksOf: block => collectTasks(block, part(blocks.indexOf(block))),
+      })
+      s.least = chosen.least
+      memory.guess = chosen.guess
+      break
+    }
+    default: {
+      await runAll(e, (block, b) => collectTasks(block, part(b)))
+      if (blocks.some(block => needed(block, batchSize).most > block.chunkHits)) return false
+      for (const one of hits) compactHits(one, batchSize)
+    }
+  }
+  if (normed) {
+    blocks.forEach((block, b) => {
+      const { index, pre, count } = hits[b]
+      const norms = block.memory.f32(block.at.norms, block.latents)
+      for (let p = 0; p < count; p++) if (norms[index[p]] !== 0) pre[p] /= norms[index[p]]
+    })
+  }
+  if (s.aux !== undefined && plan.auxK !== null)
+    joinAux({ plan, auxK: plan.auxK, blocks, batchSize, aux: s.aux, normed })
+  return true
+}
+
+/** n_i of every latent; 1 where nothing asks for norms. */
+async function measureNorms(e: Engine): Promise<void> {
+  const { plan, usesNorms } = e
+  if (!usesNorms || plan.decoder === 'unit') return
+  await runAll(e, ({ memory: home, at, latents, dOut: width }) =>
+    pieces(latents, rangeLatents).map(
+      ({ start, length }): Task => [
+        call(
+          home,
+          'segmentNorms',
+          at.wDec,
+          start,
+          start + length,
+          width,
+          at.segments,
+          at.segmentCount,
+          at.norms,
+        ),
+      ],
+    ),
+  )
+}
+
+function countFiring(e: Engine): void {
+  const { plan, batchSize, blocks, hits } = e
+  const s = e.step
+  s.firing = 0
+  blocks.forEach((block, b) => {
+    if (s.dense) {
+      readFired(block, batchSize, s.latentSums[b])
+      s.rowCounts[b].set(block.memory.i32(block.at.dense!.rowCount, batchSize))
+      for (const count of s.latentSums[b].fired) s.firing += count
+    } else s.firing += activate(plan, hits[b], valuesOf(e, block), s.latentSums[b], s.rowCounts[b])
+  })
+}
