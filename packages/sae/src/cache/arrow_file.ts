@@ -1,6 +1,6 @@
 // An Arrow IPC stream file read by position: the messages are walked once when it is opened, then only the bytes of the
 // rows asked for are read. A batch of such a file may be gigabytes (a thousand contexts), so none is ever held whole; this
-// is why the reader is our own (docs/adr/0006). The file is hostile: every offset and length is checked against
+// is why the reader is our own (docs/adr/0007). The file is hostile: every offset and length is checked against
 // the message, the message against the file.
 import { closeSync, fstatSync } from 'node:fs'
 import { InputError, openRegularFile, readExactly } from '@mistudio/tensor'
