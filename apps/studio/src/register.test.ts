@@ -47,16 +47,20 @@ test.each(names)('%s is reached under its path and method', async name => {
     .replace('{kind}', 'extraction')
     .replace('{id}', `${short}_${id}${entity === 'features' ? '_1' : ''}`)
   const query = name === 'listFeatures' ? `?extraction_id=extr_${id}` : ''
+  const training = {
+    model_id: `m_${id}`,
+    dataset_id: `ds_${id}`,
+    layers: [0],
+    hook_types: ['mlp_out'],
+    hyperparameters: { d_sae: 8, k: 2, train_tokens: 1 },
+  }
   const bodies: Partial<Record<RouteName, unknown>> = {
     createTokenization: { dataset_id: `ds_${id}`, model_id: `m_${id}` },
     createModel: { path: '/x' },
-    createTraining: {
-      model_id: `m_${id}`,
-      dataset_id: `ds_${id}`,
-      layers: [0],
-      hook_types: ['mlp_out'],
-      hyperparameters: { d_sae: 8, k: 2, train_tokens: 1 },
-    },
+    createTraining: training,
+    adviseTraining: training,
+    finaliseTraining: {},
+    retryTraining: { member: 'blocks.0.hook_mlp_out' },
     stopTraining: {},
     importSaes: { training_id: `train_${id}` },
     createExtractions: { sae_id: `sae_${id}`, dataset_ids: [`ds_${id}`] },

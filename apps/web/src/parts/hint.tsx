@@ -12,7 +12,14 @@ export function Hint({ text, children }: { text: ReactNode; children: ReactNode 
   const [open, setOpen] = useState(false)
   return (
     <Tooltip.Root open={open} onOpenChange={setOpen}>
-      <Tooltip.Trigger asChild onClick={() => setOpen(true)}>
+      <Tooltip.Trigger
+        asChild
+        onClick={event => {
+          // Else Radix closes what a tap or Enter has just asked for.
+          event.preventDefault()
+          setOpen(true)
+        }}
+      >
         {children}
       </Tooltip.Trigger>
       <Tooltip.Portal>
