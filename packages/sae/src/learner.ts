@@ -115,6 +115,13 @@ export interface Learner {
   close(): Promise<void>
 }
 
+/**
+ * `product`: scores of the float32 product are kept. `rescored`: they choose candidates, whose scores are computed again
+ * one by one. `screened`: an eight-bit product chooses the candidates, the float32 product where it cannot settle a row;
+ * the bits of `rescored`.
+ */
+export type Scoring = 'product' | 'rescored' | 'screened'
+
 export type LearnerOptions = {
   lanes: Lanes
   plan: Plan
@@ -122,4 +129,6 @@ export type LearnerOptions = {
   weights: SaeWeights
   /** Latents per shared memory; default as many as fit 4 GiB. Smaller only to test the split. */
   latentsPerBlock?: number
+  /** How families that select k compute scores; default by size: see learner/screen.ts. */
+  scoring?: Scoring
 }

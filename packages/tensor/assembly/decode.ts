@@ -1,6 +1,5 @@
-// The sparse forward half of a training step, row by row: reconstruction and residual (hits.ts has the rows' lists), and
-// the exact scores of a screened encode's candidates.
-import { dot, dot4, laneSum, madd, rowOf, word } from './vector'
+// The sparse forward half of a training step, row by row: reconstruction and residual (hits.ts has the rows' lists).
+import { laneSum, madd, rowOf, word } from './vector'
 
 // out = bias + Σ val·wDec[idx] over k hits, a value of 0 left out whatever its row holds; 32 columns at a time so that the sums stay in registers.
 export function decodeRow(idx: usize, val: usize, k: i32, wDec: usize, d: i32, bias: usize, out: usize): void {
@@ -63,28 +62,5 @@ export function residualRows(xhat: usize, x: usize, rows: i32, d: i32, e: usize,
   for (let r = 0; r < rows; r++) {
     const o = rowOf(r, d)
     store<f64>(sq + (<usize>r << 3), residualRow(xhat + o, x + o, d, e + o))
-  }
-}
-
-/** Exact pre-activations of a screened encode's candidates. */
-export function rescoreRows(
-  x: usize, rows: i32, d: i32, w: usize, bias: usize, cand: usize, c: i32, out: usize,
-): void {
-  for (let r = 0; r < rows; r++) {
-    const row = x + rowOf(r, d), list = cand + rowOf(r, c), to = out + rowOf(r, c)
-    let i = 0
-    for (; i + 4 <= c; i += 4) {
-      const at = list + word(i)
-      dot4(
-        row, w + rowOf(load<i32>(at), d), w + rowOf(load<i32>(at, 4), d), w + rowOf(load<i32>(at, 8), d),
-        w + rowOf(load<i32>(at, 12), d), d, to + word(i),
-      )
-    }
-    for (; i < c; i++) store<f32>(to + word(i), dot(row, w + rowOf(load<i32>(list + word(i)), d), d))
-    if (!bias) continue
-    for (i = 0; i < c; i++) {
-      const o = to + word(i)
-      store<f32>(o, load<f32>(o) + load<f32>(bias + word(load<i32>(list + word(i)))))
-    }
   }
 }

@@ -1,7 +1,7 @@
 // The kernels' module: everything exported here is callable over a shared memory (src/kernels.ts lists them).
 // No kernel keeps state, allocates, or reads outside the ranges it is given; nothing is bounds-checked.
 export { topkRows, gatherColumns } from './topk'
-export { residualRows, rescoreRows } from './decode'
+export { residualRows } from './decode'
 export { buildLists } from './lists'
 export { weightGrads, finishGrads } from './gradients'
 export { collectAbove, splitRows, decodeSpans, dotSpans, decodeHits, scoreRows, unscoreHits } from './hits'
@@ -13,3 +13,4 @@ export { normaliseSpan, restoreSpan, packRows, gateSpans, decodeLists } from './
 export { adamRows, normaliseRows, centreRows, rowNorms, maxAbsRows, scaleRange, addRange } from './dense'
 export { columnSums, weightedRowSum, runningMoments } from './statistics'
 export { quantiseRowsU8, quantiseTransposeI8 } from './quantise'
+export { upperScores, screenRows, settleSpans } from './screen'

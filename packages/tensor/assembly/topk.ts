@@ -4,7 +4,7 @@
 // lower bound of the k-th largest value, so the result does not depend on it.
 import { rowOf, word } from './vector'
 
-const radix: i32 = 2048
+export const radix: i32 = 2048
 
 // Bits of a float32 as an integer in the same order (−0 below +0).
 @inline
@@ -15,7 +15,7 @@ function orderOf(p: usize): u32 {
 
 // The k-th largest of n float32 at p (1 ≤ k ≤ n, no NaN); reorders and drops them. Many are first reduced by
 // radix, eleven bits at a time, to those that share the k-th one's bits: unpredictable comparisons cost more.
-function kthLargest(p: usize, n: i32, k: i32, bins: usize): f32 {
+export function kthLargest(p: usize, n: i32, k: i32, bins: usize): f32 {
   for (let shift = 21; n > 192 && shift >= -1; shift -= 11) {
     // The last ten bits are taken with one of the bits before, which all survivors share.
     const by = <u32>max(shift, 0)
@@ -94,7 +94,7 @@ function compact(values: usize, indices: usize, temp: usize, n: i32, k: i32): f3
 
 /** Candidates kept before a selection. The host sizes scratch by the same rule (src/kernels.ts). */
 @inline
-function capacityOf(m: i32, k: i32): i32 {
+export function capacityOf(m: i32, k: i32): i32 {
   return min(max(8 * k, 256), m)
 }
 
@@ -147,7 +147,7 @@ function firstThreshold(row: usize, m: i32, bias: usize, k: i32, temp: usize): f
 // Collects the top k of one row in values/indices, by index. Returns how many are above −∞ (k, or fewer), or
 // −1 when the row holds a NaN: "not ≤ threshold" finds candidates and NaN with one comparison.
 @inline
-function scanRow(row: usize, m: i32, bias: usize, k: i32, capacity: i32, values: usize, indices: usize, temp: usize): i32 {
+export function scanRow(row: usize, m: i32, bias: usize, k: i32, capacity: i32, values: usize, indices: usize, temp: usize): i32 {
   let threshold = below(firstThreshold(row, m, bias, k, temp))
   let t = f32x4.splat(threshold)
   let n = 0
@@ -200,7 +200,7 @@ function scanRow(row: usize, m: i32, bias: usize, k: i32, capacity: i32, values:
 }
 
 // A row with fewer than k values above −∞: the rest are its first −∞ entries. Rare, so plain.
-function fillRow(row: usize, m: i32, bias: usize, k: i32, n: i32, relu: i32, idx: usize, val: usize): void {
+export function fillRow(row: usize, m: i32, bias: usize, k: i32, n: i32, relu: i32, idx: usize, val: usize): void {
   let infinite = k - n
   let out = 0
   for (let j = 0; j < m && out < k; j++) {

@@ -5,8 +5,9 @@ import type { Lanes, Task } from '@mistudio/tensor'
 import type { AuxK, Plan } from '../plan.ts'
 import type { Block, Trunk } from './block.ts'
 import { listed, reconstructionTasks, sumChunks } from './decode.ts'
-import { type DeadPart, keepLargest } from './encode.ts'
+import type { DeadPart } from './encode.ts'
 import { pieces, rangeLatents } from './pieces.ts'
+import { keepLargest } from './select.ts'
 
 export type Aux = {
   /** One for each block; a row keeps `kAux` ≤ dead. */

@@ -2,7 +2,8 @@
 // columns, and a step is five products (encode, decode, dots, both weight gradients) with a kernel between them.
 import type { Lanes, Step, Task } from '@mistudio/tensor'
 import type { Plan } from '../plan.ts'
-import { type Block, denseColumns } from './block.ts'
+import type { Block } from './block.ts'
+import { denseColumns } from './layout.ts'
 import type { Contribution } from './decode.ts'
 import { scratchOf } from './encode.ts'
 import { call, chunkRows, denseLatents, type Piece, paddedRows, pieces } from './pieces.ts'

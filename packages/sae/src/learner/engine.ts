@@ -1,15 +1,17 @@
 // What the parts of a fast learner share: the plan, where everything lies, and the state of the running step. The phases
 // of a step are one file each: step_encode.ts, step_decode.ts, step_backward.ts, step_gradients.ts.
 import type { Lanes, Task } from '@mistudio/tensor'
-import type { LearnerOptions, StepLoss } from '../learner.ts'
+import type { LearnerOptions, Scoring, StepLoss } from '../learner.ts'
 import { type Dynamics, type Level, type Plan, steadyDynamics } from '../plan.ts'
 import type { Aux } from './aux.ts'
-import { type Block, createBlocks, goesDense, type Trunk } from './block.ts'
+import { type Block, createBlocks, type Trunk } from './block.ts'
 import { isNormed } from './encode.ts'
 import { type Hits, viewHits } from './hits.ts'
+import { goesDense } from './layout.ts'
 import { createLoader, type Loader } from './load.ts'
 import { createParameters, type Parameters, setWeights } from './parameters.ts'
 import { createProducts, type Products } from './products.ts'
+import { createScreen, defaultScoring, type Screen } from './screen.ts'
 import type { LatentSums, LatentValues, StepRates } from './rules.ts'
 
 export type StepState = {
@@ -42,6 +44,8 @@ export type Engine = {
   blocks: readonly Block[]
   trunk: Trunk
   products: Products
+  screen: Screen | undefined
+  scoring: Scoring
   loader: Loader
   parameters: Parameters
   /** One for each block. */
@@ -62,9 +66,10 @@ export type Engine = {
 
 export async function createEngine(options: LearnerOptions): Promise<Engine> {
   const { lanes, plan, batchSize, latentsPerBlock } = options
+  const scoring = options.scoring ?? defaultScoring(plan)
   const { dIn, dSae, dOut } = plan.shape
   checkPlan(plan)
-  const { blocks, trunk } = await createBlocks({ lanes, plan, batchSize, latentsPerBlock })
+  const { blocks, trunk } = await createBlocks({ lanes, plan, batchSize, latentsPerBlock, scoring })
   const products = await createProducts(lanes)
   const loader = createLoader({ lanes, products, blocks, trunk, dIn, dOut, batchSize, centred: plan.centred })
   const parameters = createParameters({ plan, blocks, trunk })
@@ -78,6 +83,8 @@ export async function createEngine(options: LearnerOptions): Promise<Engine> {
     blocks,
     trunk,
     products,
+    screen: scoring === 'screened' ? await createScreen(lanes) : undefined,
+    scoring,
     loader,
     parameters,
     hits: blocks.map(block => viewHits(block, batchSize)),

@@ -91,6 +91,7 @@ export async function createLearner(options: LearnerOptions): Promise<Learner> {
       await e.loader.close()
       for (const block of blocks) await lanes.release(block.memory)
       await e.products.close()
+      await e.screen?.close()
     },
   }
 }

@@ -2,13 +2,16 @@
 import type { Task } from '@mistudio/tensor'
 import type { Dynamics } from '../plan.ts'
 import { beginAux, joinAux } from './aux.ts'
-import { levelRoom, rowHits } from './block.ts'
+import type { Block } from './block.ts'
+import { levelRoom, rowHits } from './layout.ts'
 import { denseEncodeTasks, readFired } from './dense.ts'
-import { collectTasks, firstGuess, keepLargest, selectBatch, topkTasks } from './encode.ts'
+import { collectTasks, topkTasks } from './encode.ts'
 import { countDead, type Engine, runAll, valuesOf } from './engine.ts'
 import { compactHits, evenSpans, needed } from './hits.ts'
-import { call, pieces, rangeLatents } from './pieces.ts'
+import { call, chunkRows, pieces, rangeLatents } from './pieces.ts'
 import { activate, emptySums, ratesOf } from './rules.ts'
+import type { Screen } from './screen.ts'
+import { firstGuess, keepLargest, selectBatch } from './select.ts'
 
 /** More than this share of the latents firing and the next step is dense. */
 const denseShare = 0.05
@@ -53,49 +56,18 @@ export async function encode(e: Engine, next: Dynamics): Promise<void> {
 
 /** @returns false where the lists have no room: more fires than they hold */
 async function encodeLists(e: Engine): Promise<boolean> {
-  const { lanes, plan, batchSize, blocks, products, hits, normed, memory } = e
+  const { plan, batchSize, blocks, products, hits, normed } = e
   const s = e.step
-  const { dSae } = e.plan.shape
-  const { selection } = e.plan
-  const part = (b: number) => ({ products, batchSize, normed, dead: s.aux?.parts[b] })
-  switch (selection.kind) {
-    case 'topk': {
-      const { length } = blocks
-      const k = s.dynamics.k ?? selection.k
-      const kept = blocks.map(({ latents }) => rowHits(plan, latents, k))
-      // Nothing else writes the spans: they change with k alone.
-      if (k !== s.spans) for (const [b, one] of hits.entries()) evenSpans(one, batchSize, kept[b])
-      s.spans = k
-      await runAll(e, (block, b) => topkTasks(block, kept[b], part(b)))
-      if (length > 1) {
-        keepLargest({
-          rows: batchSize,
-          keep: k,
-          parts: kept.map((n, b) => ({ value: hits[b].value, k: n })),
-        })
-      }
+  switch (plan.selection.kind) {
+    case 'topk':
+      await encodeTopK(e, s.dynamics.k ?? plan.selection.k)
       break
-    }
-    case 'batchtopk': {
-      const k = s.dynamics.k ?? selection.k
-      if (!Number.isFinite(memory.guess)) {
-        memory.guess = await firstGuess({ lanes, blocks, hits, k, encode: part(0) })
-      }
-      const chosen = await selectBatch({
-        lanes,
-        blocks,
-        hits,
-        batchSize,
-        budget: Math.min(Math.floor(k * batchSize), dSae * batchSize),
-        guess: memory.guess,
-        tasksOf: block => collectTasks(block, part(blocks.indexOf(block))),
-      })
-      s.least = chosen.least
-      memory.guess = chosen.guess
+    case 'batchtopk':
+      await encodeBatchTopK(e, s.dynamics.k ?? plan.selection.k)
       break
-    }
     default: {
-      await runAll(e, (block, b) => collectTasks(block, part(b)))
+      const options = { products, batchSize, normed, rescored: false }
+      await runAll(e, (block, b) => collectTasks(block, { ...options, dead: s.aux?.parts[b] }))
       if (blocks.some(block => needed(block, batchSize).most > block.chunkHits)) return false
       for (const one of hits) compactHits(one, batchSize)
     }
@@ -110,6 +82,62 @@ async function encodeLists(e: Engine): Promise<boolean> {
   if (s.aux !== undefined && plan.auxK !== null)
     joinAux({ plan, auxK: plan.auxK, blocks, batchSize, aux: s.aux, normed })
   return true
+}
+
+/** The eight-bit product, where this step has it: AuxK reads all pre-activations of the dead, so it needs the exact one. */
+function screenOf({ screen, step }: Engine): Screen | undefined {
+  return screen !== undefined && step.aux === undefined && screen.active() ? screen : undefined
+}
+
+async function encodeTopK(e: Engine, k: number): Promise<void> {
+  const { plan, batchSize, blocks, products, hits, normed, scoring } = e
+  const s = e.step
+  const kept = blocks.map(({ latents }) => rowHits(plan, latents, k))
+  // Nothing else writes the spans: they change with k alone.
+  if (k !== s.spans) for (const [b, one] of hits.entries()) evenSpans(one, batchSize, kept[b])
+  s.spans = k
+  const options = { products, batchSize, normed, rescored: scoring !== 'product' }
+  const screen = screenOf(e)
+  if (screen === undefined) {
+    await runAll(e, (block, b) => topkTasks(block, kept[b], { ...options, dead: s.aux?.parts[b] }))
+  } else {
+    await runAll(e, block => screen.quantise(block))
+    await runAll(e, (block, b) => topkTasks(block, kept[b], { ...options, screen }))
+    const open = blocks.map(block => unsettledChunks(block, batchSize))
+    screen.note(open.flat().length, blocks.length * Math.ceil(batchSize / chunkRows))
+    await runAll(e, (block, b) => topkTasks(block, kept[b], { ...options, chunks: open[b] }))
+  }
+  if (blocks.length > 1) {
+    const parts = kept.map((n, b) => ({ value: hits[b].value, k: n }))
+    keepLargest({ rows: batchSize, keep: k, parts })
+  }
+}
+
+const unsettledChunks = ({ memory, at }: Block, rows: number): number[] =>
+  [...memory.i32(at.need, Math.ceil(rows / chunkRows))].flatMap((count, c) => (count > 0 ? [c] : []))
+
+async function encodeBatchTopK(e: Engine, k: number): Promise<void> {
+  const { lanes, plan, batchSize, blocks, products, hits, normed, memory, scoring } = e
+  const s = e.step
+  const options = { products, batchSize, normed, rescored: scoring !== 'product' }
+  if (!Number.isFinite(memory.guess)) {
+    memory.guess = await firstGuess({ lanes, blocks, hits, k, encode: { ...options, rescored: false } })
+  }
+  const screen = screenOf(e)
+  if (screen !== undefined) await runAll(e, block => screen.quantise(block))
+  const chosen = await selectBatch({
+    lanes,
+    blocks,
+    hits,
+    batchSize,
+    budget: Math.min(Math.floor(k * batchSize), plan.shape.dSae * batchSize),
+    guess: memory.guess,
+    rescored: options.rescored,
+    screen,
+    tasksOf: (b, by) => collectTasks(blocks[b], { ...options, screen: by, dead: s.aux?.parts[b] }),
+  })
+  s.least = chosen.least
+  memory.guess = chosen.guess
 }
 
 /** n_i of every latent; 1 where nothing asks for norms. */

@@ -60,7 +60,10 @@ const edges: Record<string, Edge> = {
   'topk with equal scores': { plan: { selection: { ...topk, k: 3 } }, weights: twins },
   'batchtopk with equal scores': {
     plan: { selection: batchtopk },
-    weights: w => (exact(w), twins(w)),
+    weights: w => {
+      exact(w)
+      twins(w)
+    },
     x: coarse,
   },
   'batchtopk with equal normed scores': {

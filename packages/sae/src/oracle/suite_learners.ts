@@ -16,4 +16,10 @@ export const learners: readonly Kind[] = [
   oracle,
   { name: 'fast', create: createLearner },
   { name: 'split fast', create: createLearner, latentsPerBlock: 9 },
+  { name: 'screened', create: options => createLearner({ ...options, scoring: 'screened' }) },
+  {
+    name: 'split screened',
+    create: options => createLearner({ ...options, scoring: 'screened' }),
+    latentsPerBlock: 9,
+  },
 ]

@@ -1,0 +1,183 @@
+// A screened encode: scores of an eight-bit product, raised by what they may be off, choose candidates, and exact scores
+// choose among them. How far they may be off is measured, row by row, on latents that nothing has selected; a row in which
+// that does not settle the choice is told to the host, which takes the exact product.
+import { capacityOf, fillRow, kthLargest, radix, scanRow } from './topk'
+import { dot, dot4, rowOf, word } from './vector'
+
+@inline
+function probeOf(t: i32, r: i32, m: i32, probes: i32): i32 {
+  return <i32>(((<i64>t * m) / probes + r) % m)
+}
+
+// Four times the largest error of `probes` latents (a multiple of four) spread over the row, from another one on in each
+// row; ∞ where one is not a number. Sixteen errors of a normal distribution give some eight standard deviations.
+function marginOf(
+  row: usize, r: i32, m: i32, s: f32, x: usize, d: i32, w: usize, bias: usize, factor: usize, probes: i32, four: usize,
+): f32 {
+  let most: f32 = 0
+  for (let t = 0; t < probes; t += 4) {
+    dot4(
+      x, w + rowOf(probeOf(t, r, m, probes), d), w + rowOf(probeOf(t + 1, r, m, probes), d),
+      w + rowOf(probeOf(t + 2, r, m, probes), d), w + rowOf(probeOf(t + 3, r, m, probes), d), d, four,
+    )
+    for (let u = 0; u < 4; u++) {
+      const o = word(probeOf(t + u, r, m, probes))
+      const f: f32 = factor ? load<f32>(factor + o) : 1
+      const b = load<f32>(bias + o)
+      // max and NaN give NaN.
+      most = max<f32>(most, abs<f32>((load<f32>(row + o) * s + b) * f - (load<f32>(four + word(u)) + b) * f))
+    }
+  }
+  return most == most ? 4 * most : Infinity
+}
+
+/**
+ * pre[r][i] = (pre[r][i] · scale[r] + bias[i]) · factor[i] + margin[r], [rows, m] in place: from an eight-bit product of rows
+ * with one scale each to a bound that exact scores (⟨x, w_i⟩ + bias[i]) · factor[i] stay below. The margin is measured on
+ * `probes` latents a row, a multiple of four. `factor` 0: none. `scratch`: four float32.
+ */
+export function upperScores(
+  pre: usize, rows: i32, m: i32, scale: usize, x: usize, d: i32, w: usize, bias: usize, factor: usize, probes: i32,
+  scratch: usize,
+): void {
+  for (let r = 0; r < rows; r++) {
+    const line = pre + rowOf(r, m)
+    const s = load<f32>(scale + word(r)), s4 = f32x4.splat(s)
+    const margin = marginOf(line, r, m, s, x + rowOf(r, d), d, w, bias, factor, probes, scratch), margin4 = f32x4.splat(margin)
+    let j = 0
+    if (factor) {
+      for (; j + 4 <= m; j += 4) {
+        const o = word(j)
+        const v = f32x4.add(f32x4.mul(v128.load(line + o), s4), v128.load(bias + o))
+        v128.store(line + o, f32x4.add(f32x4.mul(v, v128.load(factor + o)), margin4))
+      }
+    } else {
+      for (; j + 4 <= m; j += 4) {
+        const o = word(j)
+        const v = f32x4.add(f32x4.mul(v128.load(line + o), s4), v128.load(bias + o))
+        v128.store(line + o, f32x4.add(v, margin4))
+      }
+    }
+    for (; j < m; j++) {
+      const o = word(j)
+      const v = load<f32>(line + o) * s + load<f32>(bias + o)
+      store<f32>(line + o, (factor ? v * load<f32>(factor + o) : v) + margin)
+    }
+  }
+}
+
+// Exact scores of n candidates at `list`: (⟨x, w_i⟩ + bias[i]) · factor[i].
+function exactScores(x: usize, d: i32, w: usize, bias: usize, factor: usize, list: usize, n: i32, out: usize): void {
+  let i = 0
+  for (; i + 4 <= n; i += 4) {
+    const at = list + word(i)
+    dot4(
+      x, w + rowOf(load<i32>(at), d), w + rowOf(load<i32>(at, 4), d), w + rowOf(load<i32>(at, 8), d),
+      w + rowOf(load<i32>(at, 12), d), d, out + word(i),
+    )
+  }
+  for (; i < n; i++) store<f32>(out + word(i), dot(x, w + rowOf(load<i32>(list + word(i)), d), d))
+  for (i = 0; i < n; i++) {
+    const latent = word(load<i32>(list + word(i)))
+    const v = load<f32>(out + word(i)) + load<f32>(bias + latent)
+    store<f32>(out + word(i), factor ? v * load<f32>(factor + latent) : v)
+  }
+}
+
+// The k largest of n exact scores, by latent; scores that are not positive become 0.
+function keepLargest(list: usize, score: usize, n: i32, k: i32, least: f32, idx: usize, val: usize): void {
+  let equals = k, out = 0
+  for (let i = 0; i < n; i++) equals -= i32(load<f32>(score + word(i)) > least)
+  for (let i = 0; i < n && out < k; i++) {
+    const v = load<f32>(score + word(i))
+    if (v < least || (v == least && equals-- <= 0)) continue
+    store<i32>(idx + word(out), load<i32>(list + word(i)))
+    store<f32>(val + word(out), v > 0 ? v : 0)
+    out++
+  }
+}
+
+/**
+ * Of each row of upper bounds `pre` [rows, m] the k latents with the largest exact scores (⟨x, w_i⟩ + bias[i]) · factor[i],
+ * ascending, ties to the lower latent; scores that are not positive become 0. `factor` 0: none. Exact scores are computed
+ * of the c latents with the highest bounds, or of the `wide` highest (c ≤ wide ≤ m) where c do not settle the row: the k-th
+ * score must be no less than the lowest of the bounds, and no score above its bound. `unsettled` receives the number of
+ * rows that are not settled by either. A row with a NaN gives latents 0 … k−1 with NaN and is not settled.
+ * `scratch`: that of topkRows for `wide`, then `wide` float32.
+ */
+export function screenRows(
+  pre: usize, rows: i32, m: i32, x: usize, d: i32, w: usize, bias: usize, factor: usize, k: i32, c: i32, wide: i32,
+  idxOut: usize, valOut: usize, unsettled: usize, scratch: usize,
+): void {
+  let open = 0
+  for (let r = 0; r < rows; r++) {
+    const row = pre + rowOf(r, m), input = x + rowOf(r, d)
+    const idx = idxOut + rowOf(r, k), val = valOut + rowOf(r, k)
+    let settled = screenRow(row, m, input, d, w, bias, factor, k, c, idx, val, scratch)
+    if (settled == 0 && wide > c) settled = screenRow(row, m, input, d, w, bias, factor, k, wide, idx, val, scratch)
+    if (settled <= 0) open++
+  }
+  store<i32>(unsettled, open)
+}
+
+// 1: settled, 0: more candidates may settle it, −1: it has a NaN or fewer than k scores above −∞.
+function screenRow(
+  row: usize, m: i32, x: usize, d: i32, w: usize, bias: usize, factor: usize, k: i32, c: i32,
+  idx: usize, val: usize, scratch: usize,
+): i32 {
+  const capacity = capacityOf(m, c)
+  const values = scratch
+  const list = values + word(capacity + 16)
+  const temp = list + word(capacity + 16 + radix)
+  const score = temp + word(capacity + 16)
+  const n = scanRow(row, m, 0, c, capacity, values, list, temp)
+  if (n >= 0 && n < k) {
+    fillRow(row, m, 0, k, n, 1, idx, val)
+    return -1
+  }
+  let above: f32 = NaN, floor: f32 = Infinity
+  if (n >= k) {
+    exactScores(x, d, w, bias, factor, list, n, score)
+    above = -Infinity
+    for (let i = 0; i < n; i++) {
+      const bound = load<f32>(values + word(i))
+      // max and NaN give NaN.
+      above = max<f32>(above, load<f32>(score + word(i)) - bound)
+      floor = min<f32>(floor, bound)
+    }
+  }
+  if (above != above) {
+    for (let i = 0; i < k; i++) {
+      store<i32>(idx + word(i), i)
+      store<f32>(val + word(i), NaN)
+    }
+    return -1
+  }
+  memory.copy(temp, score, word(n))
+  const least = kthLargest(temp, n, k, temp - word(radix))
+  keepLargest(list, score, n, k, least, idx, val)
+  // Fewer than c above −∞: all others are −∞.
+  return i32(n < c || c == m || (above <= 0 && max<f32>(least, 0) >= floor))
+}
+
+/**
+ * val[p] = (exact[p] + bias[idx[p]]) · factor[idx[p]] for the hits of all rows' spans (`factor` 0: none); `above` receives
+ * the largest excess over what val held, as float32: −∞ for no hits, NaN where one is not a number.
+ */
+export function settleSpans(
+  idx: usize, val: usize, exact: usize, from: usize, to: usize, rows: i32, bias: usize, factor: usize, above: usize,
+): void {
+  let most: f32 = -Infinity
+  for (let r = 0; r < rows; r++) {
+    const end = load<i32>(to + word(r))
+    for (let p = load<i32>(from + word(r)); p < end; p++) {
+      const i = word(load<i32>(idx + word(p))), o = word(p)
+      let v = load<f32>(exact + o) + load<f32>(bias + i)
+      if (factor) v *= load<f32>(factor + i)
+      // max and NaN give NaN.
+      most = max<f32>(most, v - load<f32>(val + o))
+      store<f32>(val + o, v)
+    }
+  }
+  store<f32>(above, most)
+}
