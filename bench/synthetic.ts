@@ -1,6 +1,7 @@
 // Ground truth beside SAELens: every family of ours and of SAELens on the same draws in the same order, the same batch
 // and steps, marked by one code on the same held-out draws.
 //   node bench/synthetic.ts [--tokens 5000000] [--seeds 3] [--only default,zipf,…] [--families topk,…] [--no-peer]
+//   node bench/synthetic.ts --search [--tokens …]: which settings suit sae-lens, on data of a seed that is not judged
 import { spawn } from 'node:child_process'
 import { createInterface } from 'node:readline'
 import { mkdirSync, rmSync } from 'node:fs'
@@ -27,10 +28,13 @@ const { values } = parseArgs({
     families: { type: 'string' },
     'no-peer': { type: 'boolean' },
     'no-ours': { type: 'boolean' },
+    search: { type: 'boolean' },
     'data-dir': { type: 'string', default: 'data' },
   },
 })
 const batchSize = 1024
+/** The search's data: not among the seeds that are judged. */
+const searchSeed = 100
 const tokens = Number(values.tokens)
 const steps = Math.ceil(tokens / batchSize)
 const dSae = defaultGroundTruth.directions
@@ -52,24 +56,58 @@ type PeerRun = {
   warm_up?: number
   decay_steps?: number
 }
-/** sae-lens's own rate for toy data (train_toy_sae), and once more with our rate and schedule, whichever does better. */
-const peerRuns = (l0: number): PeerRun[] => {
+
+/** Our schedule: a short warm-up, the last half of the steps towards 0. */
+const schedule = { warm_up: 200, decay_steps: Math.round(steps / 2) }
+/** sae-lens's own for toy data (train_toy_sae): constant. */
+const itsRate = 3e-4
+
+const jumprelu = { jumprelu_bandwidth: 0.5, jumprelu_init_threshold: 0.1 }
+const prefixes = [16, 8, 4, 2, 1].map(part => dSae / part)
+
+/** What the search tries for sae-lens: rates and sparsity as for ours, on data of another seed. */
+function searchedRuns(l0: number): PeerRun[] {
   const k = Math.round(l0)
-  const settings: Record<string, Record<string, unknown>> = {
-    topk: { k },
-    batchtopk: { k },
-    matryoshka_batchtopk: { k, matryoshka_widths: [16, 8, 4, 2, 1].map(part => dSae / part) },
-    jumprelu: { l0_coefficient: 0.2, jumprelu_bandwidth: 0.5, jumprelu_init_threshold: 0.1 },
-    standard: { l1_coefficient: 0.3 },
-    gated: { l1_coefficient: 1 },
+  const rates = [1e-3, 3e-3, 1e-2]
+  const selecting = { topk: {}, batchtopk: {}, matryoshka_batchtopk: { matryoshka_widths: prefixes } }
+  const runs: PeerRun[] = []
+  const add = (family: string, settings: Record<string, unknown>, lr: number, its = false) => {
+    const text = Object.entries(settings).map(([key, value]) => `${key.replace('jumprelu_', '')} ${value}`)
+    const name = [family, ...text, `lr ${lr}${its ? ' constant' : ''}`].join(', ')
+    runs.push({ name, family, settings, lr, ...(its ? {} : schedule) })
   }
-  const half = Math.round(steps / 2)
-  const rate = (family: string) => (family === 'standard' ? 3e-3 : 1e-2)
-  return Object.entries(settings).flatMap(([family, own]) => [
-    { name: `${family}, its rate`, family, settings: own, lr: 3e-4 },
-    { name: `${family}, our rate`, family, settings: own, lr: rate(family), warm_up: 200, decay_steps: half },
-  ])
+  for (const [family, own] of Object.entries(selecting)) {
+    add(family, { k, ...own }, itsRate, true)
+    for (const lr of rates) add(family, { k, ...own }, lr)
+  }
+  for (const jumprelu_ste_to_input of [false, true]) {
+    const ste = { ...jumprelu, jumprelu_ste_to_input }
+    add('jumprelu', { ...ste, l0_coefficient: 0.2 }, itsRate, true)
+    for (const lr of [3e-3, 1e-2]) {
+      for (const l0_coefficient of [0.05, 0.2, 0.6]) {
+        add('jumprelu', { ...ste, l0_coefficient }, lr)
+        add('jumprelu', { ...ste, l0_coefficient, jumprelu_sparsity_loss_mode: 'tanh' }, lr)
+      }
+      for (const l0_coefficient of [0.02, 0.1]) {
+        const quadratic = { jumprelu_sparsity_loss_mode: 'quadratic', target_l0: l0 }
+        add('jumprelu', { ...ste, l0_coefficient, ...quadratic }, lr)
+      }
+    }
+  }
+  for (const l1_coefficient of [0.1, 0.3, 1]) {
+    for (const lr of rates) {
+      add('standard', { l1_coefficient }, lr)
+      add('gated', { l1_coefficient }, lr)
+    }
+  }
+  return runs
 }
+
+/** The best of the search by family, and sae-lens's own constant rate beside it. */
+function peerRuns(l0: number): PeerRun[] {
+  return searchedRuns(l0)
+}
+
 const ourFamilies = ['topk', 'batchtopk', 'matryoshka', 'jumprelu', 'standard', 'gated', 'p_anneal']
 const chosen = values.families?.split(',')
 const taken = (family: string) => chosen === undefined || chosen.some(word => family.startsWith(word))
@@ -90,14 +128,17 @@ const folder = join(values['data-dir'], 'bench-synthetic')
 mkdirSync(folder, { recursive: true })
 const lanes = await openLanes({ count: 2 })
 const only = values.only?.split(',')
-for (const variant of variants) {
+if (values.search) {
+  await peers('search', defaultGroundTruth, searchSeed, searchedRuns(defaultGroundTruth.l0))
+}
+for (const variant of values.search ? [] : variants) {
   if (only !== undefined && !only.includes(variant.name)) continue
   const truth = { ...defaultGroundTruth, ...variant.truth }
   // Seeds where there is a bar; one elsewhere.
   const seeds = variant.name === 'default' ? Number(values.seeds) : 1
   for (let seed = 0; seed < seeds; seed++) {
     if (!values['no-ours']) await ours(variant.name, truth, seed)
-    if (!values['no-peer']) await peers(variant.name, truth, seed)
+    if (!values['no-peer']) await peers(variant.name, truth, seed, peerRuns(truth.l0))
   }
 }
 await lanes.close()
@@ -125,9 +166,9 @@ async function ours(variant: string, truth: GroundTruthOptions, seed: number) {
   }
 }
 
-async function peers(variant: string, options: GroundTruthOptions, seed: number) {
+async function peers(variant: string, options: GroundTruthOptions, seed: number, all: PeerRun[]) {
   const truth = createGroundTruth({ ...options, seed })
-  const runs = peerRuns(options.l0).filter(({ family }) => taken(family))
+  const runs = all.filter(({ family }) => taken(family))
   if (runs.length === 0) return
   const out = join(folder, 'peer')
   const python = process.env.MISTUDIO_PEERS_PYTHON ?? 'python3'
