@@ -122,13 +122,18 @@ export type Dynamics = {
 
 export const steadyDynamics: Dynamics = { sparsity: 1, p: 1 }
 
-/** The simplest plan of a shape: one group, one level, one norm segment. */
-export function basePlan(shape: SaeShape): Pick<Plan, 'shape' | 'groups' | 'normSegments' | 'levels'> {
+/** What is common to plans of a shape: one group, one level, one norm segment, and none of what a family may add. */
+export function basePlan(shape: SaeShape): Omit<Plan, 'selection' | 'decoder' | 'deadAfterTokens'> {
   const { dIn, dSae, dOut } = shape
   return {
     shape,
     groups: [{ latents: [0, dSae], input: [0, dIn], output: [0, dOut] }],
     normSegments: [[0, dOut]],
     levels: [{ width: dSae, weight: 1 }],
+    centred: false,
+    skip: false,
+    penalty: null,
+    preAct: null,
+    auxK: null,
   }
 }

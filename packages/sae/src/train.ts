@@ -22,14 +22,12 @@ import {
   type CreateLearner,
   hooksOf,
   initialiseMember,
-  isStoredTraining,
   openMember,
   type RunningMember,
   recentFigures,
-  restoreMember,
   stepMember,
-  storeMember,
 } from './train_member.ts'
+import { isStoredTraining, restoreMember, storeMember } from './train_member_state.ts'
 import { createPace, type MemberProgress, type TrainProgress } from './train_progress.ts'
 import { earlierTraining, writeTraining } from './train_record.ts'
 import { endedReport, failedSae, finishingOf, memberReport } from './train_report.ts'

@@ -1,21 +1,13 @@
 // One SAE of a run while it trains: its learner, its normalisers and everything a checkpoint holds of it. A step either
 // goes well, ends the SAE (early stop) or fails it alone; the loop in train.ts knows no more of a family than this.
 import { InputError, type Lanes } from '@mistudio/tensor'
-import type { StoredMember } from './checkpoint.ts'
 import { type EarlyEnd, type EarlyStop, emptyEarlyStop, judgeEarlyStop } from './early_stop.ts'
 import { fitInitialWeights } from './fit_weights.ts'
 import { initialWeights } from './initial_weights.ts'
-import type { BatchSource, Columns, Learner, LearnerOptions, LearnerState, Normaliser } from './learner.ts'
+import type { BatchSource, Columns, Learner, LearnerOptions, Normaliser } from './learner.ts'
 import type { CompleteMember } from './member.ts'
 import { totalVariance } from './metrics.ts'
-import {
-  checkActivations,
-  fitNormaliser,
-  type HookSample,
-  readNormaliser,
-  type StoredNormaliser,
-  storeNormaliser,
-} from './normalise.ts'
+import { checkActivations, fitNormaliser, type HookSample } from './normalise.ts'
 import type { Run } from './run_settings.ts'
 import { outputsAreInputs, type SaeHooks, type SaeWeights } from './sae.ts'
 import { learningRateAt, type Schedule } from './schedule.ts'
@@ -256,97 +248,6 @@ export function recentFigures({ recent, moments }: RunningMember): { fvu: number
   if (rows === 0) return { fvu: null, l0: null }
   const variance = varianceOf(moments)
   return { fvu: variance > 0 ? squaredError / rows / variance : null, l0: firing / rows }
-}
-
-const own = 'loop'
-
-/** JSON and tensors of a checkpoint. */
-export function storeMember(running: RunningMember): { stored: StoredMember; tensors: LearnerState } {
-  const { learner, normalisers, moments, step, earlyStop, resampled, history, startThreshold, recent } =
-    running
-  const tensors: LearnerState = new Map(learner.state())
-  const kinds = Object.fromEntries(
-    Array.from(normalisers, ([hook, normaliser]) => [
-      hook,
-      storeNormaliser(normaliser, `${own}.normaliser.${hook}`, tensors),
-    ]),
-  )
-  tensors.set(`${own}.sum`, moments.sum)
-  tensors.set(`${own}.sum_squares`, moments.sumSquares)
-  if (startThreshold !== undefined) tensors.set(`${own}.start_threshold`, startThreshold)
-  const { rows } = moments
-  return {
-    stored: { status: 'training', step, rows, normalisers: kinds, earlyStop, resampled, history, recent },
-    tensors,
-  }
-}
-
-/** Puts a member where a checkpoint left it. @throws InputError when it does not fit */
-export function restoreMember(running: RunningMember, stored: StoredMember, tensors: LearnerState): void {
-  const known = stored as unknown as {
-    step: number
-    rows: number
-    normalisers: Record<string, StoredNormaliser>
-    earlyStop: EarlyStop
-    resampled: number
-    history: WarningHistory
-    recent: Recent
-  }
-  const take = (name: string) => {
-    const data = tensors.get(`${own}.${name}`)
-    tensors.delete(`${own}.${name}`)
-    return data
-  }
-  running.step = known.step
-  running.resampled = known.resampled
-  running.earlyStop = { ...known.earlyStop }
-  running.history = structuredClone(known.history)
-  running.recent = { ...known.recent }
-  for (const hook of hooksOf(running.member.hooks)) {
-    const kind = known.normalisers[hook]
-    if (kind === undefined) throw unfit(`normalisers.${hook}`)
-    running.normalisers.set(hook, readNormaliser(kind, `${own}.normaliser.${hook}`, tensors))
-  }
-  const sum = take('sum')
-  const sumSquares = take('sum_squares')
-  const { dOut } = running.member.plan.shape
-  if (sum?.length !== dOut || sumSquares?.length !== dOut) throw unfit(`${own}.sum`)
-  running.moments = {
-    rows: known.rows,
-    sum: Float64Array.from(sum),
-    sumSquares: Float64Array.from(sumSquares),
-  }
-  const startThreshold = take('start_threshold')
-  running.startThreshold = startThreshold === undefined ? undefined : Float32Array.from(startThreshold)
-  running.learner.restore(tensors)
-}
-
-const unfit = (field: string) =>
-  new InputError({
-    message: 'the checkpoint does not fit the SAE',
-    field,
-    expected: 'what a training of this SAE wrote',
-  })
-
-/** Does the JSON hold what `restoreMember` reads? Checked when a checkpoint is opened: files are hostile until then. */
-export function isStoredTraining(stored: StoredMember): boolean {
-  const { step, rows, normalisers, earlyStop, resampled, history, recent } = stored
-  const isRecord = (value: unknown): value is Record<string, unknown> =>
-    typeof value === 'object' && value !== null && !Array.isArray(value)
-  if (![step, rows, resampled].every(value => Number.isSafeInteger(value) && Number(value) >= 0)) return false
-  if (!isRecord(normalisers) || !isRecord(earlyStop) || !isRecord(history) || !isRecord(recent)) return false
-  if (![recent.rows, recent.squaredError, recent.firing].every(value => typeof value === 'number'))
-    return false
-  const kinds: unknown[] = ['none', 'scale', 'token_rms', 'layer_norm', 'whiten']
-  const isNormaliser = (value: unknown) =>
-    isRecord(value) &&
-    kinds.includes(value.kind) &&
-    (value.kind !== 'scale' || typeof value.scale === 'number')
-  if (!Object.values(normalisers).every(isNormaliser)) return false
-  const { tokens, squaredError, best } = earlyStop
-  if (typeof tokens !== 'number' || typeof squaredError !== 'number') return false
-  if (best !== null && typeof best !== 'number') return false
-  return [history.said, history.l0, history.losses].every(Array.isArray)
 }
 
 /** @throws InputError: the scale of rows that are not read is unknown at inference */

@@ -2,7 +2,7 @@
 // latent carries the letter, or that is split in two.
 import { describe, expect, test } from 'vitest'
 import { gaussianStream, randomStream } from '../random.ts'
-import { absorption, type AbsorptionWord } from './absorption.ts'
+import { type AbsorptionWord, absorption } from './absorption.ts'
 
 const letters = ['a', 'b', 'c', 'd']
 const d = 40

@@ -5,7 +5,7 @@ import { createEncoder, type Encoder } from '../encoder.ts'
 import { outputsAreInputs, type Sae } from '../sae.ts'
 import { type AbsorptionReport, absorption } from './absorption.ts'
 import { type Collected, collectUnits } from './collect.ts'
-import { probe, type ProbingReport } from './probing.ts'
+import { type ProbingReport, probe } from './probing.ts'
 import type { ProbeTask, WordPrompts } from './tasks.ts'
 
 export type ProbedSae = {

@@ -1,7 +1,7 @@
 // k-sparse probing on planted latents, and what is held out.
 import { expect, test } from 'vitest'
 import { gaussianStream } from '../random.ts'
-import { probe, type ProbeExample, splitByDocument } from './probing.ts'
+import { type ProbeExample, probe, splitByDocument } from './probing.ts'
 
 const labels = ['a', 'b', 'c']
 const dSae = 50

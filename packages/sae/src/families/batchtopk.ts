@@ -7,8 +7,7 @@ import {
   annealFields,
   auxFields,
   auxPlan,
-  completeAux,
-  completeK,
+  completeSelecting,
   freeOrUnit,
   kField,
   mostK,
@@ -16,7 +15,6 @@ import {
   subtractBDec,
   thresholdDecay,
 } from './parts.ts'
-import { completeShared, rateByWidth, unitNotZero } from './shared.ts'
 
 /** Also Matryoshka's: it is a BatchTopK with nested reconstructions. */
 export const batchTopKFields = {
@@ -56,27 +54,13 @@ export const batchtopk = defineFamily({
   hooks: 'one',
   fields: batchTopKFields,
   defaults: {},
-  complete(config, member, context) {
-    unitNotZero(config.decoder, member)
-    return {
-      config: completeAux(completeK(config, context), context.shape.dOut),
-      member: completeShared({
-        member,
-        context,
-        rate: rateByWidth(context.shape.dSae),
-        sparsityWarmUpSteps: 0,
-      }),
-    }
-  },
+  complete: completeSelecting,
   plan(config, member, { shape }) {
     const { k, score, thresholdDecay } = config
     return {
       ...basePlan(shape),
       centred: config.centred,
-      skip: false,
       selection: { kind: 'batchtopk', ...mostK(config), k, score, thresholdDecay },
-      penalty: null,
-      preAct: null,
       auxK: auxPlan(config),
       decoder: config.decoder,
       deadAfterTokens: member.deadAfterTokens!,

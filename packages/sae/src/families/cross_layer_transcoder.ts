@@ -91,8 +91,6 @@ export const crossLayerTranscoder = defineFamily({
     return {
       ...basePlan(shape),
       groups,
-      centred: false,
-      skip: false,
       ...activationPlan(config),
       decoder: 'free',
       deadAfterTokens: member.deadAfterTokens!,

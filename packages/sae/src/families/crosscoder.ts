@@ -55,8 +55,6 @@ export const crosscoder = defineFamily({
   plan: (config, member, { shape, outputs }) => ({
     ...basePlan(shape),
     normSegments: hookSpans(outputs),
-    centred: false,
-    skip: false,
     ...activationPlan(config),
     decoder: 'free',
     deadAfterTokens: member.deadAfterTokens!,

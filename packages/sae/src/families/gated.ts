@@ -4,7 +4,7 @@ import { defineFamily } from '../family.ts'
 import { basePlan } from '../plan.ts'
 import { freeOrUnit, subtractBDec } from './parts.ts'
 import { completeShared, lengthUnit, shareOfRun, unitNotZero } from './shared.ts'
-import { l1Coefficient, l1CoefficientText, sparsityCoefficient } from './standard.ts'
+import { l1Coefficient, l1CoefficientText, l1Penalty, sparsityCoefficient } from './standard.ts'
 
 export const gated = defineFamily({
   name: 'gated',
@@ -67,15 +67,8 @@ export const gated = defineFamily({
     return {
       ...basePlan(shape),
       centred: config.centred,
-      skip: false,
       selection: { kind: 'gated', frozenDecoder: config.frozenDecoder },
-      penalty: {
-        kind: 'l1',
-        coefficient: config.sparsityCoefficient!,
-        normWeighted: config.decoder === 'free',
-      },
-      preAct: null,
-      auxK: null,
+      penalty: l1Penalty(config),
       decoder: config.decoder,
       deadAfterTokens: member.deadAfterTokens!,
     }

@@ -66,9 +66,7 @@ export const jumprelu = defineFamily({
     return {
       ...basePlan(shape),
       centred: config.centred,
-      skip: false,
       ...jumpPlan(config, config.decoder === 'free'),
-      auxK: null,
       decoder: config.decoder,
       deadAfterTokens: member.deadAfterTokens!,
     }

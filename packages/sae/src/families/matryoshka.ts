@@ -7,8 +7,8 @@ import { wireName } from '../fields.ts'
 import { basePlan, type Level } from '../plan.ts'
 import { randomStream } from '../random.ts'
 import { batchTopKFields } from './batchtopk.ts'
-import { annealedK, auxPlan, completeAux, completeK, mostK } from './parts.ts'
-import { completeShared, contradiction, rateByWidth, unitNotZero } from './shared.ts'
+import { annealedK, auxPlan, completeSelecting, mostK } from './parts.ts'
+import { contradiction } from './shared.ts'
 
 /** 1/16, 1/8, 1/4, 1/2, 1 of the latents: groups of 1/16, 1/16, 1/8, 1/4 and 1/2. */
 const fractions = [1 / 16, 1 / 8, 1 / 4, 1 / 2, 1]
@@ -93,7 +93,6 @@ export const matryoshka = defineFamily({
   defaults: {},
   complete(config, member, context) {
     const { dSae } = context.shape
-    unitNotZero(config.decoder, member)
     const fixed = config.prefixSampling === 'fixed'
     for (const key of ['prefixes', 'prefixFractions', 'levelWeights'] as const) {
       if (fixed || config[key] === null) continue
@@ -132,20 +131,14 @@ export const matryoshka = defineFamily({
         expected: `${prefixes!.length} weights`,
       })
     }
-    return {
-      config: completeAux(completeK({ ...config, prefixes, levelWeights }, context), context.shape.dOut),
-      member: completeShared({ member, context, rate: rateByWidth(dSae), sparsityWarmUpSteps: 0 }),
-    }
+    return completeSelecting({ ...config, prefixes, levelWeights }, member, context)
   },
   plan(config, member, { shape }) {
     const { k, score, thresholdDecay, prefixes, levelWeights } = config
     return {
       ...basePlan(shape),
       centred: config.centred,
-      skip: false,
       selection: { kind: 'batchtopk', ...mostK(config), k, score, thresholdDecay },
-      penalty: null,
-      preAct: null,
       auxK: auxPlan(config),
       ...(config.prefixSampling === 'fixed' ? {} : { mostLevels: config.sampledPrefixes }),
       levels: prefixes?.map((width, i) => ({ width, weight: levelWeights![i] })) ?? basePlan(shape).levels,

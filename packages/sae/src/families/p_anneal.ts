@@ -122,15 +122,12 @@ export const pAnneal = defineFamily({
     return {
       ...basePlan(shape),
       centred: config.centred,
-      skip: false,
       selection: { kind: 'relu' },
       penalty: {
         kind: 'lp',
         coefficient: config.sparsityCoefficient!,
         normWeighted: config.decoder === 'free',
       },
-      preAct: null,
-      auxK: null,
       decoder: config.decoder,
       deadAfterTokens: member.deadAfterTokens!,
     }

@@ -1,10 +1,10 @@
 // Settings that several families have: the decoder's norms, the subtraction of b_dec, k, AuxK, the EMA threshold and the
 // annealing of k, with what they mean in a plan.
 
-import type { FamilyContext } from '../family.ts'
+import type { FamilyContext, MemberConfig } from '../family.ts'
 import { type ConfigOf, fieldTable } from '../fields.ts'
 import type { AuxK, Dynamics } from '../plan.ts'
-import { atMostLatents } from './shared.ts'
+import { atMostLatents, completeShared, rateByWidth, unitNotZero } from './shared.ts'
 
 export const freeOrUnit = {
   kind: 'choice',
@@ -144,6 +144,20 @@ export function completeK<C extends KConfig>(config: C, context: FamilyContext):
   const kStart = config.kStart ?? k
   atMostLatents('k_start', kStart, context)
   return { ...config, kStart }
+}
+
+/** What families that select k of one hook point's latents choose where nothing is given. @throws InputError as its parts */
+export function completeSelecting<C extends KConfig & AuxConfig & { decoder: string }>(
+  config: C,
+  member: MemberConfig,
+  context: FamilyContext,
+): { config: C; member: MemberConfig } {
+  unitNotZero(config.decoder, member)
+  const { dSae, dOut } = context.shape
+  return {
+    config: completeAux(completeK(config, context), dOut),
+    member: completeShared({ member, context, rate: rateByWidth(dSae), sparsityWarmUpSteps: 0 }),
+  }
 }
 
 /** The largest k of a run, where it is not k. */

@@ -1,7 +1,7 @@
 // The standard SAE: ReLU and an L1 penalty. Anthropic's form of April 2024 by default, where decoder norms are free and
 // the penalty counts them, so that nothing is gained by small activations with long decoder rows.
 import { defineFamily } from '../family.ts'
-import { basePlan } from '../plan.ts'
+import { basePlan, type Penalty } from '../plan.ts'
 import { freeOrUnit, subtractBDec } from './parts.ts'
 import { completeShared, lengthUnit, scaleText, shareOfRun, shortL1Rate, unitNotZero } from './shared.ts'
 
@@ -19,6 +19,13 @@ export const sparsityCoefficient = {
   min: 0,
   help: 'Weight of the sparsity penalty against the squared error, summed over dimensions. Depends on the normalisation.',
 } as const
+
+/** Σ f_i ‖d_i‖, or Σ f_i where rows have norm 1. */
+export const l1Penalty = (config: { sparsityCoefficient: number | null; decoder: string }): Penalty => ({
+  kind: 'l1',
+  coefficient: config.sparsityCoefficient!,
+  normWeighted: config.decoder === 'free',
+})
 
 export const standard = defineFamily({
   name: 'standard',
@@ -79,15 +86,8 @@ export const standard = defineFamily({
     return {
       ...basePlan(shape),
       centred: config.centred,
-      skip: false,
       selection: { kind: 'relu' },
-      penalty: {
-        kind: 'l1',
-        coefficient: config.sparsityCoefficient!,
-        normWeighted: config.decoder === 'free',
-      },
-      preAct: null,
-      auxK: null,
+      penalty: l1Penalty(config),
       decoder: config.decoder,
       deadAfterTokens: member.deadAfterTokens!,
     }

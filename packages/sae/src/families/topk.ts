@@ -7,15 +7,13 @@ import {
   annealFields,
   auxFields,
   auxPlan,
-  completeAux,
-  completeK,
+  completeSelecting,
   freeOrUnit,
   kField,
   mostK,
   scoreField,
   subtractBDec,
 } from './parts.ts'
-import { completeShared, rateByWidth, unitNotZero } from './shared.ts'
 
 export const topk = defineFamily({
   name: 'topk',
@@ -47,26 +45,12 @@ export const topk = defineFamily({
     ...auxFields,
   },
   defaults: {},
-  complete(config, member, context) {
-    unitNotZero(config.decoder, member)
-    return {
-      config: completeAux(completeK(config, context), context.shape.dOut),
-      member: completeShared({
-        member,
-        context,
-        rate: rateByWidth(context.shape.dSae),
-        sparsityWarmUpSteps: 0,
-      }),
-    }
-  },
+  complete: completeSelecting,
   plan(config, member, { shape }) {
     return {
       ...basePlan(shape),
       centred: config.centred,
-      skip: false,
       selection: { kind: 'topk', ...mostK(config), k: config.k, score: config.score },
-      penalty: null,
-      preAct: null,
       auxK: auxPlan(config),
       decoder: config.decoder,
       deadAfterTokens: member.deadAfterTokens!,

@@ -59,7 +59,6 @@ export const defineTranscoder = <const Name extends string>(options: {
     }),
     plan: (config, member, { shape }) => ({
       ...basePlan(shape),
-      centred: false,
       skip,
       ...activationPlan(config),
       decoder: 'free',

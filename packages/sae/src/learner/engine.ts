@@ -11,8 +11,8 @@ import { goesDense } from './layout.ts'
 import { createLoader, type Loader } from './load.ts'
 import { createParameters, type Parameters, setWeights } from './parameters.ts'
 import { createProducts, type Products } from './products.ts'
-import { createScreen, defaultScoring, type Screen } from './screen.ts'
 import type { LatentSums, LatentValues, StepRates } from './rules.ts'
+import { createScreen, defaultScoring, type Screen } from './screen.ts'
 
 export type StepState = {
   /** Are targets other hook points than inputs? */

@@ -3,7 +3,7 @@
 import { type Lanes, openLanes } from '@mistudio/tensor'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { plainPlan } from '../oracle/example_plans.ts'
-import { copyState, someBatch, someSaeWeights, takeStep, type TestBatch } from '../oracle/test_support.ts'
+import { copyState, someBatch, someSaeWeights, type TestBatch, takeStep } from '../oracle/test_support.ts'
 import { type Plan, steadyDynamics } from '../plan.ts'
 import type { SaeWeights } from '../sae.ts'
 import { createEngine } from './engine.ts'

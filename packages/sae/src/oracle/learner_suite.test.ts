@@ -16,8 +16,8 @@ import { batchSums } from './sums.ts'
 import {
   copyState,
   setDead,
-  someRates,
   someBatch,
+  someRates,
   someSaeWeights,
   type TestBatch,
   takeStep,

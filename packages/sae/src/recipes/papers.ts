@@ -1,6 +1,22 @@
 // Recipes of papers and of the code that came with them.
 import type { Recipe } from './recipe.ts'
 
+/** How Anthropic trains since April 2024, and crosscoders after it. */
+const aprilUpdate = {
+  learning_rate: 5e-5,
+  learning_rate_schedule: 'linear',
+  warm_up_steps: 0,
+  decay_fraction: 0.2,
+  adam_beta1: 0.9,
+  adam_beta2: 0.999,
+  clip_norm: 1,
+  sparsity_warm_up_steps: null,
+  normalisation: 'expected_average',
+  b_dec_init: 'zero',
+  encoder_init: 'tied',
+  decoder_init: 'sphere',
+} as const
+
 export const paperRecipes: readonly Recipe[] = [
   {
     name: 'anthropic_april_2024',
@@ -8,18 +24,7 @@ export const paperRecipes: readonly Recipe[] = [
     source:
       'Anthropic, Circuits Updates, April 2024 (transformer-circuits.pub/2024/april-update); λ rises over 5 % of the run',
     sets: {
-      learning_rate: 5e-5,
-      learning_rate_schedule: 'linear',
-      warm_up_steps: 0,
-      decay_fraction: 0.2,
-      adam_beta1: 0.9,
-      adam_beta2: 0.999,
-      clip_norm: 1,
-      sparsity_warm_up_steps: null,
-      normalisation: 'expected_average',
-      b_dec_init: 'zero',
-      encoder_init: 'tied',
-      decoder_init: 'sphere',
+      ...aprilUpdate,
       decoder_init_norm: 0.1,
       decoder: 'free',
       centred: false,
@@ -145,18 +150,7 @@ export const paperRecipes: readonly Recipe[] = [
     sets: {
       batch_size: 4096,
       train_tokens: 400_000_000,
-      learning_rate: 5e-5,
-      learning_rate_schedule: 'linear',
-      warm_up_steps: 0,
-      decay_fraction: 0.2,
-      adam_beta1: 0.9,
-      adam_beta2: 0.999,
-      clip_norm: 1,
-      sparsity_warm_up_steps: null,
-      normalisation: 'expected_average',
-      b_dec_init: 'zero',
-      encoder_init: 'tied',
-      decoder_init: 'sphere',
+      ...aprilUpdate,
       decoder_init_norm: 0.08,
       activation: 'relu',
       sparsity_coefficient: 2,
