@@ -215,6 +215,22 @@ describe.each(databaseTargets())('on $kind', target => {
     const huge = await ask({ probe: false }, { d_sae: 1_048_576, batch_size: 4096 })
     expect(huge.fits).toBe(false)
     expect(huge.suggestions.map(({ field }) => field)).toContain('d_sae')
+    const before = (await server.client.listTrainings()).pagination.total
+    const unfit = server.client.createTraining({
+      body: {
+        ...body,
+        dataset_ids: [text.id],
+        hyperparameters: { ...given, d_sae: 1_048_576, batch_size: 4096 },
+      },
+    })
+    expect(await problemOf(unfit)).toMatchObject({
+      status: 400,
+      title: 'this training does not fit this machine',
+      field: expect.stringContaining('hyperparameters.d_sae'),
+      found: expect.stringMatching(/of memory and .* are free/),
+      expected: expect.stringMatching(/d_sae at most \d+/),
+    })
+    expect((await server.client.listTrainings()).pagination.total).toBe(before)
     const loud = await ask({ probe: false }, { family: 'standard', settings: { sparsity_coefficient: 500 } })
     expect(loud.warnings).toMatchObject([{ field: 'sparsity_coefficient' }])
     expect(await problemOf(ask({ probe: false }, { family: 'transcoder' }))).toMatchObject({

@@ -1,24 +1,62 @@
 // Advice before a training: its members are planned as if it began, this machine is asked what is free, and, once for
 // each model and kind of SAE, measured by a process of its own.
 import { statfs } from 'node:fs/promises'
-import { availableParallelism } from 'node:os'
+import { availableParallelism, totalmem } from 'node:os'
 import type { Advice, TrainingRequest } from '@mistudio/contract'
-import { adviseTraining, completeRun, type GivenRun, type Probe, readFields, runFields } from '@mistudio/sae'
+import {
+  adviseTraining,
+  completeRun,
+  type GivenRun,
+  type Probe,
+  readFields,
+  runFields,
+  type Advice as SaeAdvice,
+} from '@mistudio/sae'
 import { and, eq, inArray } from 'drizzle-orm'
 import { jobs, models, tokenizations } from '../db/schema.ts'
 import { startRunner } from '../jobs/runner_process.ts'
-import { notFound } from '../problem.ts'
+import { notFound, ProblemError } from '../problem.ts'
 import type { Services } from './services.ts'
+import { checkHooks } from './training_checks.ts'
 import { type PlannedMember, planMembers, resolveHyperparameters } from './training_members.ts'
-import { checkHooks } from './training_plan.ts'
 
 type Asked = Omit<TrainingRequest, 'name'> & { probe: boolean }
 
 /** A probe that takes longer has hung. */
 const probeSeconds = 120
 
-/** @throws ProblemError as creating the training would */
+/** @throws ProblemError as creating the training would, but for size */
 export async function adviceFor(services: Services, asked: Asked): Promise<Advice> {
+  const running = await services.db.$count(jobs, eq(jobs.status, 'running'))
+  const memoryBytes = process.availableMemory()
+  return { ...(await reckon(services, asked, memoryBytes)), busy: running > 0 }
+}
+
+/**
+ * @throws ProblemError, naming what would fit, for a training that this machine has no room for. While a job runs its memory
+ * counts as free: the training waits for its end.
+ */
+export async function refuseUnfit(services: Services, request: TrainingRequest): Promise<void> {
+  const running = await services.db.$count(jobs, eq(jobs.status, 'running'))
+  const memoryBytes = running > 0 ? wholeMemory() : process.availableMemory()
+  const { refusal, suggestions } = await reckon(services, { ...request, probe: false }, memoryBytes)
+  if (refusal === null) return
+  const fields = suggestions.map(({ field }) => (field === 'members' ? field : `hyperparameters.${field}`))
+  throw new ProblemError('invalid', {
+    title: 'this training does not fit this machine',
+    field: fields.join(', ') || 'hyperparameters.d_sae',
+    found: refusal,
+    expected: suggestions.map(({ field, value }) => `${field} at most ${value}`).join(', or ') || 'less',
+  })
+}
+
+/** Of the machine, or of the container around this process. */
+function wholeMemory(): number {
+  const limit = process.constrainedMemory()
+  return limit > 0 ? Math.min(limit, totalmem()) : totalmem()
+}
+
+async function reckon(services: Services, asked: Asked, memoryBytes: number): Promise<SaeAdvice> {
   const { db, storage } = services
   const [model] = await db.select().from(models).where(eq(models.id, asked.model_id))
   if (model === undefined) throw notFound('model', asked.model_id, 'model_id')
@@ -40,21 +78,17 @@ export async function adviceFor(services: Services, asked: Asked): Promise<Advic
   } = hyperparameters
   const given: GivenRun = { ...readFields(runFields, hyperparameters.run), trainTokens, batchSize, seed }
   const run = completeRun(given, { contextSize, contexts: Number.MAX_SAFE_INTEGER / contextSize })
-  const running = await db.$count(jobs, eq(jobs.status, 'running'))
   const probe = await probeOf(services, { asked, model, planned, contextSize, run })
   const disk = await statfs(storage.dataDir)
-  return {
-    ...adviseTraining({
-      members: planned.map(({ complete }) => complete),
-      run: { ...run, contextSize },
-      modelBytes: model.params_count * 4,
-      lanes: services.threads ?? availableParallelism(),
-      machine: { memoryBytes: process.availableMemory(), diskBytes: disk.bavail * disk.bsize },
-      probe,
-      replan: sizes => plan(sizes).map(({ complete }) => complete),
-    }),
-    busy: running > 0,
-  }
+  return adviseTraining({
+    members: planned.map(({ complete }) => complete),
+    run: { ...run, contextSize },
+    modelBytes: model.params_count * 4,
+    lanes: services.threads ?? availableParallelism(),
+    machine: { memoryBytes, diskBytes: disk.bavail * disk.bsize },
+    probe,
+    replan: sizes => plan(sizes).map(({ complete }) => complete),
+  })
 }
 
 type Model = typeof models.$inferSelect

@@ -1,12 +1,13 @@
 // A request for a training becomes a row and its jobs: the tokenizations that are missing, then the training itself.
-import { channelOf, type HookType, type TrainingRequest } from '@mistudio/contract'
-import { jobs, type models, trainings } from '../db/schema.ts'
+import { channelOf, type TrainingRequest } from '@mistudio/contract'
+import { jobs, trainings } from '../db/schema.ts'
 import { newId } from '../ids.ts'
 import { jobEvent, newJob } from '../jobs/plan.ts'
-import { ProblemError } from '../problem.ts'
 import { changed, inSequence } from './changes.ts'
 import type { Services } from './services.ts'
 import { checkContextSize, ensureTokenizations, lockTexts } from './tokenizations.ts'
+import { refuseUnfit } from './training_advice.ts'
+import { checkHooks } from './training_checks.ts'
 import { type Asked, planMembers, resolveHyperparameters, unmeasuredMember } from './training_members.ts'
 
 /** @returns the training's id */
@@ -16,6 +17,7 @@ export async function createTraining(services: Services, request: TrainingReques
   const asked = { layers, hook_types, output_hook_type, hyperparameters, sweep }
   const { dataset_ids: datasetIds = [request.dataset_id!] } = request
   const field = request.dataset_ids === undefined ? 'dataset_id' : 'dataset_ids'
+  await refuseUnfit(services, request)
   const id = newId('training')
   const entity = channelOf.training(id)
   await services.log.write(async tx => {
@@ -63,29 +65,4 @@ function nameOf(options: { model: string; asked: Asked }): string {
   const family = hyperparameters.family === 'topk' ? [] : [hyperparameters.family]
   const swept = Object.entries(sweep).map(([key, values]) => `${values.length} × ${key}`)
   return [model, ...family, where, ...swept].join(' · ').slice(0, 200).trim()
-}
-
-export function checkHooks(options: {
-  layers: number[]
-  hookTypes: HookType[]
-  outputHookType: HookType | null
-  model: typeof models.$inferSelect
-}): void {
-  const { layers, hookTypes, outputHookType, model } = options
-  const refuse = (field: string, found: unknown, expected: string) =>
-    new ProblemError('invalid', { title: `${field} cannot be used`, field, found: String(found), expected })
-  for (const [field, values] of [
-    ['layers', layers],
-    ['hook_types', hookTypes],
-  ] as const) {
-    const twice = values.find((value, i) => values.some((other, j) => other === value && j < i))
-    if (twice !== undefined) throw refuse(field, `${twice} twice`, 'each once')
-  }
-  const beyond = layers.find(layer => layer >= model.layers)
-  if (beyond !== undefined) throw refuse('layers', beyond, `0 to ${model.layers - 1} for ${model.name}`)
-  const unknown = hookTypes.find(type => !model.hook_types.includes(type))
-  if (unknown !== undefined) throw refuse('hook_types', unknown, model.hook_types.join(', '))
-  if (outputHookType !== null && !model.hook_types.includes(outputHookType)) {
-    throw refuse('output_hook_type', outputHookType, model.hook_types.join(', '))
-  }
 }
