@@ -13,7 +13,8 @@ export const saeCache = defineCommand({
     'OUT holds shards of safetensors, each the unmasked tokens of one window of training in their seeded order, and an\n' +
     'index. `sae train --cached OUT` with the same seed gives the bits that capturing gives. Ctrl-C or a crash lose the\n' +
     'shard that is being written: the same command goes on behind the last whole one, and with more tokens behind the\n' +
-    'last one of all. With several models hook points are MODEL:HOOK, e.g. 0:blocks.2.hook_resid_post.',
+    'last one of all. With several models hook points are MODEL:HOOK, e.g. 0:blocks.2.hook_resid_post. BatchTopK and its\n' +
+    'kin calibrate their threshold on 100,000 tokens at the end: a smaller cache gives them what it has.',
   options: {
     model: {
       kind: 'paths',
