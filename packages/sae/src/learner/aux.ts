@@ -1,7 +1,7 @@
 // AuxK (Gao et al. 2024, arXiv 2406.04093, appendix A.2): dead latents learn to reconstruct what the main selection left
 // over, r = y − x̂. Each block gathers its dead rows into a compact matrix and reads their pre-activations out of the
 // main encode's, so its cost grows with the dead latents, not with the dictionary.
-import type { Lanes, Task } from '@mistudio/tensor'
+import type { Lanes, SharedMemory, Task } from '@mistudio/tensor'
 import type { AuxK, Plan } from '../plan.ts'
 import type { Block, Trunk } from './block.ts'
 import { listed, reconstructionTasks, sumChunks } from './decode.ts'
@@ -40,7 +40,7 @@ export function beginAux(options: Given & { silent: Float64Array; normed: boolea
   return { parts, dead, kept, scale: 0 }
 }
 
-/** Writes a block's dead columns, their norms and their slots in the compact matrix. @returns how many they are */
+/** Writes a block's dead columns, their norms, biases and slots in the compact matrices. @returns how many they are */
 function listDead(
   { memory, at, lo, latents }: Block,
   silent: Float64Array,
@@ -51,12 +51,15 @@ function listDead(
   const columns = memory.i32(aux.deadColumns, latents)
   const slots = memory.i32(aux.slot, latents).fill(-1)
   const compact = memory.f32(aux.deadNorms, latents)
+  const biases = memory.f32(aux.deadBias, latents)
   const norms = memory.f32(at.norms, latents)
+  const bEnc = memory.f32(at.bEnc, latents)
   let n = 0
   for (let i = 0; i < latents; i++) {
     if (silent[lo + i] < window) continue
     columns[n] = i
     compact[n] = normed ? norms[i] : 1
+    biases[n] = bEnc[i]
     slots[i] = n++
   }
   return n
@@ -130,11 +133,25 @@ export async function decodeAux(
 }
 
 /** The compact matrix of a block's dead decoder rows. */
-function compactTasks({ memory, at, dOut }: Block, dead: number): Task[] {
+const compactTasks = ({ memory, at, dOut }: Block, dead: number): Task[] =>
+  gatherTasks({ memory, from: at.wDec, to: at.gDec, rows: at.aux!.deadColumns, count: dead, width: dOut })
+
+/** The compact matrix of a block's dead encoder rows, in the gradient's room as well. */
+export const compactEncoderTasks = ({ memory, at, dIn }: Block, dead: number): Task[] =>
+  gatherTasks({ memory, from: at.wEnc, to: at.gEnc, rows: at.aux!.deadColumns, count: dead, width: dIn })
+
+function gatherTasks(options: {
+  memory: SharedMemory
+  from: number
+  to: number
+  rows: number
+  count: number
+  width: number
+}): Task[] {
+  const { memory, from, to, rows, count, width } = options
   const place = (offset: number) => ({ memory: memory.id, offset })
-  return pieces(dead, rangeLatents).map(({ start, length }): Task => {
-    const to = place(at.gDec + start * dOut * 4)
-    const rows = place(at.aux!.deadColumns + start * 4)
-    return [{ copy: { from: place(at.wDec), to, rows, count: length, width: dOut } }]
+  return pieces(count, rangeLatents).map(({ start, length }): Task => {
+    const copy = { from: place(from), to: place(to + start * width * 4), rows: place(rows + start * 4) }
+    return [{ copy: { ...copy, count: length, width } }]
   })
 }

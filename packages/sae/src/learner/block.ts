@@ -4,7 +4,8 @@
 import { type Lanes, memoryLimitBytes, type SharedMemory } from '@mistudio/tensor'
 import type { Scoring } from '../learner.ts'
 import type { Plan, Span } from '../plan.ts'
-import { type BlockLayout, type Cut, chunkHitsOf, layOut, type Sizes, type TrunkLayout } from './layout.ts'
+import { type BlockLayout, type Cut, layOut, type Sizes, type TrunkLayout } from './layout.ts'
+import { chunkHitsOf } from './paths.ts'
 import { pieces, rangeLatents } from './pieces.ts'
 import { defaultScoring } from './screen.ts'
 

@@ -89,7 +89,7 @@ export function topkTasks(block: Block, k: number, options: EncodeOptions): Task
       const need = at.need + c * 4
       steps.push(call(memory, 'screenRows', pre, length, latents, ...encoder, ...counts, ...kept, need, topk))
     } else steps.push(call(memory, 'topkRows', pre, latents, length, latents, bias, k, 1, ...kept, topk))
-    if (dead !== undefined) steps.push(...deadSteps(block, piece, bias, dead))
+    if (dead !== undefined) steps.push(...deadSteps(block, piece, bias, options))
     return steps
   })
 }
@@ -120,26 +120,35 @@ export function collectTasks(block: Block, options: EncodeOptions): Task[] {
         ),
       )
     }
-    if (dead !== undefined) steps.push(...deadSteps(block, piece, normed ? 0 : bias, dead))
+    if (dead !== undefined) steps.push(...deadSteps(block, piece, normed ? 0 : bias, options))
     return steps
   })
 }
 
-/** AuxK reads the same pre-activations (or scores): the dead columns side by side, then a row's largest. */
-function deadSteps(
-  block: Block,
-  { start, length }: Piece,
-  bias: number,
-  { dead, kAux, relu }: DeadPart,
-): Step[] {
+/**
+ * AuxK's scores of the dead latents side by side, and a row's largest. Where the main scores are the float32 product's they
+ * are read from it; else from a product of their own, with the compact matrix of dead encoder rows.
+ */
+function deadSteps(block: Block, piece: Piece, bias: number, options: EncodeOptions): Step[] {
+  const { products, rescored } = options
+  const { dead, kAux, relu } = options.dead!
   if (dead === 0) return []
-  const { at, memory, latents } = block
+  const { start, length } = piece
+  const { at, memory, latents, dIn } = block
   const aux = at.aux!
   const [pre, gathered, topk] = [laneAt(block, 'pre'), laneAt(block, 'dead'), laneAt(block, 'topk')]
   const hit = start * kAux * 4
   const kept = [aux.index + hit, aux.value + hit]
+  const x = { offset: at.xc + start * dIn * 4, rows: chunkRows, columns: dIn }
+  const w = { offset: at.gEnc, rows: dead, columns: dIn }
+  const scores = rescored
+    ? [
+        products.timesTransposed(memory, x, w, gathered),
+        call(memory, 'scoreRows', gathered, length, dead, aux.deadBias, aux.deadNorms),
+      ]
+    : [call(memory, 'gatherColumns', pre, latents, length, bias, aux.deadColumns, dead, gathered)]
   return [
-    call(memory, 'gatherColumns', pre, latents, length, bias, aux.deadColumns, dead, gathered),
+    ...scores,
     call(memory, 'topkRows', gathered, dead, length, dead, 0, kAux, relu ? 1 : 0, ...kept, topk),
   ]
 }

@@ -2,6 +2,7 @@
 import { topkScratchBytes } from '@mistudio/tensor'
 import type { Scoring } from '../learner.ts'
 import type { Plan, Span } from '../plan.ts'
+import { chunkHitsOf, goesDense, levelRoom } from './paths.ts'
 import { chunkRows, denseLatents, paddedRows, rangeLatents } from './pieces.ts'
 import { candidateCounts } from './screen.ts'
 
@@ -84,7 +85,9 @@ export type AuxLayout = {
   /** int32: dead latents; slot of each latent among them. */
   deadColumns: number
   slot: number
+  /** Side by side as they are: norms (1 where scores are raw) and biases. */
   deadNorms: number
+  deadBias: number
   index: number
   value: number
   grad: number
@@ -116,50 +119,6 @@ export type TrunkLayout = {
   columns: number
   totals: number
 }
-
-export const isThresholded = ({ selection }: Plan) =>
-  selection.kind === 'relu' || selection.kind === 'jumprelu' || selection.kind === 'gated'
-
-/** Has the dense path what the plan asks for? Rare plans stay with lists, which then have room for every latent. */
-export function goesDense(plan: Plan): boolean {
-  const { selection, penalty, auxK, preAct } = plan
-  if (!isThresholded(plan) || auxK !== null || levelRoom(plan) > 1) return false
-  const jump = selection.kind === 'jumprelu'
-  if (preAct !== null && !jump) return false
-  if (penalty === null) return true
-  switch (penalty.kind) {
-    case 'l1':
-      return !jump
-    case 'lp':
-      return selection.kind === 'relu'
-    case 'tanh':
-    case 'l0':
-    case 'target_l0':
-      return jump
-  }
-}
-
-/** Hits that a chunk of rows has room for: all that a selection can keep, or 8 % of the latents before it goes dense. */
-export function chunkHitsOf(plan: Plan, latents: number): number {
-  const { selection } = plan
-  switch (selection.kind) {
-    case 'topk':
-      return chunkRows * Math.min(selection.mostK ?? selection.k, latents)
-    case 'batchtopk':
-      return chunkRows * Math.min(latents, Math.max(16 * (selection.mostK ?? selection.k), 64))
-    default:
-      return (
-        chunkRows * (goesDense(plan) ? Math.min(latents, Math.max(Math.ceil(latents * 0.08), 32)) : latents)
-      )
-  }
-}
-
-/** Levels that a step may have. */
-export const levelRoom = ({ levels, mostLevels = 1 }: Plan) => Math.max(levels.length, mostLevels)
-
-/** Fixed hits to a row. */
-export const rowHits = (plan: Plan, latents: number, k?: number) =>
-  plan.selection.kind === 'topk' ? Math.min(k ?? plan.selection.k, latents) : 0
 
 export type Cut = { lo: number; latents: number; input: Span; output: Span }
 
@@ -285,6 +244,7 @@ export function layOut(sizes: Sizes, take: Room): { at: BlockLayout; trunk?: Tru
       deadColumns: f32(latents),
       slot: f32(latents),
       deadNorms: f32(latents),
+      deadBias: f32(latents),
       index: f32(rows * k),
       value: f32(rows * k),
       grad: f32(rows * k),

@@ -3,7 +3,14 @@
 import { type Lanes, openLanes } from '@mistudio/tensor'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { plainPlan } from '../oracle/example_plans.ts'
-import { copyState, someBatch, someSaeWeights, type TestBatch, takeStep } from '../oracle/test_support.ts'
+import {
+  copyState,
+  setDead,
+  someBatch,
+  someSaeWeights,
+  type TestBatch,
+  takeStep,
+} from '../oracle/test_support.ts'
 import { type Plan, steadyDynamics } from '../plan.ts'
 import type { SaeWeights } from '../sae.ts'
 import { createEngine } from './engine.ts'
@@ -15,7 +22,10 @@ const rows = 530
 const shape = { dIn: 96, dSae: 1100, dOut: 96 }
 const topk = { kind: 'topk', k: 6, score: 'raw' } as const
 const batchtopk = { kind: 'batchtopk', k: 6, score: 'raw', thresholdDecay: 0.9 } as const
+const auxK = { coefficient: 0.5, kAux: 5, normalisation: 'variance', relu: true, scaleByDead: false } as const
 const plans: [string, Partial<Plan>][] = [
+  ['topk, AuxK', { selection: topk, decoder: 'unit', auxK }],
+  ['batchtopk, normed, AuxK', { selection: { ...batchtopk, score: 'normed' }, auxK }],
   ['topk', { selection: topk, centred: true }],
   ['topk, normed', { selection: { ...topk, score: 'normed' } }],
   ['batchtopk', { selection: batchtopk, decoder: 'unit' }],
@@ -67,6 +77,8 @@ async function given(plan: Plan, { x, wEnc }: Spoil): Promise<TestBatch & { weig
   return { ...made, weights }
 }
 
+const dead = Uint8Array.from({ length: shape.dSae }, (_, i) => Number(i % 40 === 3))
+
 const sameBytes = (...both: ArrayBufferView[]) => {
   const [a, b] = both.map(({ buffer, byteOffset, byteLength }) => Buffer.from(buffer, byteOffset, byteLength))
   return a.equals(b)
@@ -84,6 +96,7 @@ describe.each(plans)('%s', (_name, change) => {
       { scoring: 'screened', latentsPerBlock: 512 },
     ] as const) {
       const learner = await createLearner({ lanes, plan, batchSize: rows, weights, ...how })
+      if (plan.auxK !== null) setDead(learner, dead)
       for (let step = 0; step < 2; step++) await takeStep({ learner, batch })
       states.push(copyState(learner.state()))
       await learner.close()

@@ -1,13 +1,13 @@
 // The first phase of a step: norms, dead latents, limits, and what fires, as lists of hits or as matrices.
 import type { Task } from '@mistudio/tensor'
 import type { Dynamics } from '../plan.ts'
-import { beginAux, joinAux } from './aux.ts'
+import { beginAux, compactEncoderTasks, joinAux } from './aux.ts'
 import type { Block } from './block.ts'
 import { denseEncodeTasks, readFired } from './dense.ts'
 import { collectTasks, topkTasks } from './encode.ts'
 import { countDead, type Engine, runAll, valuesOf } from './engine.ts'
 import { compactHits, evenSpans, needed } from './hits.ts'
-import { levelRoom, rowHits } from './layout.ts'
+import { levelRoom, rowHits } from './paths.ts'
 import { call, chunkRows, pieces, rangeLatents } from './pieces.ts'
 import { activate, emptySums, ratesOf } from './rules.ts'
 import type { Screen } from './screen.ts'
@@ -84,9 +84,18 @@ async function encodeLists(e: Engine): Promise<boolean> {
   return true
 }
 
-/** The eight-bit product, where this step has it: AuxK reads all pre-activations of the dead, so it needs the exact one. */
-function screenOf({ screen, step }: Engine): Screen | undefined {
-  return screen !== undefined && step.aux === undefined && screen.active() ? screen : undefined
+/** The eight-bit product, where this step has it. */
+const screenOf = ({ screen }: Engine): Screen | undefined => (screen?.active() ? screen : undefined)
+
+/** What this step's weights are read from: eight bits for the screen, the rows of dead latents for AuxK. */
+async function prepareScores(e: Engine, screen: Screen | undefined): Promise<void> {
+  const { scoring, step } = e
+  await runAll(e, (block, b) => [
+    ...(screen?.quantise(block) ?? []),
+    ...(scoring !== 'product' && step.aux !== undefined
+      ? compactEncoderTasks(block, step.aux.parts[b].dead)
+      : []),
+  ])
 }
 
 async function encodeTopK(e: Engine, k: number): Promise<void> {
@@ -98,11 +107,9 @@ async function encodeTopK(e: Engine, k: number): Promise<void> {
   s.spans = k
   const options = { products, batchSize, normed, rescored: scoring !== 'product' }
   const screen = screenOf(e)
-  if (screen === undefined) {
-    await runAll(e, (block, b) => topkTasks(block, kept[b], { ...options, dead: s.aux?.parts[b] }))
-  } else {
-    await runAll(e, block => screen.quantise(block))
-    await runAll(e, (block, b) => topkTasks(block, kept[b], { ...options, screen }))
+  await prepareScores(e, screen)
+  await runAll(e, (block, b) => topkTasks(block, kept[b], { ...options, screen, dead: s.aux?.parts[b] }))
+  if (screen !== undefined) {
     const open = blocks.map(block => unsettledChunks(block, batchSize))
     screen.note(open.flat().length, blocks.length * Math.ceil(batchSize / chunkRows))
     await runAll(e, (block, b) => topkTasks(block, kept[b], { ...options, chunks: open[b] }))
@@ -124,7 +131,7 @@ async function encodeBatchTopK(e: Engine, k: number): Promise<void> {
     memory.guess = await firstGuess({ lanes, blocks, hits, k, encode: { ...options, rescored: false } })
   }
   const screen = screenOf(e)
-  if (screen !== undefined) await runAll(e, block => screen.quantise(block))
+  await prepareScores(e, screen)
   const chosen = await selectBatch({
     lanes,
     blocks,
