@@ -72,6 +72,8 @@ export function createPlay({ log }: { log: Log }) {
       progress: step / 1024,
       tokens_per_second: 5200 + 400 * noise(step, 3),
       eta_seconds: Math.round(((1024 - step) * 1024) / 5400),
+      memory_bytes: 1_140_000_000,
+      outlier_tokens: { 'blocks.2.hook_resid_post': 31 },
       saes: members,
     })
     log.add(trainChannel, 'training:progress', measuredTraining(), at)
@@ -89,6 +91,8 @@ export function createPlay({ log }: { log: Log }) {
       total_tokens: training.total_tokens,
       tokens_per_second: training.tokens_per_second ?? 0,
       eta_seconds: training.eta_seconds,
+      memory_bytes: training.memory_bytes,
+      outlier_tokens: training.outlier_tokens,
       learning_rate: 1e-3,
       saes: training.saes,
     }

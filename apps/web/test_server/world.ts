@@ -161,6 +161,8 @@ function training(options: {
     total_tokens: 1_048_576,
     tokens_per_second: null,
     eta_seconds: null,
+    memory_bytes: null,
+    outlier_tokens: {},
     saes: members,
     saes_available: completed,
     job_id: idOf('job', 20 + number),

@@ -4,7 +4,7 @@ import { z } from 'zod'
 import { count, idOf, share, time } from './base.ts'
 import { extractionProgress } from './entities/extraction.ts'
 import { jobKinds } from './entities/job.ts'
-import { trainingMember } from './entities/training.ts'
+import { outlierTokens, trainingMember } from './entities/training.ts'
 import {
   extractionMachine,
   jobMachine,
@@ -31,6 +31,8 @@ const trainingMeasured = z.strictObject({
   tokens_per_second: z.number().min(0),
   eta_seconds: count.nullable(),
   learning_rate: z.number(),
+  memory_bytes: count.nullable().meta({ description: 'resident memory of the process that trains' }),
+  outlier_tokens: outlierTokens,
   saes: z.array(trainingMember),
 })
 
@@ -62,6 +64,7 @@ export const eventData = {
     tokens_per_second: true,
     eta_seconds: true,
     learning_rate: true,
+    memory_bytes: true,
   }),
   'training:failed': z.strictObject({ ...trainingState, ...failure }),
 

@@ -326,4 +326,25 @@ export const migrations: Migration[] = [
     version: 3,
     steps: [{ kind: 'table', table: 'jobs', columns: { input: 'jsonb' } }],
   },
+  // What a training tells of its memory and of tokens left out is kept.
+  {
+    version: 4,
+    steps: [
+      {
+        kind: 'table',
+        table: 'trainings',
+        columns: { memory_bytes: 'bigint', outlier_tokens: "jsonb not null default '{}'" },
+      },
+      {
+        kind: 'rows',
+        statement: `update events set data = data || '{"memory_bytes": null, "outlier_tokens": {}}'
+          where event = 'training:progress' and not jsonb_exists(data, 'memory_bytes')`,
+      },
+      {
+        kind: 'rows',
+        statement: `update events set data = data || '{"outlier_tokens": {}}'
+          where event = 'training:completed' and not jsonb_exists(data, 'outlier_tokens')`,
+      },
+    ],
+  },
 ]

@@ -125,6 +125,8 @@ export const trainings = pgTable('trainings', {
   tokens: whole('tokens').notNull().default(0),
   tokens_per_second: doublePrecision('tokens_per_second'),
   eta_seconds: integer('eta_seconds'),
+  memory_bytes: whole('memory_bytes'),
+  outlier_tokens: jsonb('outlier_tokens').$type<Record<string, number>>().notNull().default({}),
   saes: jsonb('saes').$type<TrainingMember[]>().notNull(),
   /** Folder of the finished run, a folder for each SAE by its name; null until there are SAEs. */
   path: text('path'),

@@ -75,7 +75,7 @@ export async function moveTraining(
   const values = {
     status,
     ...(ended && { completed_at: new Date() }),
-    ...(!still && { tokens_per_second: null, eta_seconds: null }),
+    ...(!still && { tokens_per_second: null, eta_seconds: null, memory_bytes: null }),
     ...changes,
   }
   await tx.update(trainings).set(values).where(eq(trainings.id, id))

@@ -62,7 +62,12 @@ beforeAll(async () => {
     result: { kind: 'train', status: 'completed', step: 100, totalSteps: 100, tokens: 25_600 },
   })
   const { data } = trained.events.at(-1)!
-  expect(data).toMatchObject({ progress: 1, step: 100, total_steps: 100, eta_seconds: 0 })
+  expect(data).toMatchObject({
+    ...{ progress: 1, step: 100, total_steps: 100, eta_seconds: 0 },
+    outlier_tokens: { 'blocks.0.hook_resid_post': 0, 'blocks.0.hook_mlp_out': 0 },
+  })
+  // A process with a model and two learners.
+  expect('memory_bytes' in data && data.memory_bytes).toBeGreaterThan(100e6)
   expect('saes' in data && data.saes.map(({ layer, hook_type }) => [layer, hook_type])).toEqual([
     [0, 'resid_post'],
     [0, 'mlp_out'],

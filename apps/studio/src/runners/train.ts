@@ -54,7 +54,7 @@ function reporter(
   { trainingId, members }: TrainSpec,
   { emit }: RunnerContext,
 ): (event: TrainProgress) => void {
-  return ({ event, status: _, saes, memory_bytes: _memory, outlier_tokens: _outliers, ...measured }) => {
+  return ({ event, status: _, saes, ...measured }) => {
     const progress = measured.step / measured.total_steps
     const reported = saes.map(sae => memberOf(members.find(({ name }) => name === sae.name)!, sae))
     const data = { training_id: trainingId, ...measured, progress, saes: reported }

@@ -213,6 +213,10 @@ export const trainingMember = z
   .meta({ id: 'TrainingMember' })
 export type TrainingMember = z.infer<typeof trainingMember>
 
+export const outlierTokens = z
+  .record(z.string(), count)
+  .meta({ description: 'tokens that the outlier rule has left out so far, by hook point' })
+
 export const training = z
   .strictObject({
     id: idOf('training'),
@@ -236,6 +240,8 @@ export const training = z
     total_tokens: count,
     tokens_per_second: measured,
     eta_seconds: count.nullable(),
+    memory_bytes: count.nullable().meta({ description: 'resident memory of the process that trains' }),
+    outlier_tokens: outlierTokens,
     saes: z.array(trainingMember),
     saes_available: z.boolean().meta({ description: 'SAEs can be imported' }),
     job_id: idOf('job').nullable(),

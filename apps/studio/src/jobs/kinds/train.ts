@@ -29,13 +29,11 @@ export const trainKind: JobKindHandler = {
       return { events: [{ channel: job.entity, event, data: { ...data, status: 'running' } }] }
     }
     if (event !== 'training:progress') throw new Error(`unexpected ${event}`)
-    const { progress, step, total_steps, tokens, tokens_per_second, eta_seconds, saes } = data
+    const { training_id: _, total_tokens: __, learning_rate: ___, ...measured } = data
+    const { progress } = measured
     const [row] = await tx.select({ status: trainings.status }).from(trainings).where(eq(trainings.id, id))
     const moved = row?.status === 'initializing' ? await moveTraining(tx, id, 'running') : []
-    await tx
-      .update(trainings)
-      .set({ progress, step, total_steps, tokens, tokens_per_second, eta_seconds, saes })
-      .where(eq(trainings.id, id))
+    await tx.update(trainings).set(measured).where(eq(trainings.id, id))
     const full = { ...data, status: 'running' as const }
     return { events: [...moved, { channel: job.entity, event, data: full }], progress }
   },
@@ -72,6 +70,7 @@ export const trainKind: JobKindHandler = {
       total_steps: totalSteps,
       tokens,
       total_tokens: tokens,
+      outlier_tokens: row.outlier_tokens,
       saes: row.saes,
     }
     return [{ channel: job.entity, event: 'training:completed', data }]

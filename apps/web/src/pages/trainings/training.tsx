@@ -11,7 +11,14 @@ import { curveOf, type TrainingCurves, trainingCurves } from '../../charts/point
 import { useHistory } from '../../live/live.ts'
 import { HookBadge, StatusBadge } from '../../parts/badge.tsx'
 import { Button, TextLink } from '../../parts/button.tsx'
-import { formatCount, formatDuration, formatFigure, formatShort, formatTime } from '../../parts/format.ts'
+import {
+  formatBytes,
+  formatCount,
+  formatDuration,
+  formatFigure,
+  formatShort,
+  formatTime,
+} from '../../parts/format.ts'
 import { Figure } from '../../parts/hint.tsx'
 import { Metric, Metrics, Page, Section } from '../../parts/page.tsx'
 import { Pending, ProblemBox } from '../../parts/problem.tsx'
@@ -112,6 +119,8 @@ function Progress({ training }: { training: Training }) {
   // What was true of the last report is not true of a training that rests.
   const running = status === 'running'
   const ended = isTerminal(trainingMachine, status)
+  const leftOut = Object.values(training.outlier_tokens).reduce((sum, count) => sum + count, 0)
+  const outliers = leftOut === 0 ? undefined : `${formatCount(leftOut)} outliers left out`
   const notRunning = ended ? 'the training has ended' : `the training is ${status}`
   return (
     <div className="mb-6 space-y-3">
@@ -132,6 +141,9 @@ function Progress({ training }: { training: Training }) {
             format={formatDuration}
             why={running ? 'not known before the first steps' : notRunning}
           />
+        </Metric>
+        <Metric name="Memory" note={outliers}>
+          <Figure value={running ? training.memory_bytes : null} format={formatBytes} why={notRunning} />
         </Metric>
         <Metric name="Started" words>
           <Figure value={training.started_at} format={formatTime} why="it waits for its turn" />
