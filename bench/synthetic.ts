@@ -29,6 +29,7 @@ const { values } = parseArgs({
     'no-peer': { type: 'boolean' },
     'no-ours': { type: 'boolean' },
     search: { type: 'boolean' },
+    threads: { type: 'string', default: '2' },
     'data-dir': { type: 'string', default: 'data' },
   },
 })
@@ -55,50 +56,53 @@ type PeerRun = {
   lr: number
   warm_up?: number
   decay_steps?: number
+  /** Steps without firing after which a latent is dead: 1,000 in sae-lens. */
+  dead_steps?: number
 }
 
-/** Our schedule: a short warm-up, the last half of the steps towards 0. */
-const schedule = { warm_up: 200, decay_steps: Math.round(steps / 2) }
+/** Our schedule: a short warm-up, the last half of the steps towards 0, dead after 30,000 draws. */
+const schedule = {
+  warm_up: 200,
+  decay_steps: Math.round(steps / 2),
+  dead_steps: Math.round(30_000 / batchSize),
+}
 /** sae-lens's own for toy data (train_toy_sae): constant. */
 const itsRate = 3e-4
 
 const jumprelu = { jumprelu_bandwidth: 0.5, jumprelu_init_threshold: 0.1 }
 const prefixes = [16, 8, 4, 2, 1].map(part => dSae / part)
 
-/** What the search tries for sae-lens: rates and sparsity as for ours, on data of another seed. */
+const rowsOf = { topk: {}, batchtopk: {}, matryoshka_batchtopk: { matryoshka_widths: prefixes } }
+
+function peerRun(family: string, settings: Record<string, unknown>, lr: number, its = false): PeerRun {
+  const { matryoshka_widths: _, jumprelu_bandwidth: __, jumprelu_init_threshold: ___, ...told } = settings
+  const text = Object.entries(told).map(([key, value]) => `${key.replace('jumprelu_', '')} ${value}`)
+  const name = [family, ...text, `lr ${lr}${its ? ' constant' : ''}`].join(', ')
+  return { name, family, settings, lr, ...(its ? {} : schedule) }
+}
+
+/** What the search tries for sae-lens: rates and sparsity as were tried for ours, on data of another seed. */
 function searchedRuns(l0: number): PeerRun[] {
   const k = Math.round(l0)
-  const rates = [1e-3, 3e-3, 1e-2]
-  const selecting = { topk: {}, batchtopk: {}, matryoshka_batchtopk: { matryoshka_widths: prefixes } }
-  const runs: PeerRun[] = []
-  const add = (family: string, settings: Record<string, unknown>, lr: number, its = false) => {
-    const text = Object.entries(settings).map(([key, value]) => `${key.replace('jumprelu_', '')} ${value}`)
-    const name = [family, ...text, `lr ${lr}${its ? ' constant' : ''}`].join(', ')
-    runs.push({ name, family, settings, lr, ...(its ? {} : schedule) })
-  }
-  for (const [family, own] of Object.entries(selecting)) {
-    add(family, { k, ...own }, itsRate, true)
-    for (const lr of rates) add(family, { k, ...own }, lr)
-  }
+  const runs = Object.entries(rowsOf).flatMap(([family, own]) => [
+    peerRun(family, { k, ...own }, itsRate, true),
+    ...[3e-3, 1e-2].map(lr => peerRun(family, { k, ...own }, lr)),
+  ])
+  const jump = (settings: Record<string, unknown>, lr: number, its = false) =>
+    runs.push(peerRun('jumprelu', { ...jumprelu, ...settings }, lr, its))
+  const tanh = { jumprelu_sparsity_loss_mode: 'tanh' }
+  jump({ l0_coefficient: 0.2 }, itsRate, true)
   for (const jumprelu_ste_to_input of [false, true]) {
-    const ste = { ...jumprelu, jumprelu_ste_to_input }
-    add('jumprelu', { ...ste, l0_coefficient: 0.2 }, itsRate, true)
-    for (const lr of [3e-3, 1e-2]) {
-      for (const l0_coefficient of [0.05, 0.2, 0.6]) {
-        add('jumprelu', { ...ste, l0_coefficient }, lr)
-        add('jumprelu', { ...ste, l0_coefficient, jumprelu_sparsity_loss_mode: 'tanh' }, lr)
-      }
-      for (const l0_coefficient of [0.02, 0.1]) {
-        const quadratic = { jumprelu_sparsity_loss_mode: 'quadratic', target_l0: l0 }
-        add('jumprelu', { ...ste, l0_coefficient, ...quadratic }, lr)
-      }
-    }
+    const ste = { jumprelu_ste_to_input }
+    jump({ ...ste, l0_coefficient: 0.2 }, 1e-2)
+    jump({ ...ste, l0_coefficient: 0.05, ...tanh }, 1e-2)
+    jump({ ...ste, l0_coefficient: 0.2, ...tanh }, 1e-2)
+    jump({ ...ste, l0_coefficient: 0.2, ...tanh }, 3e-3)
   }
-  for (const l1_coefficient of [0.1, 0.3, 1]) {
-    for (const lr of rates) {
-      add('standard', { l1_coefficient }, lr)
-      add('gated', { l1_coefficient }, lr)
-    }
+  jump({ l0_coefficient: 0.1, jumprelu_sparsity_loss_mode: 'quadratic', target_l0: l0 }, 1e-2)
+  for (const lr of [3e-3, 1e-2]) {
+    runs.push(peerRun('standard', { l1_coefficient: 0.3 }, lr))
+    runs.push(peerRun('gated', { l1_coefficient: 1 }, lr))
   }
   return runs
 }
@@ -126,7 +130,7 @@ const machineLine = await machine()
 const lines: Line[] = []
 const folder = join(values['data-dir'], 'bench-synthetic')
 mkdirSync(folder, { recursive: true })
-const lanes = await openLanes({ count: 2 })
+const lanes = await openLanes({ count: Number(values.threads) })
 const only = values.only?.split(',')
 if (values.search) {
   await peers('search', defaultGroundTruth, searchSeed, searchedRuns(defaultGroundTruth.l0))
@@ -180,6 +184,7 @@ async function peers(variant: string, options: GroundTruthOptions, seed: number,
     steps,
     'held-out': syntheticHeldOutTokens,
     seed,
+    threads: values.threads,
     out,
     runs: JSON.stringify(runs),
   }
