@@ -107,9 +107,27 @@ function searchedRuns(l0: number): PeerRun[] {
   return runs
 }
 
-/** The best of the search by family, and sae-lens's own constant rate beside it. */
+/** By family what did best in the search; for jumprelu our settings as well. */
 function peerRuns(l0: number): PeerRun[] {
-  return searchedRuns(l0)
+  const k = Math.round(l0)
+  const tanh = { ...jumprelu, jumprelu_ste_to_input: true, jumprelu_sparsity_loss_mode: 'tanh' }
+  return [
+    ...Object.entries(rowsOf).map(([family, own]) => peerRun(family, { k, ...own }, 1e-2)),
+    peerRun('jumprelu', { ...tanh, l0_coefficient: 0.05 }, 1e-2),
+    peerRun(
+      'jumprelu',
+      {
+        ...tanh,
+        l0_coefficient: 0.1,
+        jumprelu_bandwidth: 1,
+        l0_warm_up_steps: steps,
+        pre_act_loss_coefficient: 3e-6,
+      },
+      1e-2,
+    ),
+    peerRun('standard', { l1_coefficient: 0.3 }, 1e-2),
+    peerRun('gated', { l1_coefficient: 1 }, 3e-3),
+  ]
 }
 
 const ourFamilies = ['topk', 'batchtopk', 'matryoshka', 'jumprelu', 'standard', 'gated', 'p_anneal']

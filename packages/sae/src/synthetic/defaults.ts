@@ -25,14 +25,15 @@ const byFamily: Readonly<Record<string, Settings>> = {
   topk: revived,
   batchtopk: revived,
   matryoshka: revived,
-  // The tanh form reaches the encoder of latents that fire too often; an estimator half as wide as a magnitude.
+  // The tanh form reaches the encoder of latents that fire too often; an estimator as wide as a magnitude. Its pressure
+  // rises over the whole run: at full strength from the start it kills latents before they have found a direction.
   jumprelu: {
     sparsity_loss: 'tanh',
-    sparsity_coefficient: 0.2,
+    sparsity_coefficient: 0.1,
     ste_to_input: true,
-    bandwidth: 0.5,
+    bandwidth: 1,
     initial_threshold: 0.1,
-    decoder: 'unit',
+    decoder: 'free',
   },
   p_anneal: { learning_rate: 3e-3, sparsity_coefficient: 0.3 },
 }
