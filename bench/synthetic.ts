@@ -119,7 +119,7 @@ function peerRuns(l0: number): PeerRun[] {
       {
         ...tanh,
         l0_coefficient: 0.1,
-        jumprelu_bandwidth: 1,
+        jumprelu_bandwidth: 1.5,
         l0_warm_up_steps: steps,
         pre_act_loss_coefficient: 3e-6,
       },

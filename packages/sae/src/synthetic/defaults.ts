@@ -25,13 +25,13 @@ const byFamily: Readonly<Record<string, Settings>> = {
   topk: revived,
   batchtopk: revived,
   matryoshka: revived,
-  // The tanh form reaches the encoder of latents that fire too often; an estimator as wide as a magnitude. Its pressure
+  // The tanh form reaches the encoder of latents that fire too often; an estimator wider than a magnitude. Its pressure
   // rises over the whole run: at full strength from the start it kills latents before they have found a direction.
   jumprelu: {
     sparsity_loss: 'tanh',
     sparsity_coefficient: 0.1,
     ste_to_input: true,
-    bandwidth: 1,
+    bandwidth: 1.5,
     initial_threshold: 0.1,
     decoder: 'free',
   },
