@@ -1,10 +1,17 @@
 // The demo model and its four datasets as benches train on them.
+import { mkdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { openTokenStore, type TokenStore, tokenizeFiles } from '@mistudio/corpus'
 import { compileForward, openModel, openTokenizer } from '@mistudio/model'
-import { type ContextSource, type Forward, shuffledContexts } from '@mistudio/sae'
-import type { Lanes } from '@mistudio/tensor'
+import {
+  type ContextSource,
+  type Forward,
+  shuffledContexts,
+  type TrainMember,
+  trainSaes,
+} from '@mistudio/sae'
+import { type Lanes, openLanes } from '@mistudio/tensor'
 
 export const demoModel = fileURLToPath(new URL('../assets/demo/model', import.meta.url))
 const contextSize = 128
@@ -44,4 +51,37 @@ export async function openDemo(options: {
       for (const store of stores) store.close()
     },
   }
+}
+
+/** Trains SAEs of one hook point in one run, batch 1,024, seed 0. @returns the run's folder and the datasets' */
+export async function trainOnDemo(options: {
+  members: readonly TrainMember[]
+  hook: string
+  trainTokens: number
+  folder: string
+  cacheDir: string
+}): Promise<{ out: string; datasets: string[] }> {
+  const { members, hook, trainTokens, folder, cacheDir } = options
+  mkdirSync(folder, { recursive: true })
+  const out = join(folder, 'run')
+  rmSync(out, { recursive: true, force: true })
+  const lanes = await openLanes({ count: 2 })
+  const demo = await openDemo({ lanes, folder, cacheDir })
+  const forward = await demo.forward([hook])
+  const { datasets } = demo
+  await trainSaes({
+    lanes,
+    forward,
+    contextsPerCall,
+    source: demo.source({ seed: 0 }),
+    members,
+    settings: { trainTokens, batchSize: 1024, seed: 0 },
+    modelName: 'demo',
+    datasets,
+    out,
+  })
+  await forward.close()
+  demo.close()
+  await lanes.close()
+  return { out, datasets }
 }

@@ -1,8 +1,8 @@
 // A learner of any family with a random batch and weights that are given, for the bench of one step.
 import {
+  type CompleteMember,
   completeMember,
   createLearner,
-  type CompleteMember,
   gaussianStream,
   type Learner,
   type SaeWeights,

@@ -2,13 +2,12 @@
 // held-out documents by `sae compare`, which draws the chart. Writes docs/frontier.md and docs/frontier.svg.
 //   node bench/frontier.ts [--tokens 1000000] [--d-sae 2048] [--data-dir DIR]
 import { spawnSync } from 'node:child_process'
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
+import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
-import { type Settings, type TrainMember, trainSaes } from '@mistudio/sae'
-import { openLanes } from '@mistudio/tensor'
-import { contextsPerCall, demoModel, openDemo } from './demo_source.ts'
+import type { Settings, TrainMember } from '@mistudio/sae'
+import { demoModel, trainOnDemo } from './demo_source.ts'
 import { machine, markdown } from './peer.ts'
 
 const { values } = parseArgs({
@@ -42,39 +41,18 @@ const members: TrainMember[] = swept.flatMap(({ family, settings, key, values: e
   })),
 )
 
-const folder = join(values['data-dir'], 'bench-frontier')
-mkdirSync(folder, { recursive: true })
 const began = performance.now()
-const lanes = await openLanes({ count: 2 })
-const demo = await openDemo({ lanes, folder, cacheDir: join(values['data-dir'], 'cache') })
-const forward = await demo.forward([hook])
-const out = join(folder, 'run')
-rmSync(out, { recursive: true, force: true })
-await trainSaes({
-  lanes,
-  forward,
-  contextsPerCall,
-  source: demo.source({ seed: 0 }),
+const { out, datasets } = await trainOnDemo({
   members,
-  settings: { trainTokens, batchSize: 1024, seed: 0 },
-  modelName: 'demo',
-  datasets: demo.datasets,
-  out,
+  hook,
+  trainTokens,
+  folder: join(values['data-dir'], 'bench-frontier'),
+  cacheDir: join(values['data-dir'], 'cache'),
 })
-await forward.close()
-demo.close()
-await lanes.close()
 const trained = (performance.now() - began) / 60_000
 const svg = join(values.docs, 'frontier.svg')
 const args = [
-  ...[
-    '--sae',
-    ...members.map(({ name }) => join(out, name)),
-    '--model',
-    demoModel,
-    '--dataset',
-    ...demo.datasets,
-  ],
+  ...['--sae', ...members.map(({ name }) => join(out, name)), '--model', demoModel, '--dataset', ...datasets],
   ...['--max-tokens', '131072', '--ce-tokens', values['ce-tokens'], '--svg', svg, '--json'],
 ]
 const command = fileURLToPath(new URL('../bin/mistudio', import.meta.url))

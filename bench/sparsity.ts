@@ -3,13 +3,11 @@
 // thresholds moved.
 //   node bench/sparsity.ts [--tokens 1000000] [--d-sae 2048] [--data-dir DIR]
 import { spawnSync } from 'node:child_process'
-import { mkdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
-import { loadSae, type Settings, type TrainMember, trainSaes } from '@mistudio/sae'
-import { openLanes } from '@mistudio/tensor'
-import { contextsPerCall, demoModel, openDemo } from './demo_source.ts'
+import { loadSae, type Settings, type TrainMember } from '@mistudio/sae'
+import { demoModel, trainOnDemo } from './demo_source.ts'
 import { machine, markdown } from './peer.ts'
 
 const { values } = parseArgs({
@@ -71,41 +69,17 @@ const members: TrainMember[] = cases.map(({ name, family, settings }) => ({
   settings: { ...shared, ...settings },
 }))
 
-const folder = join(values['data-dir'], 'bench-sparsity')
-mkdirSync(folder, { recursive: true })
-const lanes = await openLanes({ count: 2 })
-const demo = await openDemo({ lanes, folder, cacheDir: join(values['data-dir'], 'cache') })
-const forward = await demo.forward([hook])
-const out = join(folder, 'run')
-rmSync(out, { recursive: true, force: true })
-await trainSaes({
-  lanes,
-  forward,
-  contextsPerCall,
-  source: demo.source({ seed: 0 }),
+const { out, datasets } = await trainOnDemo({
   members,
-  settings: { trainTokens: Number(values.tokens), batchSize: 1024, seed: 0 },
-  modelName: 'demo',
-  datasets: demo.datasets,
-  out,
+  hook,
+  trainTokens: Number(values.tokens),
+  folder: join(values['data-dir'], 'bench-sparsity'),
+  cacheDir: join(values['data-dir'], 'cache'),
 })
-await forward.close()
-demo.close()
-await lanes.close()
 
 const saes = members.map(({ name }) => join(out, name))
 const limits = ['--max-tokens', '262144', '--ce-tokens', '4096', '--json']
-const words = [
-  'sae',
-  'evaluate',
-  '--sae',
-  ...saes,
-  '--model',
-  demoModel,
-  '--dataset',
-  ...demo.datasets,
-  ...limits,
-]
+const words = ['sae', 'evaluate', '--sae', ...saes, '--model', demoModel, '--dataset', ...datasets, ...limits]
 const command = fileURLToPath(new URL('../bin/mistudio', import.meta.url))
 const judged = spawnSync(process.execPath, [command, ...words], { encoding: 'utf8', maxBuffer: 1 << 28 })
 if (judged.status !== 0) throw new Error(judged.stderr)

@@ -3,9 +3,9 @@
 //   node bench/synthetic.ts [--tokens 5000000] [--seeds 3] [--only default,zipf,…] [--families topk,…] [--no-peer]
 //   node bench/synthetic.ts --search [--tokens …]: which settings suit sae-lens, on data of a seed that is not judged
 import { spawn } from 'node:child_process'
-import { createInterface } from 'node:readline'
 import { mkdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
+import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import {

@@ -73,7 +73,8 @@ export function decodeSpans(
   }
 }
 
-function dotRow(e: usize, idx: usize, k: i32, wDec: usize, d: i32, g: usize): void {
+/** g[i] = ⟨e, row idx[i] of wDec⟩ for k indices. */
+export function dotRow(e: usize, idx: usize, k: i32, wDec: usize, d: i32, g: usize): void {
   let i = 0
   for (; i + 4 <= k; i += 4) {
     const at = idx + word(i)

@@ -1,8 +1,9 @@
 // A screened encode: scores of an eight-bit product, raised by what they may be off, choose candidates, and exact scores
 // choose among them. How far they may be off is measured, row by row, on latents that nothing has selected; a row in which
 // that does not settle the choice is told to the host, which takes the exact product.
+import { dotRow } from './hits'
 import { capacityOf, fillRow, kthLargest, radix, scanRow } from './topk'
-import { dot, dot4, rowOf, word } from './vector'
+import { dot4, rowOf, word } from './vector'
 
 @inline
 function probeOf(t: i32, r: i32, m: i32, probes: i32): i32 {
@@ -68,16 +69,8 @@ export function upperScores(
 
 // Exact scores of n candidates at `list`: (⟨x, w_i⟩ + bias[i]) · factor[i].
 function exactScores(x: usize, d: i32, w: usize, bias: usize, factor: usize, list: usize, n: i32, out: usize): void {
-  let i = 0
-  for (; i + 4 <= n; i += 4) {
-    const at = list + word(i)
-    dot4(
-      x, w + rowOf(load<i32>(at), d), w + rowOf(load<i32>(at, 4), d), w + rowOf(load<i32>(at, 8), d),
-      w + rowOf(load<i32>(at, 12), d), d, out + word(i),
-    )
-  }
-  for (; i < n; i++) store<f32>(out + word(i), dot(x, w + rowOf(load<i32>(list + word(i)), d), d))
-  for (i = 0; i < n; i++) {
+  dotRow(x, list, n, w, d, out)
+  for (let i = 0; i < n; i++) {
     const latent = word(load<i32>(list + word(i)))
     const v = load<f32>(out + word(i)) + load<f32>(bias + latent)
     store<f32>(out + word(i), factor ? v * load<f32>(factor + latent) : v)
