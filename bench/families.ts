@@ -65,7 +65,7 @@ const dense = (one: Omit<Case, 'below' | 'turn' | 'rounds' | 'target'>): Case[] 
     target: 1.5,
   },
 ]
-const selecting = { below: 0, turn: 1, rounds, target: 3 }
+const selecting = { below: 0, turn: 5, rounds, target: 3 }
 const cases: Case[] = [
   {
     ...selecting,

@@ -13,4 +13,5 @@ export { normaliseSpan, restoreSpan, packRows, gateSpans, decodeLists } from './
 export { adamRows, normaliseRows, centreRows, rowNorms, maxAbsRows, scaleRange, addRange } from './dense'
 export { columnSums, weightedRowSum, runningMoments } from './statistics'
 export { quantiseRowsU8, quantiseTransposeI8 } from './quantise'
-export { upperScores, screenRows, settleSpans } from './screen'
+export { upperScores, rescoreRows, settleSpans } from './screen'
+export { gatherCandidates, settleCandidates } from './candidates'

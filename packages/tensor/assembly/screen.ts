@@ -1,18 +1,22 @@
-// A screened encode: scores of an eight-bit product, raised by what they may be off, choose candidates, and exact scores
-// choose among them. How far they may be off is measured, row by row, on latents that nothing has selected; a row in which
-// that does not settle the choice is told to the host, which takes the exact product.
+// A screened encode: scores of a cheap product choose candidates, and exact scores choose among them. How far the cheap ones
+// may be off is measured, row by row, on latents that nothing has selected. Here is what BatchTopK needs, which knows its
+// threshold beforehand, and what the float32 product needs; candidates.ts has the rows' k largest.
 import { dotRow } from './hits'
 import { capacityOf, fillRow, kthLargest, radix, scanRow } from './topk'
 import { dot4, rowOf, word } from './vector'
 
+// How far a score may be off, in largest errors of its row's probes: sixteen errors of a normal distribution give some eight
+// standard deviations.
+export const errorsToMargin: f32 = 4
+
+// Spread over the row, and others for every sixteen rows: those share the rows of W_enc in the cache.
 @inline
 function probeOf(t: i32, r: i32, m: i32, probes: i32): i32 {
-  return <i32>(((<i64>t * m) / probes + r) % m)
+  return <i32>(((<i64>t * m) / probes + (r >> 4)) % m)
 }
 
-// Four times the largest error of `probes` latents (a multiple of four) spread over the row, from another one on in each
-// row; ∞ where one is not a number. Sixteen errors of a normal distribution give some eight standard deviations.
-function marginOf(
+// The largest error of `probes` latents (a multiple of four) of a row; ∞ where one is not a number. `four`: room for four float32.
+export function errorOf(
   row: usize, r: i32, m: i32, s: f32, x: usize, d: i32, w: usize, bias: usize, factor: usize, probes: i32, four: usize,
 ): f32 {
   let most: f32 = 0
@@ -29,7 +33,7 @@ function marginOf(
       most = max<f32>(most, abs<f32>((load<f32>(row + o) * s + b) * f - (load<f32>(four + word(u)) + b) * f))
     }
   }
-  return most == most ? 4 * most : Infinity
+  return most == most ? most : Infinity
 }
 
 /**
@@ -44,7 +48,7 @@ export function upperScores(
   for (let r = 0; r < rows; r++) {
     const line = pre + rowOf(r, m)
     const s = load<f32>(scale + word(r)), s4 = f32x4.splat(s)
-    const margin = marginOf(line, r, m, s, x + rowOf(r, d), d, w, bias, factor, probes, scratch), margin4 = f32x4.splat(margin)
+    const margin = errorsToMargin * errorOf(line, r, m, s, x + rowOf(r, d), d, w, bias, factor, probes, scratch), margin4 = f32x4.splat(margin)
     let j = 0
     if (factor) {
       for (; j + 4 <= m; j += 4) {
@@ -78,79 +82,56 @@ function exactScores(x: usize, d: i32, w: usize, bias: usize, factor: usize, lis
 }
 
 // The k largest of n exact scores, by latent; scores that are not positive become 0.
-function keepLargest(list: usize, score: usize, n: i32, k: i32, least: f32, idx: usize, val: usize): void {
+export function keepLargest(list: usize, score: usize, n: i32, k: i32, least: f32, idx: usize, val: usize): void {
   let equals = k, out = 0
   for (let i = 0; i < n; i++) equals -= i32(load<f32>(score + word(i)) > least)
+  // Without branches, which could not be predicted: every latent is written, those kept move the end.
   for (let i = 0; i < n && out < k; i++) {
     const v = load<f32>(score + word(i))
-    if (v < least || (v == least && equals-- <= 0)) continue
+    const equal = i32(v == least) & i32(equals > 0)
     store<i32>(idx + word(out), load<i32>(list + word(i)))
     store<f32>(val + word(out), v > 0 ? v : 0)
-    out++
+    equals -= equal
+    out += equal | i32(v > least)
   }
 }
 
 /**
- * Of each row of upper bounds `pre` [rows, m] the k latents with the largest exact scores (⟨x, w_i⟩ + bias[i]) · factor[i],
- * ascending, ties to the lower latent; scores that are not positive become 0. `factor` 0: none. Exact scores are computed
- * of the c latents with the highest bounds, or of the `wide` highest (c ≤ wide ≤ m) where c do not settle the row: the k-th
- * score must be no less than the lowest of the bounds, and no score above its bound. `unsettled` receives the number of
- * rows that are not settled by either. A row with a NaN gives latents 0 … k−1 with NaN and is not settled.
- * `scratch`: that of topkRows for `wide`, then `wide` float32.
+ * Of each row of scores `pre` [rows, m] the k latents with the largest exact scores (⟨x, w_i⟩ + bias[i]) · factor[i] among the
+ * c that `pre` ranks highest, ascending, ties to the lower latent; exact scores that are not positive become 0. `factor` 0:
+ * none. A row with a NaN gives latents 0 … k−1 with NaN. `scratch`: that of topkRows for c, then c float32.
  */
-export function screenRows(
-  pre: usize, rows: i32, m: i32, x: usize, d: i32, w: usize, bias: usize, factor: usize, k: i32, c: i32, wide: i32,
-  idxOut: usize, valOut: usize, unsettled: usize, scratch: usize,
+export function rescoreRows(
+  pre: usize, rows: i32, m: i32, x: usize, d: i32, w: usize, bias: usize, factor: usize, k: i32, c: i32,
+  idxOut: usize, valOut: usize, scratch: usize,
 ): void {
-  let open = 0
-  for (let r = 0; r < rows; r++) {
-    const row = pre + rowOf(r, m), input = x + rowOf(r, d)
-    const idx = idxOut + rowOf(r, k), val = valOut + rowOf(r, k)
-    let settled = screenRow(row, m, input, d, w, bias, factor, k, c, idx, val, scratch)
-    if (settled == 0 && wide > c) settled = screenRow(row, m, input, d, w, bias, factor, k, wide, idx, val, scratch)
-    if (settled <= 0) open++
-  }
-  store<i32>(unsettled, open)
-}
-
-// 1: settled, 0: more candidates may settle it, −1: it has a NaN or fewer than k scores above −∞.
-function screenRow(
-  row: usize, m: i32, x: usize, d: i32, w: usize, bias: usize, factor: usize, k: i32, c: i32,
-  idx: usize, val: usize, scratch: usize,
-): i32 {
   const capacity = capacityOf(m, c)
   const values = scratch
   const list = values + word(capacity + 16)
   const temp = list + word(capacity + 16 + radix)
   const score = temp + word(capacity + 16)
-  const n = scanRow(row, m, 0, c, capacity, values, list, temp)
-  if (n >= 0 && n < k) {
-    fillRow(row, m, 0, k, n, 1, idx, val)
-    return -1
-  }
-  let above: f32 = NaN, floor: f32 = Infinity
-  if (n >= k) {
-    exactScores(x, d, w, bias, factor, list, n, score)
-    above = -Infinity
-    for (let i = 0; i < n; i++) {
-      const bound = load<f32>(values + word(i))
-      // max and NaN give NaN.
-      above = max<f32>(above, load<f32>(score + word(i)) - bound)
-      floor = min<f32>(floor, bound)
+  for (let r = 0; r < rows; r++) {
+    const row = pre + rowOf(r, m), idx = idxOut + rowOf(r, k), val = valOut + rowOf(r, k)
+    const n = scanRow(row, m, 0, c, capacity, values, list, temp)
+    if (n >= 0 && n < k) {
+      fillRow(row, m, 0, k, n, 1, idx, val)
+      continue
     }
-  }
-  if (above != above) {
-    for (let i = 0; i < k; i++) {
-      store<i32>(idx + word(i), i)
-      store<f32>(val + word(i), NaN)
+    let ordered = n >= 0
+    if (ordered) {
+      exactScores(x + rowOf(r, d), d, w, bias, factor, list, n, score)
+      for (let i = 0; i < n; i++) ordered = ordered && load<f32>(score + word(i)) == load<f32>(score + word(i))
     }
-    return -1
+    if (!ordered) {
+      for (let i = 0; i < k; i++) {
+        store<i32>(idx + word(i), i)
+        store<f32>(val + word(i), NaN)
+      }
+      continue
+    }
+    memory.copy(temp, score, word(n))
+    keepLargest(list, score, n, k, kthLargest(temp, n, k, temp - word(radix)), idx, val)
   }
-  memory.copy(temp, score, word(n))
-  const least = kthLargest(temp, n, k, temp - word(radix))
-  keepLargest(list, score, n, k, least, idx, val)
-  // Fewer than c above −∞: all others are −∞.
-  return i32(n < c || c == m || (above <= 0 && max<f32>(least, 0) >= floor))
 }
 
 /**

@@ -74,7 +74,7 @@ function selectKth(p: usize, n: i32, k: i32): f32 {
 // Keeps the k best of n ≥ k candidates in their order. values/indices are rewritten; temp holds n float32 and
 // before them the radix counters.
 // Returns the k-th value, the new threshold.
-function compact(values: usize, indices: usize, temp: usize, n: i32, k: i32): f32 {
+export function compact(values: usize, indices: usize, temp: usize, n: i32, k: i32): f32 {
   memory.copy(temp, values, word(n))
   const least = kthLargest(temp, n, k, temp - word(radix))
   let equals = k
@@ -105,7 +105,7 @@ function valueAt(row: usize, bias: usize, i: i32): f32 {
 }
 
 // The largest float32 below v; −∞ stays.
-function below(v: f32): f32 {
+export function below(v: f32): f32 {
   if (v == 0) return reinterpret<f32>(0x80000001)
   if (v == -Infinity) return v
   const bits = reinterpret<i32>(v)

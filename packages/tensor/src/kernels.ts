@@ -22,3 +22,14 @@ export function instantiateKernels(module: WebAssembly.Module, memory: WebAssemb
 export function topkScratchBytes(m: number, k: number): number {
   return 4 * (3 * (Math.min(Math.max(8 * k, 256), m) + 16) + 2048)
 }
+
+/** Bytes of the state that `gatherCandidates` keeps between blocks: three words a row, and cap + 16 latents and scores. */
+export function candidateBytes(rows: number, cap: number): number {
+  return 4 * rows * (3 + 2 * (cap + 16))
+}
+
+/** Bytes of scratch that `settleCandidates` needs: lists of candidates by row and by latent, all scores of a row and its top-k. */
+export function settleScratchBytes(rows: number, m: number, k: number, cap: number): number {
+  const lists = 2048 + cap + 16 + rows + 1 + 5 * rows * (cap + 16) + m + 1
+  return 4 * (lists + Math.max(m, 4)) + topkScratchBytes(m, k)
+}

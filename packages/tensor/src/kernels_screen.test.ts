@@ -1,4 +1,5 @@
-// The screened encode's kernels against the oracle: scores scaled by row, candidates kept by exact score, what that settles.
+// The screened encode's kernels against the oracle: scores scaled by row, and exact scores of what they choose. TopK's candidates
+// have tests of their own: kernels_candidates.test.ts.
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { floats, rowCount, seed, uniform, width } from './kernel_arbitrary.ts'
@@ -47,7 +48,7 @@ test('upperScores without a number to go by has no bound', () => {
   expect([...arena.f32(pre, 2)]).toEqual([Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY])
 })
 
-type Screened = Parameters<typeof oracle.screenRows>[0] & {
+type Rescored = Parameters<typeof oracle.rescoreRows>[0] & {
   pre: Float32Array
   x: Float32Array
   w: Float32Array
@@ -55,101 +56,72 @@ type Screened = Parameters<typeof oracle.screenRows>[0] & {
   factor?: Float32Array
 }
 
-function screen({ pre, rows, m, x, d, w, bias, factor, k, c, wide }: Screened) {
+function rescore({ pre, rows, m, x, d, w, bias, factor, k, c }: Rescored) {
   const arena = createArena({ skew: 4 })
   const [p, input, weights, b] = [pre, x, w, bias].map(arena.put)
   const f = factor === undefined ? 0 : arena.put(factor)
   const [index, value] = [arena.room(rows * k * 4), arena.room(rows * k * 4)]
-  const [unsettled, scratch] = [arena.room(4), arena.room(topkScratchBytes(m, wide) + wide * 4)]
-  kernels.screenRows(p, rows, m, input, d, weights, b, f, k, c, wide, index, value, unsettled, scratch)
+  const scratch = arena.room(topkScratchBytes(m, c) + c * 4)
+  kernels.rescoreRows(p, rows, m, input, d, weights, b, f, k, c, index, value, scratch)
   arena.check()
-  return {
-    index: arena.i32(index, rows * k),
-    value: arena.f32(value, rows * k),
-    unsettled: arena.i32(unsettled, 1)[0],
-  }
+  return { index: arena.i32(index, rows * k), value: arena.f32(value, rows * k) }
 }
 
-describe('screenRows', () => {
+describe('rescoreRows', () => {
   const shape = fc.record({
     d: width,
     rows: rowCount,
     // From 256 latents on the scan begins with a threshold.
     m: fc.oneof(fc.integer({ min: 1, max: 60 }), fc.integer({ min: 250, max: 600 })),
-    shares: fc.tuple(...[1, 2, 3].map(() => fc.double({ min: 0, max: 1, noNaN: true }))),
-    /** How far bounds lie above the scores, which are integers; half as far some lie below. */
-    margin: fc.constantFrom(0, 0.1, 0.4, 3),
-    below: fc.constantFrom(0, 0, 0.001),
+    shares: fc.tuple(...[1, 2].map(() => fc.double({ min: 0, max: 1, noNaN: true }))),
+    /** How far the given scores lie above the exact ones, which are integers, at most. */
+    off: fc.constantFrom(0, 0.4, 3),
     normed: fc.boolean(),
     seed,
   })
-  /** Small integers, whose sums float32 holds: the selection has one answer, ties included. */
-  const inputOf = (given: typeof shape extends fc.Arbitrary<infer T> ? T : never): Screened => {
-    const { d, rows, m, shares, margin, below, normed } = given
-    const random = uniform(given.seed)
-    const whole = (n: number, most: number) => floats(n, random).map(v => Math.round(v * most))
-    const [x, w, bias] = [whole(rows * d, 3), whole(m * d, 2), whole(m, 2)]
-    const factor = normed ? whole(m, 3).map(v => v + 4) : undefined
-    const pre = Float32Array.from({ length: rows * m }, (_, p) => {
-      let sum = bias[p % m]
-      for (let j = 0; j < d; j++) sum += x[Math.floor(p / m) * d + j] * w[(p % m) * d + j]
-      const over = random() < below ? -margin / 2 : margin * random()
-      return sum * (factor?.[p % m] ?? 1) + over
-    })
-    const k = 1 + Math.floor((shares[0] * (m - 1)) / 4)
-    const c = k + Math.floor((shares[1] * (m - k)) / 3)
-    return { pre, rows, m, x, d, w, bias, factor, k, c, wide: c + Math.floor(shares[2] * (m - c)) }
-  }
 
-  test('keeps what the oracle keeps and leaves as many rows open', () => {
-    const seen = { settled: 0, open: 0 }
+  test('keeps what the oracle keeps', () => {
     fc.assert(
-      fc.property(shape, options => {
-        const input = inputOf(options)
-        const found = screen(input)
-        expect(found).toEqual(oracle.screenRows(input))
-        seen.open += found.unsettled
-        seen.settled += input.rows - found.unsettled
+      fc.property(shape, ({ d, rows, m, shares, off, normed, seed: from }) => {
+        const random = uniform(from)
+        // Small integers, whose sums float32 holds: the selection has one answer, ties included.
+        const whole = (n: number, most: number) => floats(n, random).map(v => Math.round(v * most))
+        const [x, w, bias] = [whole(rows * d, 3), whole(m * d, 2), whole(m, 2)]
+        const factor = normed ? whole(m, 3).map(v => v + 4) : undefined
+        const pre = Float32Array.from({ length: rows * m }, (_, p) => {
+          let sum = bias[p % m]
+          for (let j = 0; j < d; j++) sum += x[Math.floor(p / m) * d + j] * w[(p % m) * d + j]
+          return sum * (factor?.[p % m] ?? 1) + off * random()
+        })
+        const k = 1 + Math.floor((shares[0] * (m - 1)) / 4)
+        const c = k + Math.floor((shares[1] * (m - k)) / 3)
+        const input = { pre, rows, m, x, d, w, bias, factor, k, c }
+        expect(rescore(input)).toEqual(oracle.rescoreRows(input))
       }),
       { numRuns: 300, seed: 5 },
     )
-    expect(seen.settled).toBeGreaterThan(50)
-    expect(seen.open).toBeGreaterThan(50)
   })
 
   /** One column: the exact scores are the weights. */
   const plain = { d: 1, x: Float32Array.of(1), rows: 1, bias: new Float32Array(4), m: 4, k: 1, c: 2 }
   const w = Float32Array.of(5, 4, 9, 1)
 
-  test('a latent that the first candidates miss is found among more', () => {
-    const pre = Float32Array.of(12, 11, 10, 8)
-    expect(screen({ ...plain, pre, w, wide: 2 })).toMatchObject({ index: Int32Array.of(0), unsettled: 1 })
-    expect(screen({ ...plain, pre, w, wide: 3 })).toMatchObject({ index: Int32Array.of(2), unsettled: 1 })
-    expect(screen({ ...plain, pre, w, wide: 4 })).toMatchObject({ index: Int32Array.of(2), unsettled: 0 })
-  })
-
-  test('a score above its bound settles nothing', () => {
-    const pre = Float32Array.of(5, 4, 8.5, 1)
-    expect(screen({ ...plain, pre, w, wide: 2 })).toMatchObject({ index: Int32Array.of(2), unsettled: 1 })
-    expect(screen({ ...plain, pre: pre.map(v => v + 0.5), w, wide: 2 })).toMatchObject({ unsettled: 0 })
-  })
-
-  test('a row with a NaN among its scores is NaN, and not settled', () => {
-    const broken = { index: Int32Array.of(0), value: Float32Array.of(Number.NaN), unsettled: 1 }
+  test('a row with a NaN among its scores is NaN', () => {
+    const broken = { index: Int32Array.of(0), value: Float32Array.of(Number.NaN) }
+    expect(rescore({ ...plain, pre: Float32Array.of(5, 4, 9, Number.NaN), w })).toEqual(broken)
     const pre = Float32Array.of(5, 4, 9, 1)
-    expect(screen({ ...plain, pre: Float32Array.of(5, 4, 9, Number.NaN), w, wide: 2 })).toEqual(broken)
-    expect(screen({ ...plain, pre, w: Float32Array.of(5, 4, Number.NaN, 1), wide: 2 })).toEqual(broken)
+    expect(rescore({ ...plain, pre, w: Float32Array.of(5, 4, Number.NaN, 1) })).toEqual(broken)
+    expect(rescore({ ...plain, pre, w: Float32Array.of(5, Number.NaN, 9, 1) }).value[0]).toBe(9)
   })
 
-  test('fewer scores above −∞ than k: the first of the others, and not settled', () => {
+  test('fewer scores above −∞ than k: the first of the others', () => {
     const [none, pre] = [Number.NEGATIVE_INFINITY, Float32Array.of(-Infinity, 4, -Infinity, -Infinity)]
-    const given = { ...plain, pre, w, bias: Float32Array.of(none, 0, none, none), wide: 2 }
-    expect(screen({ ...given, k: 2 })).toEqual({
+    const given = { ...plain, pre, w, bias: Float32Array.of(none, 0, none, none) }
+    expect(rescore({ ...given, k: 2 })).toEqual({
       index: Int32Array.of(0, 1),
       value: Float32Array.of(0, 4),
-      unsettled: 1,
     })
-    expect(screen(given)).toEqual({ index: Int32Array.of(1), value: Float32Array.of(4), unsettled: 0 })
+    expect(rescore(given)).toEqual({ index: Int32Array.of(1), value: Float32Array.of(4) })
   })
 })
 

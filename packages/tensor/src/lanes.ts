@@ -181,6 +181,7 @@ export async function openLanes(options: { count?: number } = {}): Promise<Lanes
     closeSession: id => ask({ kind: 'closeSession', id }),
     async run(tasks, { lane } = {}) {
       if (running) throw new Error('the compute lanes already run a list of tasks')
+      if (tasks.length === 0) return
       running = true
       Atomics.store(counter, 0, 0)
       try {

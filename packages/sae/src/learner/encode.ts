@@ -5,7 +5,7 @@ import type { Plan } from '../plan.ts'
 import type { Block } from './block.ts'
 import { call, chunkRows, type Piece, pieces } from './pieces.ts'
 import type { Products } from './products.ts'
-import { candidateCounts, probes, type Screen } from './screen.ts'
+import { gathering, probes, rescoredCount, type Screen, spareRows } from './screen.ts'
 
 /** A block's dead latents in the running step: how many, and how many of them a row keeps. */
 export type DeadPart = { dead: number; kAux: number; relu: boolean }
@@ -33,27 +33,28 @@ export type EncodeOptions = {
   chunks?: readonly number[]
 }
 
-/** x, d_in, W_enc, b_enc and factors, as kernels that compute scores one by one take them. */
-const encoderOf = ({ at, dIn }: Block, rows: number, normed: boolean) => [
-  ...[rows, dIn, at.wEnc, at.bEnc],
-  normed ? at.norms : 0,
+/** x, d_in, W_enc, b_enc and factors from a latent on, as kernels that compute scores one by one take them. */
+const encoderOf = ({ at, dIn }: Block, rows: number, normed: boolean, from = 0) => [
+  ...[rows, dIn, at.wEnc + from * dIn * 4, at.bEnc + from * 4],
+  normed ? at.norms + from * 4 : 0,
 ]
 
 /**
  * Scores of a chunk in the lane's scratch, upper bounds where the screen chooses, and the bias that a reader has still to
  * add: a pointer, 0 for none.
  */
-function scoreSteps(block: Block, { start, length }: Piece, options: EncodeOptions) {
+function scoreSteps(block: Block, piece: Piece, options: EncodeOptions) {
   const { products, normed, rescored, screen } = options
   const { at, memory, latents, dIn } = block
+  const { start, length } = piece
   const pre = laneAt(block, 'pre')
   const rows = at.xc + start * dIn * 4
   if (screen !== undefined) {
     const [rows8, rowScale] = [laneAt(block, 'rows8'), laneAt(block, 'rowScale')]
     const encoder = encoderOf(block, rows, normed)
     const steps = [
-      call(memory, 'quantiseRowsU8', rows, chunkRows, dIn, rows8, rowScale),
-      screen.product(block, { rows8, pre }),
+      quantiseStep(block, start),
+      ...screen.piecesOf(latents).map(part => screen.product(block, part, { rows8, pre })),
       call(memory, 'upperScores', pre, length, latents, rowScale, ...encoder, probes, laneAt(block, 'topk')),
     ]
     return { steps, bias: 0 }
@@ -64,6 +65,38 @@ function scoreSteps(block: Block, { start, length }: Piece, options: EncodeOptio
   const steps: Step[] = [products.timesTransposed(memory, x, w, pre)]
   if (normed) steps.push(call(memory, 'scoreRows', pre, length, latents, at.bEnc, at.norms))
   return { steps, bias: normed ? 0 : at.bEnc }
+}
+
+/** The rows of a chunk as the eight-bit product reads them. */
+function quantiseStep(block: Block, start: number): Step {
+  const { at, memory, dIn } = block
+  const [rows8, rowScale] = [laneAt(block, 'rows8'), laneAt(block, 'rowScale')]
+  return call(memory, 'quantiseRowsU8', at.xc + start * dIn * 4, chunkRows, dIn, rows8, rowScale)
+}
+
+/** TopK by the screen: candidates product by product, then exact scores of what may be among the k. */
+function screenedSteps(
+  block: Block,
+  options: { piece: Piece; k: number; normed: boolean; screen: Screen; kept: number[]; need: number },
+): Step[] {
+  const { piece, k, normed, screen, kept, need } = options
+  const { at, memory, latents, dIn } = block
+  const [pre, rows8, rowScale] = [laneAt(block, 'pre'), laneAt(block, 'rows8'), laneAt(block, 'rowScale')]
+  const [state, topk] = [laneAt(block, 'candidates'), laneAt(block, 'topk')]
+  const { probes, stretches, rank, keep, cap } = gathering(k, latents)
+  const x = at.xc + piece.start * dIn * 4
+  const steps = [quantiseStep(block, piece.start)]
+  for (const part of screen.piecesOf(latents)) {
+    const { start, length } = part
+    const rows = [pre, piece.length, length, start, rowScale, ...encoderOf(block, x, normed, start)]
+    steps.push(
+      screen.product(block, part, { rows8, pre }),
+      call(memory, 'gatherCandidates', ...rows, probes, stretches, rank, keep, cap, state, topk),
+    )
+  }
+  const all = [piece.length, latents, ...encoderOf(block, x, normed), k, cap, spareRows, state]
+  steps.push(call(memory, 'settleCandidates', ...all, ...kept, need, topk))
+  return steps
 }
 
 function chosenPieces({ batchSize, chunks }: EncodeOptions): [number, Piece][] {
@@ -78,16 +111,18 @@ export function topkTasks(block: Block, k: number, options: EncodeOptions): Task
   const [pre, topk] = [laneAt(block, 'pre'), laneAt(block, 'topk')]
   return chosenPieces(options).map(([c, piece]): Task => {
     const { start, length } = piece
-    const { steps, bias } = scoreSteps(block, piece, options)
     const hit = start * k * 4
     const kept = [at.index + hit, at.value + hit]
+    if (screen !== undefined) {
+      const steps = screenedSteps(block, { piece, k, normed, screen, kept, need: at.need + c * 4 })
+      return dead === undefined ? steps : [...steps, ...deadSteps(block, piece, 0, options)]
+    }
+    const { steps, bias } = scoreSteps(block, piece, options)
     if (rescored) {
-      const { first, wide } = candidateCounts(k, latents)
-      // Scores of the float32 product are no bounds, and twice k candidates more than make up for their rounding.
-      const counts = [k, first, screen === undefined ? first : wide]
+      // Twice k candidates more than make up for the product's rounding.
       const encoder = encoderOf(block, at.xc + start * dIn * 4, normed)
-      const need = at.need + c * 4
-      steps.push(call(memory, 'screenRows', pre, length, latents, ...encoder, ...counts, ...kept, need, topk))
+      const counts = [k, rescoredCount(k, latents)]
+      steps.push(call(memory, 'rescoreRows', pre, length, latents, ...encoder, ...counts, ...kept, topk))
     } else steps.push(call(memory, 'topkRows', pre, latents, length, latents, bias, k, 1, ...kept, topk))
     if (dead !== undefined) steps.push(...deadSteps(block, piece, bias, options))
     return steps

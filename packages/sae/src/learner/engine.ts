@@ -83,7 +83,10 @@ export async function createEngine(options: LearnerOptions): Promise<Engine> {
     blocks,
     trunk,
     products,
-    screen: scoring === 'screened' ? await createScreen(lanes) : undefined,
+    screen:
+      scoring === 'screened'
+        ? await createScreen(lanes, { whole: plan.selection.kind !== 'topk' })
+        : undefined,
     scoring,
     loader,
     parameters,

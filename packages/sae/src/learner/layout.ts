@@ -1,10 +1,10 @@
 // The layout of a learner's memories: what each block and the trunk hold, in the order in which it is reserved.
-import { topkScratchBytes } from '@mistudio/tensor'
+import { candidateBytes, settleScratchBytes, topkScratchBytes } from '@mistudio/tensor'
 import type { Scoring } from '../learner.ts'
 import type { Plan, Span } from '../plan.ts'
 import { chunkHitsOf, goesDense, levelRoom } from './paths.ts'
 import { chunkRows, denseLatents, paddedRows, rangeLatents } from './pieces.ts'
-import { candidateCounts } from './screen.ts'
+import { gathering, rescoredCount } from './screen.ts'
 
 export type Pair = readonly [number, number]
 
@@ -266,6 +266,8 @@ export type LaneLayout = {
   pre: number
   dead: number
   topk: number
+  /** What TopK's screen keeps of a chunk's rows from product to product. */
+  candidates: number
   /** uint8 [chunkRows, dIn] and a scale a row. */
   rows8: number
   rowScale: number
@@ -291,11 +293,14 @@ function laneLayout(options: {
   }
   const matrix = chunkRows * latents * 4
   const rescored = selection.kind === 'topk' && scoring !== 'product'
-  const wide = rescored ? candidateCounts(most, latents).wide : 0
+  const c = rescored ? rescoredCount(most, latents) : 0
+  const cap = rescored && scoring === 'screened' ? gathering(most, latents).cap : 0
+  const settling = cap === 0 ? 0 : settleScratchBytes(chunkRows, latents, most, cap)
   const lane = {
     pre: take(matrix),
     dead: take(auxK === null ? 0 : matrix),
-    topk: take(topkScratchBytes(latents, Math.max(most, aux, wide, 1)) + wide * 4),
+    topk: take(Math.max(topkScratchBytes(latents, Math.max(most, aux, c, 1)) + c * 4, settling)),
+    candidates: take(cap === 0 ? 0 : candidateBytes(chunkRows, cap)),
     rows8: take(scoring === 'screened' ? chunkRows * dIn : 0),
     rowScale: take(scoring === 'screened' ? chunkRows * 4 : 0),
   }

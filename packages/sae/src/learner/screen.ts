@@ -7,7 +7,7 @@ import { type Arg, createGraph, type Lanes, type SessionStep, type Task } from '
 import type { Scoring } from '../learner.ts'
 import type { Plan } from '../plan.ts'
 import type { Block } from './block.ts'
-import { call, chunkRows, pieces, rangeLatents } from './pieces.ts'
+import { call, chunkRows, type Piece, pieces, rangeLatents } from './pieces.ts'
 
 const weightBits = 7
 
@@ -29,15 +29,50 @@ export function defaultScoring({ selection, groups }: Plan): Scoring {
 /** Latents of a row on which the error of its scores is measured. */
 export const probes = 16
 
-/** Candidates of a row from which its k are taken, and how many where those do not settle it. */
-export const candidateCounts = (k: number, latents: number) => ({
-  first: Math.min(latents, Math.max(2 * k, k + 16)),
-  wide: Math.min(latents, Math.max(6 * k, k + 64)),
-})
+/** Candidates of a row from which its k are taken where the float32 product chooses. */
+export const rescoredCount = (k: number, latents: number) => Math.min(latents, Math.max(2 * k, k + 16))
+
+/** Rows of a chunk that may have exact scores of all latents, before the float32 product is the cheaper way. */
+export const spareRows = 4
+
+/** Latents of one product: its scores are read while they are in the cache. */
+const screenLatents = 2048
+
+/** How TopK's candidates are gathered: see `gatherCandidates` in @mistudio/tensor's assembly/candidates.ts. */
+export type Gathering = {
+  /** Of one piece. */
+  probes: number
+  stretches: number
+  rank: number
+  keep: number
+  cap: number
+}
+
+/**
+ * Some 5k candidates a row: with normal scores about 1.5k are within the margin. The first piece's share of them, at least
+ * `leastSample`, decides the floor: of g groups of scores, g·(1 − exp(−share/g)) have their maxima among the highest `share`.
+ */
+export function gathering(k: number, latents: number): Gathering {
+  const length = Math.min(latents, screenLatents)
+  const share = Math.min(length, Math.max(leastSample, Math.ceil((5 * k * length) / latents)))
+  const stretches = Math.ceil(share / 0.7 / 32)
+  const groups = 32 * stretches
+  const keep = Math.min(latents, Math.max(k, Math.ceil((share * latents) / length)))
+  return {
+    probes: Math.ceil((probes * length) / latents / 4) * 4,
+    stretches,
+    rank: Math.max(1, Math.round(groups * (1 - Math.exp(-share / groups)))),
+    keep,
+    cap: Math.min(latents, 2 * keep),
+  }
+}
+const leastSample = 32
 
 export type Screen = {
-  /** y [rows, latents] = rows · weights, both of eight bits, times the scale of each latent. */
-  product(block: Block, places: { rows8: Arg; pre: Arg }): SessionStep
+  /** What a block's latents are cut into: one product each. */
+  piecesOf(latents: number): Piece[]
+  /** y [rows, latents of the piece] = rows · weights, both of eight bits, times the scale of each latent. */
+  product(block: Block, piece: Piece, places: { rows8: Arg; pre: Arg }): SessionStep
   /** The encoder as the product reads it; after every change of the weights. */
   quantise(block: Block): Task[]
   /** Does a step begin with the screen? */
@@ -49,7 +84,14 @@ export type Screen = {
   close(): Promise<void>
 }
 
-export async function createScreen(lanes: Lanes): Promise<Screen> {
+/** Where a piece's weights [dIn, length] and scales lie. */
+const placesOf = ({ screen }: Block['at'], { start }: Pick<Piece, 'start'>, dIn: number) => ({
+  weights: screen!.weights + start * dIn,
+  scale: screen!.scale + start * 4,
+})
+
+/** @param whole all of a block's latents in one product, for readers of whole rows of scores */
+export async function createScreen(lanes: Lanes, { whole }: { whole: boolean }): Promise<Screen> {
   const g = createGraph()
   const a = g.input('a', 'uint8', ['R', 'D'])
   const b = g.input('b', 'int8', ['D', 'M'])
@@ -61,26 +103,31 @@ export async function createScreen(lanes: Lanes): Promise<Screen> {
   const session = await lanes.session({ graph: g.bytes() })
   let rest = 0
   const counts = { chunks: 0, again: 0 }
+  const piecesOf = (latents: number) => pieces(latents, whole ? latents : screenLatents)
   return {
     counts,
-    product({ memory: { id: memory }, at, latents, dIn }, { rows8, pre }) {
-      const { weights, scale: scales } = at.screen!
+    piecesOf,
+    product({ memory: { id: memory }, at, dIn }, { start, length }, { rows8, pre }) {
+      const { weights, scale: scales } = placesOf(at, { start }, dIn)
       return {
         session,
         inputs: {
           a: { memory, offset: rows8, dtype: 'uint8', shape: [chunkRows, dIn] },
-          b: { memory, offset: weights, dtype: 'int8', shape: [dIn, latents] },
-          scale: { memory, offset: scales, dtype: 'float32', shape: [latents] },
+          b: { memory, offset: weights, dtype: 'int8', shape: [dIn, length] },
+          scale: { memory, offset: scales, dtype: 'float32', shape: [length] },
         },
-        outputs: { y: { memory, offset: pre, dtype: 'float32', shape: [chunkRows, latents] } },
+        outputs: { y: { memory, offset: pre, dtype: 'float32', shape: [chunkRows, length] } },
       }
     },
     quantise({ memory, at, latents, dIn }) {
-      const { weights, scale: scales } = at.screen!
-      return pieces(latents, rangeLatents).map(({ start, length }): Task => {
-        const range = [start, start + length, latents, dIn]
-        return [call(memory, 'quantiseTransposeI8', at.wEnc, ...range, weightBits, weights, scales)]
-      })
+      return piecesOf(latents).flatMap(piece =>
+        pieces(piece.length, rangeLatents).map(({ start, length }): Task => {
+          const range = [start, start + length, piece.length, dIn]
+          const { weights, scale } = placesOf(at, piece, dIn)
+          const from = at.wEnc + piece.start * dIn * 4
+          return [call(memory, 'quantiseTransposeI8', from, ...range, weightBits, weights, scale)]
+        }),
+      )
     },
     active: () => rest === 0 || --rest === 0,
     note(again, of) {

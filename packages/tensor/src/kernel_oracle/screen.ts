@@ -1,4 +1,4 @@
-// Float64 oracle of the screened encode (assembly/screen.ts). Scores are rounded to float32 where the kernel stores them, so
+// Float64 oracle of the screened encode (assembly/screen.ts, assembly/candidates.ts). Scores are rounded to float32 where the kernel stores them, so
 // selections are exact.
 
 type Encoded = {
@@ -17,6 +17,10 @@ function product({ x, d, w }: Encoded, row: number, latent: number): number {
   return sum
 }
 
+/** The t-th latent on which a row's error is measured. */
+const probeOf = (t: number, r: number, m: number, probes: number) =>
+  (Math.floor((t * m) / probes) + (r >> 4)) % m
+
 /** (pre · scale[row] + bias) · factor and, on top, four times the largest error of the row's probes. */
 export function upperScores(
   options: Encoded & { pre: ArrayLike<number>; scale: ArrayLike<number>; probes: number },
@@ -25,7 +29,7 @@ export function upperScores(
   const scaled = (r: number, i: number) => (pre[r * m + i] * scale[r] + bias[i]) * (factor?.[i] ?? 1)
   const margins = Array.from({ length: rows }, (_, r) => {
     const errors = Array.from({ length: probes }, (_, t) => {
-      const i = (Math.floor((t * m) / probes) + r) % m
+      const i = probeOf(t, r, m, probes)
       return Math.abs(scaled(r, i) - (product(options, r, i) + bias[i]) * (factor?.[i] ?? 1))
     })
     const most = Math.max(0, ...errors)
@@ -37,45 +41,75 @@ export function upperScores(
   )
 }
 
-/**
- * The k best by exact score among the c (or `wide`) latents with each row's highest bounds, and the number of rows that
- * neither settles: NaN, a score above its bound, or a k-th score below the lowest bound.
- */
-export function screenRows(
-  options: Encoded & { pre: ArrayLike<number>; k: number; c: number; wide: number },
-): { index: Int32Array; value: Float32Array; unsettled: number } {
-  const { pre, rows, m, bias, factor, k, c, wide } = options
-  const index = new Int32Array(rows * k)
-  const value = new Float32Array(rows * k)
-  let unsettled = 0
-  for (let r = 0; r < rows; r++) {
-    const all = Array.from({ length: m }, (_, latent) => {
-      const sum = Math.fround(Math.fround(product(options, r, latent)) + bias[latent])
-      return { latent, score: Math.fround(sum * (factor?.[latent] ?? 1)), bound: pre[r * m + latent] }
-    })
-    const best = (among: typeof all, by: 'score' | 'bound', count: number) =>
-      [...among]
-        .sort((a, b) => Number(b[by] > a[by]) - Number(b[by] < a[by]) || a.latent - b.latent)
-        .slice(0, count)
-    const take = (count: number) => {
-      const candidates = best(all, 'bound', count)
-      const above = Math.max(...candidates.map(({ score, bound }) => score - bound))
-      const kept = best(candidates, 'score', k)
-      const floor = Math.min(...candidates.map(({ bound }) => bound))
-      const settled = count === m || (above <= 0 && Math.max(kept.at(-1)!.score, 0) >= floor)
-      return { kept, above, settled }
-    }
-    const first = take(c)
-    const { kept, above, settled } = first.settled || wide === c ? first : take(wide)
-    const broken = Number.isNaN(above) || all.some(({ bound }) => Number.isNaN(bound))
-    if (broken || !settled) unsettled++
-    kept.sort((a, b) => a.latent - b.latent)
-    for (let i = 0; i < k; i++) {
-      index[r * k + i] = broken ? i : kept[i].latent
-      value[r * k + i] = broken ? Number.NaN : Math.max(kept[i].score, 0)
-    }
+/** A row's exact scores as the kernels store them. */
+function exactScores(options: Encoded, r: number): { latent: number; score: number }[] {
+  const { m, bias, factor } = options
+  return Array.from({ length: m }, (_, latent) => {
+    const sum = Math.fround(Math.fround(product(options, r, latent)) + bias[latent])
+    return { latent, score: Math.fround(sum * (factor?.[latent] ?? 1)) }
+  })
+}
+
+/** The k highest of scores without NaN, ties to the lower latent, by latent; what is not positive becomes 0. */
+function highest(scores: readonly { latent: number; score: number }[], k: number) {
+  return [...scores]
+    .sort((a, b) => Number(b.score > a.score) - Number(b.score < a.score) || a.latent - b.latent)
+    .slice(0, k)
+    .sort((a, b) => a.latent - b.latent)
+    .map(({ latent, score }) => ({ latent, value: Math.max(score, 0) }))
+}
+
+/** The k best by exact score among the c latents that `pre` ranks highest; latents 0 … k−1 with NaN where there is one. */
+export function rescoreRows(options: Encoded & { pre: ArrayLike<number>; k: number; c: number }): {
+  index: Int32Array
+  value: Float32Array
+} {
+  const { pre, rows, m, k, c } = options
+  const kept = Array.from({ length: rows }, (_, r) => {
+    const given = Array.from({ length: m }, (_, latent) => ({ latent, score: pre[r * m + latent] }))
+    const exact = exactScores(options, r)
+    const candidates = highest(given, c).map(({ latent }) => exact[latent])
+    const broken = [...given, ...candidates].some(({ score }) => Number.isNaN(score))
+    if (broken) return Array.from({ length: k }, (_, latent) => ({ latent, value: Number.NaN }))
+    return highest(candidates, k)
+  }).flat()
+  return {
+    index: Int32Array.from(kept, ({ latent }) => latent),
+    value: Float32Array.from(kept, ({ value }) => value),
   }
-  return { index, value, unsettled }
+}
+
+/** Of one block: all scores (pre · scale[row] + bias) · factor, and each row's largest error on its probes. */
+export function gatherCandidates(
+  options: Encoded & { pre: ArrayLike<number>; scale: ArrayLike<number>; probes: number },
+): { scores: Float64Array; errors: Float64Array } {
+  const { pre, rows, m, scale, bias, factor, probes } = options
+  const scores = Float64Array.from({ length: rows * m }, (_, p) => {
+    const [r, i] = [Math.floor(p / m), p % m]
+    return (pre[p] * scale[r] + bias[i]) * (factor?.[i] ?? 1)
+  })
+  const errors = Float64Array.from({ length: rows }, (_, r) => {
+    const each = Array.from({ length: probes }, (_, t) => {
+      const i = probeOf(t, r, m, probes)
+      return Math.abs(scores[r * m + i] - (product(options, r, i) + bias[i]) * (factor?.[i] ?? 1))
+    })
+    return Math.max(0, ...each)
+  })
+  return { scores, errors }
+}
+
+/** The k latents with the largest exact scores of all. */
+export function settleCandidates(options: Encoded & { k: number }): {
+  index: Int32Array
+  value: Float32Array
+} {
+  const kept = Array.from({ length: options.rows }, (_, r) =>
+    highest(exactScores(options, r), options.k),
+  ).flat()
+  return {
+    index: Int32Array.from(kept, ({ latent }) => latent),
+    value: Float32Array.from(kept, ({ value }) => value),
+  }
 }
 
 /** (exact + bias) · factor of every hit, and the largest excess over the value before. */
