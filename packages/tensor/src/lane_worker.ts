@@ -14,6 +14,8 @@ if (port === null) throw new Error('lane_worker.ts must run as a worker thread')
 const next = new Int32Array(counter)
 const memories = new Map<number, { buffer: SharedArrayBuffer; kernels: Kernels }>()
 const sessions = new Map<number, InferenceSession>()
+/** Lists that run again and again. */
+const lists = new Map<number, readonly Task[]>()
 
 // A shared flag would do as well, but answers in order are what the coordinating thread waits for.
 let queue: Promise<void> = Promise.resolve()
@@ -73,11 +75,19 @@ async function perform(request: LaneRequest): Promise<void> {
       return
     }
     case 'run':
-      return runTasks(request.tasks)
+      return runTasks(tasksOf(request))
     case 'close':
       for (const session of sessions.values()) await session.release()
       sessions.clear()
   }
+}
+
+function tasksOf({ tasks, list, forget }: Extract<LaneRequest, { kind: 'run' }>): readonly Task[] {
+  if (forget !== undefined) lists.delete(forget)
+  if (list !== undefined && tasks !== undefined) lists.set(list, tasks)
+  const found = tasks ?? lists.get(list!)
+  if (found === undefined) throw new Error(`there is no list of tasks ${list} in lane ${lane}`)
+  return found
 }
 
 async function runTasks(tasks: readonly Task[]): Promise<void> {

@@ -40,6 +40,25 @@ describe('tasks', () => {
     expect([...value]).toEqual([...expected.value])
   })
 
+  test('kept lists run every time they are passed, more of them than stay with the lanes too', async () => {
+    const lanes = await open(2)
+    const memory = await lanes.memory({ bytes: 8192 })
+    const count = 80
+    const values = memory.alloc(count * 4)
+    const lists = Array.from({ length: count }, (_, i): Task[] => [
+      [{ kernel: 'scaleRange', memory: memory.id, args: [values + i * 4, 1, 2] }],
+    ])
+    memory.f32(values, count).fill(1)
+    const bad: Task[] = [[{ kernel: 'none', memory: memory.id, args: [] }]]
+    for (let round = 0; round < 3; round++) {
+      for (const list of lists) await lanes.run(list, { keep: true })
+      await expect(lanes.run(bad, { keep: true })).rejects.toThrow(/kernel none/)
+      // One that was used again stays.
+      await lanes.run(lists[0], { keep: true })
+    }
+    expect([...memory.f32(values, count)]).toEqual(Array.from({ length: count }, (_, i) => (i ? 8 : 64)))
+  })
+
   test('the steps of a task run in order', async () => {
     const lanes = await open(2)
     const memory = await lanes.memory({ bytes: 4096 })

@@ -14,6 +14,9 @@ const reservedBytes = pageBytes
 /** A 32-bit WebAssembly memory ends at 65,536 pages = 4 GiB. */
 export const memoryLimitBytes = 65_536 * pageBytes - reservedBytes
 
+/** Lists of tasks that stay with the lanes. */
+const mostKept = 64
+
 /** A number, or `base + laneIndex * stride` for scratch space that belongs to one lane. */
 export type Arg = number | { base: number; stride: number }
 
@@ -84,8 +87,11 @@ export interface Lanes {
   release(memory: SharedMemory): Promise<void>
   session(options: SessionOptions): Promise<number>
   closeSession(id: number): Promise<void>
-  /** Runs every task once; a lane takes the next task when it is free. Rejects with the first error. */
-  run(tasks: readonly Task[], options?: { lane?: number }): Promise<void>
+  /**
+   * Runs every task once; a lane takes the next task when it is free. Rejects with the first error.
+   * `keep`: the same array will be passed again and again, unchanged. It is sent to the lanes once, not every time.
+   */
+  run(tasks: readonly Task[], options?: { lane?: number; keep?: boolean }): Promise<void>
   close(): Promise<void>
 }
 
@@ -95,7 +101,8 @@ export type LaneRequest = { job: number } & (
   | { kind: 'release'; id: number }
   | { kind: 'session'; id: number; graph: string | Uint8Array; threads: number; prepack: boolean }
   | { kind: 'closeSession'; id: number }
-  | { kind: 'run'; tasks: readonly Task[] }
+  /** `list` names tasks that stay with the lanes: with `tasks` the first time, then without; `forget` another such list. */
+  | { kind: 'run'; tasks?: readonly Task[]; list?: number; forget?: number }
   | { kind: 'close' }
 )
 export type LaneAnswer = { job: number; error?: string }
@@ -164,6 +171,23 @@ export async function openLanes(options: { count?: number } = {}): Promise<Lanes
     for (const result of settled) if (result.status === 'rejected') throw result.reason
   }
 
+  /** By when they last ran. */
+  const kept = new Map<readonly Task[], number>()
+  function keptRun(tasks: readonly Task[]): Body {
+    const list = kept.get(tasks)
+    if (list !== undefined) {
+      kept.delete(tasks)
+      kept.set(tasks, list)
+      return { kind: 'run', list }
+    }
+    const made = ids++
+    kept.set(tasks, made)
+    if (kept.size <= mostKept) return { kind: 'run', tasks, list: made }
+    const [oldest, forget] = kept.entries().next().value!
+    kept.delete(oldest)
+    return { kind: 'run', tasks, list: made, forget }
+  }
+
   return {
     count,
     async memory({ bytes }) {
@@ -179,13 +203,12 @@ export async function openLanes(options: { count?: number } = {}): Promise<Lanes
       return id
     },
     closeSession: id => ask({ kind: 'closeSession', id }),
-    async run(tasks, { lane } = {}) {
+    async run(tasks, { lane, keep = false } = {}) {
       if (running) throw new Error('the compute lanes already run a list of tasks')
-      if (tasks.length === 0) return
       running = true
       Atomics.store(counter, 0, 0)
       try {
-        await ask({ kind: 'run', tasks }, lane)
+        await ask(keep && lane === undefined ? keptRun(tasks) : { kind: 'run', tasks }, lane)
       } finally {
         running = false
       }

@@ -61,6 +61,7 @@ export type Engine = {
   counters: { steps: number; tokensSeen: number }
   /** BatchTopK's EMA and first guess; p-annealing's factor and last exponent; whether the next step starts dense. */
   memory: { threshold: number; guess: number; factor: number; p: number; dense: boolean }
+  lists: Lists
   step: StepState
 }
 
@@ -98,6 +99,7 @@ export async function createEngine(options: LearnerOptions): Promise<Engine> {
     tokensSinceFired: new Float64Array(dSae),
     counters: { steps: 0, tokensSeen: 0 },
     memory: { threshold: -1, guess: Number.NaN, factor: 1, p: -1, dense: thresholded },
+    lists: new Map(),
     step: emptyStep(plan, batchSize),
   }
   setWeights(parameters, options.weights)
@@ -151,6 +153,33 @@ export const runAll = (
   { lanes, blocks }: Engine,
   tasksOf: (block: Block, b: number) => Task[],
 ): Promise<void> => lanes.run(blocks.flatMap(tasksOf))
+
+/** Lists of tasks that steps have in common, and how many are kept: k, levels and scales may change while a run lasts. */
+export type Lists = Map<string, Task[]>
+const mostLists = 16
+
+/**
+ * Runs tasks that are the same in every step with the same key; without a key they are made anew. `key` names all that they
+ * depend on beside the plan and where things lie.
+ */
+export function runKept(
+  { lanes, lists }: Pick<Engine, 'lanes' | 'lists'>,
+  key: string | undefined,
+  make: () => Task[],
+): Promise<void> {
+  if (key === undefined) return lanes.run(make())
+  let tasks = lists.get(key)
+  if (tasks === undefined) {
+    tasks = make()
+    if (lists.size === mostLists) lists.clear()
+    lists.set(key, tasks)
+  }
+  return lanes.run(tasks, { keep: true })
+}
+
+/** What a list of tasks depends on that goes by levels. */
+export const levelsKey = (levels: readonly Level[]): string =>
+  levels.map(({ width, weight }) => `${width}*${weight}`).join(' ')
 
 /** b_dec where the kernels read it. */
 export function spreadBias({ plan, parameters, blocks }: Engine): void {

@@ -4,6 +4,7 @@ import type { Lanes, Step, Task } from '@mistudio/tensor'
 import type { Level, Plan } from '../plan.ts'
 import type { Aux } from './aux.ts'
 import type { Block } from './block.ts'
+import { type Lists, levelsKey, runKept } from './engine.ts'
 import type { Hits } from './hits.ts'
 import { call, pieces, rangeLatents } from './pieces.ts'
 
@@ -29,6 +30,7 @@ export const rangeCount = (block: Block, levels: readonly Level[]) => ranges(blo
 
 export type GradientOptions = {
   lanes: Lanes
+  lists: Lists
   plan: Plan
   blocks: readonly Block[]
   hits: readonly Hits[]
@@ -73,10 +75,11 @@ export async function listHits({
 
 /** Leaves gEnc, gDec, gBEnc, squares and the partial sums Σ gBEnc·W_enc (`latentSums`, one a range). */
 export async function sumGradients(options: GradientOptions): Promise<void> {
-  const { lanes, plan, blocks, levels, dense, scale, aux, norms, outer } = options
+  const { plan, blocks, levels, dense, scale, aux, norms, outer } = options
   const unit = plan.decoder === 'unit'
   const finish = dense || norms || outer
-  await lanes.run(
+  const key = aux === undefined ? `gradients ${dense} ${outer} ${scale} ${levelsKey(levels)}` : undefined
+  await runKept(options, key, () =>
     blocks.flatMap((block, b) =>
       ranges(block, levels).map(({ start, length, level }, range): Task => {
         const { memory, at, dIn, dOut } = block

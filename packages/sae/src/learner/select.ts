@@ -1,5 +1,5 @@
 // What the coordinating thread selects among hits: a row's largest over several blocks, and BatchTopK's largest of a batch.
-import type { Lanes, Task } from '@mistudio/tensor'
+import type { Lanes } from '@mistudio/tensor'
 import type { Block } from './block.ts'
 import { type EncodeOptions, topkTasks } from './encode.ts'
 import { compactHits, type Hits, needed, nthLargest } from './hits.ts'
@@ -59,7 +59,6 @@ export async function firstGuess(options: {
  * @returns the least score kept, 0 where nothing is positive, and the guess for the next step
  */
 export async function selectBatch(options: {
-  lanes: Lanes
   blocks: readonly Block[]
   hits: readonly Hits[]
   batchSize: number
@@ -67,9 +66,10 @@ export async function selectBatch(options: {
   guess: number
   rescored: boolean
   screen: Screen | undefined
-  tasksOf: (b: number, screen: Screen | undefined) => Task[]
+  /** Collects what all blocks have above their limits. */
+  collect: (screen: Screen | undefined) => Promise<void>
 }): Promise<{ least: number; guess: number }> {
-  const { lanes, blocks, hits, batchSize, budget, rescored, tasksOf } = options
+  const { blocks, hits, batchSize, budget, rescored, collect } = options
   // Bounds of the guess: too many candidates at `low`, too few at `high`.
   let low = 0
   let high = Number.POSITIVE_INFINITY
@@ -83,7 +83,7 @@ export async function selectBatch(options: {
     // Half of all scores are above 0, more than lists hold.
     if (guess === 0) screen = undefined
     for (const block of blocks) block.memory.f32(block.at.limit, block.latents).fill(guess)
-    await lanes.run(blocks.flatMap((_, b) => tasksOf(b, screen)))
+    await collect(screen)
     const found = blocks.map(block => needed(block, batchSize))
     const total = found.reduce((sum, { total: n }) => sum + n, 0)
     const cut = found.some(({ most }, b) => most > blocks[b].chunkHits)

@@ -3,7 +3,7 @@ import type { Step, Task } from '@mistudio/tensor'
 import { decodeAux } from './aux.ts'
 import { listed, type Reconstruction, reconstructionTasks, sumChunks } from './decode.ts'
 import { denseContribution, denseGateContribution } from './dense.ts'
-import { type Engine, runAll, sumOf } from './engine.ts'
+import { type Engine, levelsKey, runAll, runKept, sumOf } from './engine.ts'
 import { call, chunkRows, pieces } from './pieces.ts'
 import { measure, prepareBackward, throughHits } from './step_backward.ts'
 
@@ -86,7 +86,11 @@ export async function decode(e: Engine): Promise<void> {
   const contribution = s.dense
     ? denseContribution(back)
     : listed(({ at }) => ({ ...at, bounds: s.levels.length > 1 ? at.bounds : [] }))
-  await lanes.run(reconstructionTasks({ ...reconstruction(e), contribution, measure: raw, finish }))
+  // What a dense step does to its errors goes by this step's rates.
+  const key = s.dense || s.aux !== undefined ? undefined : `decode ${levelsKey(s.levels)}`
+  await runKept(e, key, () =>
+    reconstructionTasks({ ...reconstruction(e), contribution, measure: raw, finish }),
+  )
   const squaredError = sumOf(trunk.memory.f64(trunk.squared[last], batchSize))
   let gateAux = 0
   if (selection.kind === 'gated') gateAux = await decodeGate(e, back)

@@ -5,7 +5,7 @@ import { beginAux, compactEncoderTasks, joinAux } from './aux.ts'
 import type { Block } from './block.ts'
 import { denseEncodeTasks, readFired } from './dense.ts'
 import { collectTasks, topkTasks } from './encode.ts'
-import { countDead, type Engine, runAll, valuesOf } from './engine.ts'
+import { countDead, type Engine, runAll, runKept, valuesOf } from './engine.ts'
 import { compactHits, evenSpans, needed } from './hits.ts'
 import { levelRoom, rowHits } from './paths.ts'
 import { call, chunkRows, pieces, rangeLatents } from './pieces.ts'
@@ -67,7 +67,9 @@ async function encodeLists(e: Engine): Promise<boolean> {
       break
     default: {
       const options = { products, batchSize, normed, rescored: false }
-      await runAll(e, (block, b) => collectTasks(block, { ...options, dead: s.aux?.parts[b] }))
+      await runKept(e, s.aux === undefined ? 'collect' : undefined, () =>
+        blocks.flatMap((block, b) => collectTasks(block, { ...options, dead: s.aux?.parts[b] })),
+      )
       if (blocks.some(block => needed(block, batchSize).most > block.chunkHits)) return false
       for (const one of hits) compactHits(one, batchSize)
     }
@@ -89,13 +91,15 @@ const screenOf = ({ screen }: Engine): Screen | undefined => (screen?.active() ?
 
 /** What this step's weights are read from: eight bits for the screen, the rows of dead latents for AuxK. */
 async function prepareScores(e: Engine, screen: Screen | undefined): Promise<void> {
-  const { scoring, step } = e
-  await runAll(e, (block, b) => [
-    ...(screen?.quantise(block) ?? []),
-    ...(scoring !== 'product' && step.aux !== undefined
-      ? compactEncoderTasks(block, step.aux.parts[b].dead)
-      : []),
-  ])
+  const { blocks, scoring, step } = e
+  const aux = scoring === 'product' ? undefined : step.aux
+  if (screen === undefined && aux === undefined) return
+  await runKept(e, aux === undefined ? 'quantise' : undefined, () =>
+    blocks.flatMap((block, b) => [
+      ...(screen?.quantise(block) ?? []),
+      ...(aux === undefined ? [] : compactEncoderTasks(block, aux.parts[b].dead)),
+    ]),
+  )
 }
 
 async function encodeTopK(e: Engine, k: number): Promise<void> {
@@ -108,11 +112,15 @@ async function encodeTopK(e: Engine, k: number): Promise<void> {
   const options = { products, batchSize, normed, rescored: scoring !== 'product' }
   const screen = screenOf(e)
   await prepareScores(e, screen)
-  await runAll(e, (block, b) => topkTasks(block, kept[b], { ...options, screen, dead: s.aux?.parts[b] }))
+  const key = s.aux === undefined ? `topk ${k} ${screen !== undefined}` : undefined
+  await runKept(e, key, () =>
+    blocks.flatMap((block, b) => topkTasks(block, kept[b], { ...options, screen, dead: s.aux?.parts[b] })),
+  )
   if (screen !== undefined) {
     const open = blocks.map(block => unsettledChunks(block, batchSize))
     screen.note(open.flat().length, blocks.length * Math.ceil(batchSize / chunkRows))
-    await runAll(e, (block, b) => topkTasks(block, kept[b], { ...options, chunks: open[b] }))
+    if (open.some(({ length }) => length > 0))
+      await runAll(e, (block, b) => topkTasks(block, kept[b], { ...options, chunks: open[b] }))
   }
   if (blocks.length > 1) {
     const parts = kept.map((n, b) => ({ value: hits[b].value, k: n }))
@@ -133,7 +141,6 @@ async function encodeBatchTopK(e: Engine, k: number): Promise<void> {
   const screen = screenOf(e)
   await prepareScores(e, screen)
   const chosen = await selectBatch({
-    lanes,
     blocks,
     hits,
     batchSize,
@@ -141,7 +148,10 @@ async function encodeBatchTopK(e: Engine, k: number): Promise<void> {
     guess: memory.guess,
     rescored: options.rescored,
     screen,
-    tasksOf: (b, by) => collectTasks(blocks[b], { ...options, screen: by, dead: s.aux?.parts[b] }),
+    collect: by =>
+      runKept(e, s.aux === undefined ? `batchtopk ${by !== undefined}` : undefined, () =>
+        blocks.flatMap((block, b) => collectTasks(block, { ...options, screen: by, dead: s.aux?.parts[b] })),
+      ),
   })
   s.least = chosen.least
   memory.guess = chosen.guess

@@ -15,6 +15,7 @@ export async function gradients(e: Engine): Promise<number> {
   const outer = plan.preAct !== null && !s.dense
   const given: GradientOptions = {
     lanes,
+    lists: e.lists,
     plan,
     blocks,
     hits,
