@@ -173,17 +173,17 @@ function lengthOf(starts: usize, list: i32): i32 {
 
 // Adds one selection's hits to the latents of [lo, hi) that are set aside. Their lists are worked through together,
 // a block of rows at a time, while those rows are in the cache; each list's order stays, so the sums are those of
-// one pass. `cursors` is room for one int32 a latent, 8 bytes apart.
+// one pass. `cursors` is room for one int32 a latent.
 function addLongLists(
   lo: i32, hi: i32, slots: usize, starts: usize, entries: usize, listed: usize, k: i32, val: usize, g: usize, e: usize,
-  scale: f32, xc: usize, dDec: i32, dEnc: i32, gDec: usize, gEnc: usize, touched: usize, cursors: usize,
+  scale: f32, xc: usize, dDec: i32, dEnc: i32, gDec: usize, gEnc: usize, touched: usize, cursors: usize, sides: i32,
 ): void {
   let open = 0
   for (let i = lo; i < hi; i++) {
     if (load<u8>(touched + <usize>i) < waiting) continue
     const list = listOf(slots, i)
     const some = lengthOf(starts, list) > 0
-    store<i32>(cursors + (<usize>i << 3), some ? load<i32>(starts + word(list)) : -1)
+    store<i32>(cursors + word(i), some ? load<i32>(starts + word(list)) : -1)
     open += i32(some)
   }
   // Half a MiB for the rows of each of e and xc.
@@ -192,15 +192,15 @@ function addLongLists(
     for (let i = lo; i < hi; i++) {
       const state = load<u8>(touched + <usize>i)
       if (state < waiting) continue
-      const cursor = cursors + (<usize>i << 3)
+      const cursor = cursors + word(i)
       const from = load<i32>(cursor)
       if (from < 0) continue
       const end = load<i32>(starts + word(listOf(slots, i)), 4)
       let to = from
       while (to < end && rowAt(listed, k, load<i32>(entries + word(to))) < row) to++
       if (to > from) {
-        addHits(entries, from, to, listed, k, val, scale, e, dDec, gDec + rowOf(i, dDec), state == waiting)
-        addHits(entries, from, to, listed, k, g, 1, xc, dEnc, gEnc + rowOf(i, dEnc), state == waiting)
+        if (sides & decoder) addHits(entries, from, to, listed, k, val, scale, e, dDec, gDec + rowOf(i, dDec), state == waiting)
+        if (sides & encoder) addHits(entries, from, to, listed, k, g, 1, xc, dEnc, gEnc + rowOf(i, dEnc), state == waiting)
         store<u8>(touched + <usize>i, started)
       }
       store<i32>(cursor, to == end ? -1 : to)
@@ -209,26 +209,39 @@ function addLongLists(
   }
 }
 
+// The two matrices' gradients, as bits of `sides`.
+const decoder: i32 = 1, encoder: i32 = 2
+
 // Removes the component along the decoder row (unit norm makes it useless, not harmful, and Adam's moments must
 // not see it), and writes what is left to say of the latent.
 @inline
 function finishLatent(
   i: i32, sum: f64, dec: usize, enc: usize, wDec: usize, dDec: i32, dEnc: i32, gBEnc: usize, touched: usize, sq: usize,
+  sides: i32,
 ): void {
-  const row = wDec ? wDec + rowOf(i, dDec) : dec
-  const c: f32 = wDec ? alongRow(dec, row, dDec) : 0
-  const bias = <f32>sum
-  store<f32>(gBEnc + word(i), bias)
+  const at = sq + (<usize>i << 3)
   store<u8>(touched + <usize>i, 1)
-  store<f64>(sq + (<usize>i << 3), finishRow(dec, c, row, dDec) + finishRow(enc, 0, enc, dEnc) + <f64>bias * <f64>bias)
+  if (sides & decoder) {
+    const row = wDec ? wDec + rowOf(i, dDec) : dec
+    store<f64>(at, finishRow(dec, wDec ? alongRow(dec, row, dDec) : 0, row, dDec))
+  }
+  if (sides & encoder) {
+    const bias = <f32>sum
+    store<f32>(gBEnc + word(i), bias)
+    store<f64>(at, load<f64>(at) + finishRow(enc, 0, enc, dEnc) + <f64>bias * <f64>bias)
+  }
 }
 
-// The hits of both selections: listed by latent (starts, entries), with `rows` naming the row of each, or k to a row.
+/**
+ * Gradients of both matrices from the hits of both selections: listed by latent (starts, entries), with `rows` naming the row
+ * of each, or k to a row. `sides` 1: the decoder's; 2: the encoder's and b_enc's, after the decoder's; 3: both. One after the other for
+ * all latents they meet half as many rows, which then stay in the cache.
+ */
 export function weightGrads(
   lo: i32, hi: i32, starts: usize, entries: usize, rows: usize, k: i32, val: usize, g: usize, e: usize, eScale: f32,
   auxSlot: usize, auxStarts: usize, auxEntries: usize, auxRows: usize, kAux: i32, auxVal: usize, auxG: usize, auxE: usize,
   auxScale: f32, xc: usize, dDec: i32, dEnc: i32, wDec: usize, gDec: usize, gEnc: usize, gBEnc: usize, touched: usize,
-  sq: usize,
+  sq: usize, sides: i32,
 ): void {
   let aside = 0
   for (let i = lo; i < hi; i++) {
@@ -249,24 +262,42 @@ export function weightGrads(
     const dec = gDec + rowOf(i, dDec), enc = gEnc + rowOf(i, dEnc)
     let sum: f64 = 0
     if (n > 0) {
-      addHits(entries, from, to, rows, k, val, eScale, e, dDec, dec, true)
-      addHits(entries, from, to, rows, k, g, 1, xc, dEnc, enc, true)
-      sum = sumHits(entries, from, to, g)
+      if (sides & decoder) addHits(entries, from, to, rows, k, val, eScale, e, dDec, dec, true)
+      if (sides & encoder) {
+        addHits(entries, from, to, rows, k, g, 1, xc, dEnc, enc, true)
+        sum = sumHits(entries, from, to, g)
+      }
     }
     if (nAux > 0) {
       const auxFrom = load<i32>(auxStarts + word(list)), auxTo = auxFrom + nAux
-      addHits(auxEntries, auxFrom, auxTo, auxRows, kAux, auxVal, auxScale, auxE, dDec, dec, n == 0)
-      addHits(auxEntries, auxFrom, auxTo, auxRows, kAux, auxG, 1, xc, dEnc, enc, n == 0)
-      sum += sumHits(auxEntries, auxFrom, auxTo, auxG)
+      if (sides & decoder) addHits(auxEntries, auxFrom, auxTo, auxRows, kAux, auxVal, auxScale, auxE, dDec, dec, n == 0)
+      if (sides & encoder) {
+        addHits(auxEntries, auxFrom, auxTo, auxRows, kAux, auxG, 1, xc, dEnc, enc, n == 0)
+        sum += sumHits(auxEntries, auxFrom, auxTo, auxG)
+      }
     }
-    finishLatent(i, sum, dec, enc, wDec, dDec, dEnc, gBEnc, touched, sq)
+    finishLatent(i, sum, dec, enc, wDec, dDec, dEnc, gBEnc, touched, sq, sides)
   }
-  if (aside == 0) return
-  addLongLists(lo, hi, 0, starts, entries, rows, k, val, g, e, eScale, xc, dDec, dEnc, gDec, gEnc, touched, sq)
+  if (aside > 0) {
+    finishLongLists(
+      lo, hi, starts, entries, rows, k, val, g, e, eScale, auxSlot, auxStarts, auxEntries, auxRows, kAux, auxVal, auxG, auxE,
+      auxScale, xc, dDec, dEnc, wDec, gDec, gEnc, gBEnc, touched, sq, sides,
+    )
+  }
+}
+
+// The latents that were set aside. Cursors lie where b_enc's gradients come last.
+function finishLongLists(
+  lo: i32, hi: i32, starts: usize, entries: usize, rows: usize, k: i32, val: usize, g: usize, e: usize, eScale: f32,
+  auxSlot: usize, auxStarts: usize, auxEntries: usize, auxRows: usize, kAux: i32, auxVal: usize, auxG: usize, auxE: usize,
+  auxScale: f32, xc: usize, dDec: i32, dEnc: i32, wDec: usize, gDec: usize, gEnc: usize, gBEnc: usize, touched: usize,
+  sq: usize, sides: i32,
+): void {
+  addLongLists(lo, hi, 0, starts, entries, rows, k, val, g, e, eScale, xc, dDec, dEnc, gDec, gEnc, touched, gBEnc, sides)
   if (auxSlot) {
     addLongLists(
       lo, hi, auxSlot, auxStarts, auxEntries, auxRows, kAux, auxVal, auxG, auxE, auxScale, xc, dDec, dEnc, gDec, gEnc,
-      touched, sq,
+      touched, gBEnc, sides,
     )
   }
   for (let i = lo; i < hi; i++) {
@@ -276,7 +307,7 @@ export function weightGrads(
     if (list >= 0) {
       sum += sumHits(auxEntries, load<i32>(auxStarts + word(list)), load<i32>(auxStarts + word(list), 4), auxG)
     }
-    finishLatent(i, sum, gDec + rowOf(i, dDec), gEnc + rowOf(i, dEnc), wDec, dDec, dEnc, gBEnc, touched, sq)
+    finishLatent(i, sum, gDec + rowOf(i, dDec), gEnc + rowOf(i, dEnc), wDec, dDec, dEnc, gBEnc, touched, sq, sides)
   }
 }
 

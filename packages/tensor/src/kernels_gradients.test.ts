@@ -68,7 +68,13 @@ function inputOf({ d, rows, k, kAux, m, withAux, parallel, seed: from }: Shape) 
 }
 type Input = ReturnType<typeof inputOf>
 
-function weightGrads({ d, m, main, aux, xc, wDec }: Input, cuts: number[] = [], listed = false) {
+/** `sides`: those of one pass over all latents, then of the next. */
+function weightGrads(
+  { d, m, main, aux, xc, wDec }: Input,
+  cuts: number[] = [],
+  listed = false,
+  sides: readonly number[] = [3],
+) {
   const arena = createArena({ skew: 8 })
   /** The same rows as k hits to each, as a list. */
   const rowsOfHits = (k: number, n: number) =>
@@ -87,10 +93,11 @@ function weightGrads({ d, m, main, aux, xc, wDec }: Input, cuts: number[] = [], 
   const [dec, enc] = [arena.room(m * d * 4), arena.room(m * d * 4)]
   const [bias, touched, sq] = [arena.room(m * 4), arena.room(m), arena.room(m * 8)]
   const bounds = [0, ...cuts.map(cut => cut % (m + 1)).sort((p, q) => p - q), m]
-  for (let i = 0; i + 1 < bounds.length; i++) {
+  const passes = sides.flatMap(side => bounds.slice(1).map((end, i) => ({ side, from: bounds[i], end })))
+  for (const { side, from, end } of passes) {
     kernels.weightGrads(
-      bounds[i],
-      bounds[i + 1],
+      from,
+      end,
       a.starts,
       a.entries,
       listed ? rowsOfHits(main.k, main.value.length) : 0,
@@ -117,6 +124,7 @@ function weightGrads({ d, m, main, aux, xc, wDec }: Input, cuts: number[] = [], 
       bias,
       touched,
       sq,
+      side,
     )
   }
   arena.check()
@@ -178,6 +186,7 @@ describe('weightGrads', () => {
       expectClose(whole.gBEnc, expected.gBEnc, { scale: 1 })
       expectClose(whole.sq, expected.sq)
       expect(weightGrads(input, [1])).toEqual(whole)
+      expect(weightGrads(input, [1], false, [1, 2])).toEqual(whole)
     }
   })
 
@@ -195,6 +204,15 @@ describe('weightGrads', () => {
       fc.property(shape, fc.array(fc.nat(), { maxLength: 4 }), (options, cuts) => {
         const input = inputOf(options)
         expect(weightGrads(input, cuts)).toEqual(weightGrads(input))
+      }),
+    )
+  })
+
+  test('one side after the other is both at once', () => {
+    fc.assert(
+      fc.property(shape, fc.array(fc.nat(), { maxLength: 2 }), (options, cuts) => {
+        const input = inputOf(options)
+        expect(weightGrads(input, cuts, false, [1, 2])).toEqual(weightGrads(input))
       }),
     )
   })

@@ -79,82 +79,51 @@ export async function sumGradients(options: GradientOptions): Promise<void> {
   const unit = plan.decoder === 'unit'
   const finish = dense || norms || outer
   const key = aux === undefined ? `gradients ${dense} ${outer} ${scale} ${levelsKey(levels)}` : undefined
-  await runKept(options, key, () =>
+  const tasks = (steps: (block: Block, b: number, range: Range, index: number) => Step[]): Task[] =>
     blocks.flatMap((block, b) =>
-      ranges(block, levels).map(({ start, length, level }, range): Task => {
-        const { memory, at, dIn, dOut } = block
-        const end = start + length
-        const steps: Step[] = []
-        if (!dense) {
-          const gated = plan.selection.kind === 'gated' && !plan.selection.frozenDecoder
-          const part = aux?.parts[b]
-          const second =
-            part !== undefined && part.dead > 0
-              ? secondPart(block, part.kAux, aux!.scale)
-              : gated
-                ? samePart(block, scale)
-                : [0, 0, 0, 0, 1, 0, 0, 0, 0]
-          const main = [at.starts, at.entries, at.row, 1, at.value, at.grad, at.errors[level], scale]
-          const results = [at.gDec, at.gEnc, at.gBEnc, at.touched, at.squares]
-          const project = unit && !finish ? at.wDec : 0
-          steps.push(
-            call(
-              memory,
-              'weightGrads',
-              start,
-              end,
-              ...main,
-              ...second,
-              at.xc,
-              dOut,
-              dIn,
-              project,
-              ...results,
-            ),
-          )
-        }
-        if (finish) {
-          steps.push(
-            call(
-              memory,
-              'finishGrads',
-              start,
-              end,
-              dense ? scale : 1,
-              norms ? at.normGrad : 0,
-              at.segments,
-              at.segmentCount,
-              outer ? at.outer : 0,
-              at.inputTotal,
-              unit ? 1 : 0,
-              at.wDec,
-              dOut,
-              dIn,
-              at.gDec,
-              at.gEnc,
-              at.gBEnc,
-              at.touched,
-              at.squares,
-            ),
-          )
-        }
-        if (plan.centred) {
-          steps.push(
-            call(
-              memory,
-              'weightedRowSum',
-              at.wEnc,
-              at.gBEnc,
-              start,
-              end,
-              dIn,
-              at.latentSums + range * dIn * 8,
-            ),
-          )
-        }
-        return steps
-      }),
-    ),
+      ranges(block, levels).map((range, index): Task => steps(block, b, range, index)),
+    )
+  /** Steps of `weightGrads` for one side: 1 the decoder's, 2 the encoder's. */
+  const sums = (side: number, block: Block, b: number, { start, length, level }: Range): Step => {
+    const { memory, at, dIn, dOut } = block
+    const gated = plan.selection.kind === 'gated' && !plan.selection.frozenDecoder
+    const part = aux?.parts[b]
+    const second =
+      part !== undefined && part.dead > 0
+        ? secondPart(block, part.kAux, aux!.scale)
+        : gated
+          ? samePart(block, scale)
+          : [0, 0, 0, 0, 1, 0, 0, 0, 0]
+    const main = [at.starts, at.entries, at.row, 1, at.value, at.grad, at.errors[level], scale]
+    const project = unit && !finish ? at.wDec : 0
+    const results = [at.gDec, at.gEnc, at.gBEnc, at.touched, at.squares, side]
+    const range = [start, start + length]
+    return call(memory, 'weightGrads', ...range, ...main, ...second, at.xc, dOut, dIn, project, ...results)
+  }
+  const side = (name: string) => (key === undefined ? undefined : `${name} ${key}`)
+  // One side after the other: see the kernel.
+  if (!dense)
+    await runKept(options, side('decoder'), () => tasks((block, b, range) => [sums(1, block, b, range)]))
+  await runKept(options, side('encoder'), () =>
+    tasks((block, b, range, index) => {
+      const { memory, at, dIn, dOut } = block
+      const { start, length } = range
+      const end = start + length
+      const steps = dense ? [] : [sums(2, block, b, range)]
+      if (finish) {
+        const shared = [
+          ...[dense ? scale : 1, norms ? at.normGrad : 0, at.segments, at.segmentCount],
+          ...[outer ? at.outer : 0, at.inputTotal, unit ? 1 : 0],
+        ]
+        const results = [at.wDec, dOut, dIn, at.gDec, at.gEnc, at.gBEnc, at.touched, at.squares]
+        steps.push(call(memory, 'finishGrads', start, end, ...shared, ...results))
+      }
+      if (plan.centred) {
+        const sum = at.latentSums + index * dIn * 8
+        steps.push(call(memory, 'weightedRowSum', at.wEnc, at.gBEnc, start, end, dIn, sum))
+      }
+      return steps
+    }),
   )
 }
 
