@@ -6,6 +6,7 @@ import { InferenceSession, Tensor } from 'onnxruntime-node'
 import { bf16OfBits } from './dtype.ts'
 import { instantiateKernels, type Kernels } from './kernels.ts'
 import type { Arg, CopyStep, LaneAnswer, LaneData, LaneRequest, RowPlace, Step, Task, View } from './lanes.ts'
+import { stopName } from './onnx.ts'
 
 const { lane, kernels, counter } = workerData as LaneData
 const port = parentPort
@@ -114,7 +115,21 @@ async function runStep(step: Step): Promise<void> {
   if ('copy' in step) return copyRows(step)
   const session = sessions.get(step.session)
   if (session === undefined) throw new Error(`there is no session ${step.session} in lane ${lane}`)
-  await session.run(tensors(step.inputs), tensors(step.outputs))
+  await runSession(session, tensors(step.inputs), tensors(step.outputs))
+}
+
+/** Runs a graph of onnx.ts, whose first output stops the copying of the others (`stopName`). */
+async function runSession(
+  session: InferenceSession,
+  feeds: Record<string, Tensor>,
+  fetches: Record<string, Tensor>,
+): Promise<void> {
+  try {
+    await session.run(feeds, { [stopName]: null, ...fetches })
+  } catch (error) {
+    // Thrown once the run is over and its outputs are in place.
+    if (!(error instanceof Error && error.message.startsWith('Non tensor type'))) throw error
+  }
 }
 
 function copyRows({ copy }: CopyStep): void {
