@@ -83,7 +83,7 @@ function screenedSteps(
   const { at, memory, latents, dIn } = block
   const [pre, rows8, rowScale] = [laneAt(block, 'pre'), laneAt(block, 'rows8'), laneAt(block, 'rowScale')]
   const [state, topk] = [laneAt(block, 'candidates'), laneAt(block, 'topk')]
-  const { probes, stretches, rank, keep, cap } = gathering(k, latents)
+  const { probes, stretches, rank, keep, cap } = gathering(k, latents, screen.perK)
   const x = at.xc + piece.start * dIn * 4
   const steps = [quantiseStep(block, piece.start)]
   for (const part of screen.piecesOf(latents)) {

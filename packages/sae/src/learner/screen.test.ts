@@ -110,16 +110,19 @@ describe.each(plans)('%s', (_name, change) => {
 
   test('normal draws are settled by the first encode, columns out of scale are not', async () => {
     const counts = []
+    const asked = []
     for (const kind of kinds.slice(0, 2)) {
       const { batch, memory, weights } = await given(plan, data[kind])
       const engine = await createEngine({ lanes, plan, batchSize: rows, weights, scoring: 'screened' })
       await engine.loader.load(batch)
       await encode(engine, steadyDynamics)
       counts.push(engine.screen!.counts)
+      asked.push(engine.screen!.perK)
       await lanes.release(memory)
     }
     expect(counts[0]).toEqual({ chunks: 3, again: 0 })
     expect(counts[1].again).toBe(3)
+    expect(asked[1]).toBeGreaterThan(asked[0])
   })
 })
 

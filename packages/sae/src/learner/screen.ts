@@ -49,12 +49,23 @@ export type Gathering = {
 }
 
 /**
- * Some 5k candidates a row: with normal scores about 1.5k are within the margin. The first piece's share of them, at least
- * `leastSample`, decides the floor: of g groups of scores, g·(1 − exp(−share/g)) have their maxima among the highest `share`.
+ * Candidates of a row, in k. Of normal scores about 1.5k are within the margin; activations of a model have rows in which more are, so
+ * every step that leaves a chunk unsettled asks for half as many again.
  */
-export function gathering(k: number, latents: number): Gathering {
+const firstPerK = 5
+const mostPerK = 16
+/** More than this only where 6k is more. */
+const mostCandidates = 1024
+
+/**
+ * The first piece's share of the candidates, at least `leastSample`, decides the floor: of g groups of scores,
+ * g·(1 − exp(−share/g)) have their maxima among the highest `share`.
+ * @param perK candidates of a row, in k; as many as there will ever be where not given
+ */
+export function gathering(k: number, latents: number, perK = mostPerK): Gathering {
   const length = Math.min(latents, screenLatents)
-  const share = Math.min(length, Math.max(leastSample, Math.ceil((5 * k * length) / latents)))
+  const wanted = Math.min(perK * k, Math.max(6 * k, mostCandidates))
+  const share = Math.min(length, Math.max(leastSample, Math.ceil((wanted * length) / latents)))
   const stretches = Math.ceil(share / 0.7 / 32)
   const groups = 32 * stretches
   const keep = Math.min(latents, Math.max(k, Math.ceil((share * latents) / length)))
@@ -75,6 +86,8 @@ export type Screen = {
   product(block: Block, piece: Piece, places: { rows8: Arg; pre: Arg }): SessionStep
   /** The encoder as the product reads it; after every change of the weights. */
   quantise(block: Block): Task[]
+  /** Candidates of a row that TopK gathers, in k. */
+  readonly perK: number
   /** Does a step begin with the screen? */
   active(): boolean
   /** Chunks that had to be encoded again, of how many: a screen that settles too little rests. */
@@ -102,11 +115,15 @@ export async function createScreen(lanes: Lanes, { whole }: { whole: boolean }):
   g.output('y', 'float32', ['R', 'M'])
   const session = await lanes.session({ graph: g.bytes() })
   let rest = 0
+  let perK = firstPerK
   const counts = { chunks: 0, again: 0 }
   const piecesOf = (latents: number) => pieces(latents, whole ? latents : screenLatents)
   return {
     counts,
     piecesOf,
+    get perK() {
+      return perK
+    },
     product({ memory: { id: memory }, at, dIn }, { start, length }, { rows8, pre }) {
       const { weights, scale: scales } = placesOf(at, { start }, dIn)
       return {
@@ -133,6 +150,7 @@ export async function createScreen(lanes: Lanes, { whole }: { whole: boolean }):
     note(again, of) {
       counts.chunks += of
       counts.again += again
+      if (again > 0) perK = Math.min(mostPerK, perK * 1.5)
       if (again > worthwhile * of) rest = restSteps
     },
     close: () => lanes.closeSession(session),

@@ -112,7 +112,7 @@ async function encodeTopK(e: Engine, k: number): Promise<void> {
   const options = { products, batchSize, normed, rescored: scoring !== 'product' }
   const screen = screenOf(e)
   await prepareScores(e, screen)
-  const key = s.aux === undefined ? `topk ${k} ${screen !== undefined}` : undefined
+  const key = s.aux === undefined ? `topk ${k} ${screen?.perK}` : undefined
   await runKept(e, key, () =>
     blocks.flatMap((block, b) => topkTasks(block, kept[b], { ...options, screen, dead: s.aux?.parts[b] })),
   )
