@@ -54,6 +54,8 @@ type Case = {
   turn: number
   rounds: number
   target: number
+  /** Is the ratio that of a hundred steps together? Else it is that of the median steps. */
+  total?: boolean
 }
 /** A dense family at its start and once it is sparse: a hundred steps in ten turns. */
 const dense = (one: Omit<Case, 'below' | 'turn' | 'rounds' | 'target'>): Case[] => [
@@ -65,6 +67,7 @@ const dense = (one: Omit<Case, 'below' | 'turn' | 'rounds' | 'target'>): Case[] 
     turn: Number(values.steps) / 10,
     rounds: 10,
     target: 1.5,
+    total: true,
   },
 ]
 const selecting = { below: 0, turn: Number(values.turn), rounds, target: 3 }
@@ -218,11 +221,7 @@ async function compare(one: Case): Promise<string[]> {
   await peer.close()
   await ours.close()
   const sum = (numbers: number[]) => numbers.reduce((total, value) => total + value, 0)
-  // One step: of the medians; a hundred: of the sums.
-  const ratio =
-    one.target === 3 || one.turn === 1
-      ? spread(theirs).median / spread(times).median
-      : sum(theirs) / sum(times)
+  const ratio = one.total ? sum(theirs) / sum(times) : spread(theirs).median / spread(times).median
   return [
     one.name,
     show(spread(times)),

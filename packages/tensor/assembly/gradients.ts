@@ -1,6 +1,6 @@
 // The sparse backward half of a training step: the gradients of both matrices from the hits listed by latent.
 // A latent's rows are written by one call, its hits summed in ascending order.
-import { high64, laneSum, laneSum64, low64, madd, rowOf, square, squares, word } from './vector'
+import { high64, laneSum, laneSum64, low64, madd, rowOf, square, word } from './vector'
 
 // out (+)= Σ_t v_t · row_t for count = 1, 2, 4 or 8 rows. `count` and `fresh` are literals at every call, so
 // inlining leaves only the loop that is needed. Each column's terms are added in order of t.
@@ -100,7 +100,7 @@ function sumHits(entries: usize, from: i32, to: i32, g: usize): f64 {
 }
 
 // −⟨a, b⟩ / ‖b‖²: added b times that, a has no component along b. 0 where b has no direction.
-function alongRow(a: usize, b: usize, d: i32): f32 {
+export function alongRow(a: usize, b: usize, d: i32): f32 {
   let s = f32x4.splat(0), t = s
   let n0 = f64x2.splat(0), n1 = n0, n2 = n0, n3 = n0
   let j = 0
@@ -125,7 +125,7 @@ function alongRow(a: usize, b: usize, d: i32): f32 {
 }
 
 // a += c·b, and Σ a²; c = 0 leaves a alone, whatever b holds.
-function finishRow(a: usize, c: f32, b: usize, d: i32): f64 {
+export function finishRow(a: usize, c: f32, b: usize, d: i32): f64 {
   const c4 = f32x4.splat(c)
   let s0 = f64x2.splat(0), s1 = s0, s2 = s0, s3 = s0
   let j = 0
@@ -309,58 +309,4 @@ function finishLongLists(
     }
     finishLatent(i, sum, gDec + rowOf(i, dDec), gEnc + rowOf(i, dEnc), wDec, dDec, dEnc, gBEnc, touched, sq, sides)
   }
-}
-
-// What is left to do for latents [lo, hi) once their sums over rows stand: `scale` times gDec (the dense path leaves
-// dL/dx̂'s factor out); the gradient of decoder norms, coef[i]·d_i/‖d_i‖ on each of `segments` spans of columns (pairs
-// of int32); `outer`[i]·`input` on gEnc and outer[i] on gBEnc (a gradient that every row gives alike); the part along
-// the decoder row removed where it keeps norm 1. Rows that no hit has written start at 0. Squares of all as weightGrads.
-export function finishGrads(
-  lo: i32, hi: i32, scale: f32, coef: usize, segments: usize, count: i32, outer: usize, input: usize, unit: i32,
-  wDec: usize, dDec: i32, dEnc: i32, gDec: usize, gEnc: usize, gBEnc: usize, touched: usize, sq: usize,
-): void {
-  for (let i = lo; i < hi; i++) {
-    const dec = gDec + rowOf(i, dDec), enc = gEnc + rowOf(i, dEnc), row = wDec + rowOf(i, dDec)
-    const push: f32 = outer ? load<f32>(outer + word(i)) : 0
-    const live = load<u8>(touched + <usize>i) != 0
-    if (!live) {
-      if (push == 0) {
-        store<f64>(sq + (<usize>i << 3), 0)
-        continue
-      }
-      memory.fill(dec, 0, word(dDec))
-      memory.fill(enc, 0, word(dEnc))
-      store<u8>(touched + <usize>i, 1)
-    } else if (scale != 1) scaleRow(dec, scale, dDec)
-    if (push != 0) {
-      addRow(enc, push, input, dEnc)
-      store<f32>(gBEnc + word(i), load<f32>(gBEnc + word(i)) + push)
-    }
-    const c: f32 = coef ? load<f32>(coef + word(i)) : 0
-    if (c != 0) {
-      for (let s = 0; s < count; s++) {
-        const from = load<i32>(segments + word(2 * s)), to = load<i32>(segments + word(2 * s + 1))
-        const norm = sqrt<f64>(squares(row + word(from), to - from))
-        if (norm > 0) addRow(dec + word(from), <f32>(<f64>c / norm), row + word(from), to - from)
-      }
-    }
-    const along: f32 = unit ? alongRow(dec, row, dDec) : 0
-    const bias = <f64>load<f32>(gBEnc + word(i))
-    store<f64>(sq + (<usize>i << 3), finishRow(dec, along, row, dDec) + finishRow(enc, 0, enc, dEnc) + bias * bias)
-  }
-}
-
-function scaleRow(a: usize, c: f32, d: i32): void {
-  const v = f32x4.splat(c)
-  let j = 0
-  for (; j + 4 <= d; j += 4) v128.store(a + word(j), f32x4.mul(v, v128.load(a + word(j))))
-  for (; j < d; j++) store<f32>(a + word(j), c * load<f32>(a + word(j)))
-}
-
-// a += c·b
-function addRow(a: usize, c: f32, b: usize, d: i32): void {
-  const v = f32x4.splat(c)
-  let j = 0
-  for (; j + 4 <= d; j += 4) v128.store(a + word(j), madd(v, v128.load(b + word(j)), v128.load(a + word(j))))
-  for (; j < d; j++) store<f32>(a + word(j), load<f32>(a + word(j)) + c * load<f32>(b + word(j)))
 }

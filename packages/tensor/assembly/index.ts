@@ -3,7 +3,8 @@
 export { topkRows, gatherColumns } from './topk'
 export { residualRows } from './decode'
 export { buildLists } from './lists'
-export { weightGrads, finishGrads } from './gradients'
+export { weightGrads } from './gradients'
+export { finishGrads } from './finish'
 export { collectAbove, splitRows, decodeSpans, dotSpans, decodeHits, scoreRows, unscoreHits } from './hits'
 export {
   reluRows, jumpreluRows, gatedRows, reluInto, reluBack, powerBack, jumpreluBack, gatedBack, expRange,
@@ -14,4 +15,5 @@ export { adamRows, normaliseRows, centreRows, rowNorms, maxAbsRows, scaleRange, 
 export { columnSums, weightedRowSum, runningMoments } from './statistics'
 export { quantiseRowsU8, quantiseTransposeI8 } from './quantise'
 export { upperScores, rescoreRows, settleSpans } from './screen'
-export { gatherCandidates, settleCandidates } from './candidates'
+export { gatherCandidates } from './candidates'
+export { settleCandidates } from './settle'

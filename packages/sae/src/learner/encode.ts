@@ -54,7 +54,7 @@ function scoreSteps(block: Block, piece: Piece, options: EncodeOptions) {
     const encoder = encoderOf(block, rows, normed)
     const steps = [
       quantiseStep(block, start),
-      ...screen.piecesOf(latents).map(part => screen.product(block, part, { rows8, pre })),
+      screen.product(block, { start: 0, length: latents }, { rows8, pre }),
       call(memory, 'upperScores', pre, length, latents, rowScale, ...encoder, probes, laneAt(block, 'topk')),
     ]
     return { steps, bias: 0 }

@@ -1,4 +1,4 @@
-// Float64 oracle of the screened encode (assembly/screen.ts, assembly/candidates.ts). Scores are rounded to float32 where the kernel stores them, so
+// Float64 oracle of the screened encode (assembly/screen.ts, assembly/candidates.ts, assembly/settle.ts). Scores are rounded to float32 where the kernel stores them, so
 // selections are exact.
 
 type Encoded = {
