@@ -5,8 +5,8 @@ import { defineConfig } from 'vitest/config'
 export default defineConfig({
   test: {
     include: [
-      'packages/**/src/**/*.test.ts',
-      'apps/**/src/**/*.test.ts',
+      'packages/*/{src,testing}/**/*.test.ts',
+      'apps/*/{src,testing}/**/*.test.ts',
       'tests/**/*.test.ts',
       'scripts/*.test.ts',
     ],

@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { compileForward, openModel } from '@mistudio/model'
 import { openLanes } from '@mistudio/tensor'
-import { gemmSpeed } from '../packages/sae/src/gemm_speed.ts'
+import { gemmSpeed } from '../packages/tensor/src/gemm_speed.ts'
 import { machine, markdown, openPeer, settle, show, spread } from './peer.ts'
 
 const { values } = parseArgs({

@@ -2,16 +2,11 @@
 import { mkdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { type ContextSource, type Forward, shuffledContexts } from '@mistudio/capture'
 import { openTokenStore, type TokenStore, tokenizeFiles } from '@mistudio/corpus'
 import { compileForward, openModel, openTokenizer } from '@mistudio/model'
-import {
-  type ContextSource,
-  type Forward,
-  shuffledContexts,
-  type TrainMember,
-  trainSaes,
-} from '@mistudio/sae'
 import { type Lanes, openLanes } from '@mistudio/tensor'
+import { type TrainMember, trainSaes } from '@mistudio/training'
 
 export const demoModel = fileURLToPath(new URL('../assets/demo/model', import.meta.url))
 const contextSize = 128

@@ -1,15 +1,15 @@
 // A learner of any family with a random batch and weights that are given, for the bench of one step.
+
+import type { SaeWeights } from '@mistudio/sae'
+import { gaussianStream, type Lanes } from '@mistudio/tensor'
 import {
   type CompleteMember,
   completeMember,
   createLearner,
-  gaussianStream,
   type Learner,
-  type SaeWeights,
   type Settings,
   type StepLoss,
-} from '@mistudio/sae'
-import type { Lanes } from '@mistudio/tensor'
+} from '@mistudio/training'
 
 export type FamilyShape = { dIn: number; dSae: number; batchSize: number }
 

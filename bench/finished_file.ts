@@ -1,6 +1,7 @@
 // Finished SAEs and initial weights in the layout that the peers' scripts share (peers/given_batches.py).
+
+import { openSafetensors, writeSafetensors } from '@mistudio/files'
 import type { Sae, SaeWeights } from '@mistudio/sae'
-import { openSafetensors, writeSafetensors } from '@mistudio/tensor'
 
 /** Names in the file by the key of our weights. */
 const names = {

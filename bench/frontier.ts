@@ -6,7 +6,7 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
-import type { Settings, TrainMember } from '@mistudio/sae'
+import type { Settings, TrainMember } from '@mistudio/training'
 import { demoModel, trainOnDemo } from './demo_source.ts'
 import { machine, markdown } from './peer.ts'
 

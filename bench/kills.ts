@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
-import { familyNames } from '@mistudio/sae'
+import { familyNames } from '@mistudio/training'
 import { killLoop, mistudio, type Training, trainCommand, trainFamilies } from '../tests/kill_loop.ts'
 import { machine } from './peer.ts'
 

@@ -4,15 +4,15 @@
 import { mkdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
+import { createActivationWindow } from '@mistudio/capture'
+import { openLanes } from '@mistudio/tensor'
 import {
   completeMember,
-  createActivationWindow,
   createLearner,
   initialWeights,
   type TrainMember,
   trainSaes,
-} from '@mistudio/sae'
-import { openLanes } from '@mistudio/tensor'
+} from '@mistudio/training'
 import { contextsPerCall, openDemo } from './demo_source.ts'
 import { machine, markdown, show, spread } from './peer.ts'
 

@@ -1,5 +1,5 @@
 // What the parity bench compares: a peer's family and its settings beside ours with the settings that mean the same.
-import type { Settings } from '@mistudio/sae'
+import type { Settings } from '@mistudio/training'
 
 export type ParityCase = {
   name: string

@@ -4,9 +4,14 @@
 import { closeSync, mkdirSync, openSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import {
+  type ContextSource,
+  contextsInOrder,
+  createActivationWindow,
+  shuffledContexts,
+} from '@mistudio/capture'
 import { openTokenStore, type TokenSplit, type TokenStore, tokenizeFiles } from '@mistudio/corpus'
 import { compileForward, openModel, openTokenizer } from '@mistudio/model'
-import { type ContextSource, contextsInOrder, createActivationWindow, shuffledContexts } from '@mistudio/sae'
 import type { Lanes } from '@mistudio/tensor'
 
 export const dModel = 256

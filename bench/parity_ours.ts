@@ -1,16 +1,9 @@
 // Our side of the parity bench: one member trained on batches that lie in files, from weights that are given, through
 // the plan that its settings mean and the fast learner. No loop around it: no checkpoints, no fitting of weights.
 import { closeSync, openSync, readSync } from 'node:fs'
-import {
-  completeMember,
-  createLearner,
-  finaliseSae,
-  learningRateAt,
-  type Sae,
-  type SaeWeights,
-  type Settings,
-} from '@mistudio/sae'
+import type { Sae, SaeWeights } from '@mistudio/sae'
 import type { Lanes } from '@mistudio/tensor'
+import { completeMember, createLearner, finaliseSae, learningRateAt, type Settings } from '@mistudio/training'
 
 const none = { kind: 'none' } as const
 

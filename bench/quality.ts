@@ -5,21 +5,14 @@ import { closeSync, mkdirSync, openSync, rmSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
+import { contextsInOrder, createActivationWindow, shuffledContexts } from '@mistudio/capture'
 import { openTokenStore, type TokenStore, tokenizeFiles } from '@mistudio/corpus'
+import { type ContextLosses, evaluateSaes, openEvaluation, pairedInterval } from '@mistudio/evaluation'
+import { writeSafetensors } from '@mistudio/files'
 import { compileForward, openModel, openTokenizer } from '@mistudio/model'
-import {
-  type ContextLosses,
-  contextsInOrder,
-  createActivationWindow,
-  evaluateSaes,
-  loadSae,
-  openEvaluation,
-  pairedInterval,
-  shuffledContexts,
-  trainSaes,
-  untrainedSae,
-} from '@mistudio/sae'
-import { openLanes, writeSafetensors } from '@mistudio/tensor'
+import { loadSae } from '@mistudio/sae'
+import { openLanes } from '@mistudio/tensor'
+import { trainSaes, untrainedSae } from '@mistudio/training'
 
 import { machine, markdown, runPeer } from './peer.ts'
 

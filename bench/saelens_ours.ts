@@ -1,17 +1,18 @@
 // Writes an SAE of every activation, structure and row normalisation as we save it, with rows and what our encoder makes
 // of them, for `saelens_files.py check-all`: `node bench/saelens_ours.ts DIR`.
 import { join } from 'node:path'
-import { openLanes, writeSafetensors } from '@mistudio/tensor'
-import { createEncoder } from '../packages/sae/src/encoder.ts'
+import { writeSafetensors } from '@mistudio/files'
+import { openLanes } from '@mistudio/tensor'
+import { createEncoder } from '../packages/sae/src/encoder/encoder.ts'
+import { saveSae } from '../packages/sae/src/formats/saelens.ts'
+import type { Activation, RowNormalisation } from '../packages/sae/src/sae.ts'
 import {
   activations,
   encodeDense,
   randomRows,
   randomSae,
   structures,
-} from '../packages/sae/src/encoder_support.ts'
-import { saveSae } from '../packages/sae/src/formats/saelens.ts'
-import type { Activation, RowNormalisation } from '../packages/sae/src/sae.ts'
+} from '../packages/sae/testing/encoder_support.ts'
 
 const [, , folder] = process.argv
 if (folder === undefined) throw new Error('give a folder to write to')

@@ -1,6 +1,7 @@
 // A TopK learner with random data, as the step benchmarks need it: activations as SAELens and we both read them.
-import { createLearner, gaussianStream, type Learner, steadyDynamics, untrainedSae } from '@mistudio/sae'
-import type { Lanes } from '@mistudio/tensor'
+
+import { gaussianStream, type Lanes } from '@mistudio/tensor'
+import { createLearner, type Learner, steadyDynamics, untrainedSae } from '@mistudio/training'
 
 export type StepShape = { dIn: number; dSae: number; k: number; batchSize: number; deadFraction?: number }
 

@@ -8,6 +8,8 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
+import { openSafetensors } from '@mistudio/files'
+import { openLanes } from '@mistudio/tensor'
 import {
   createGroundTruth,
   defaultGroundTruth,
@@ -15,8 +17,7 @@ import {
   runSynthetic,
   scoreRecovery,
   syntheticHeldOutTokens,
-} from '@mistudio/sae'
-import { openLanes, openSafetensors } from '@mistudio/tensor'
+} from '@mistudio/training'
 import { machine, markdown } from './peer.ts'
 import { streamSynthetic } from './synthetic_stream.ts'
 

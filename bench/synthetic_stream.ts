@@ -2,14 +2,9 @@
 // float32 for a peer's stdin. Nothing is stored: 5 M tokens of width 128 would be 2.5 GB.
 import { once } from 'node:events'
 import type { Writable } from 'node:stream'
-import {
-  createActivationWindow,
-  createSyntheticData,
-  type GroundTruth,
-  type Stream,
-  syntheticHook,
-} from '@mistudio/sae'
+import { createActivationWindow } from '@mistudio/capture'
 import type { Lanes } from '@mistudio/tensor'
+import { createSyntheticData, type GroundTruth, type Stream, syntheticHook } from '@mistudio/training'
 
 /** As the loop's default: tokens captured at once, from which batches are drawn. */
 const windowTokens = 65_536

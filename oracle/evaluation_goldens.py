@@ -110,4 +110,4 @@ def make(folder):
 
 
 if __name__ == "__main__":
-    make(*(sys.argv[2:] or [ROOT / "packages/sae/fixtures/evaluation"]))
+    make(*(sys.argv[2:] or [ROOT / "packages/evaluation/fixtures/evaluation"]))

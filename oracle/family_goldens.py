@@ -88,7 +88,7 @@ def trained(case, x, y, w, dead, unit):
 
 
 def main():
-    default = Path(__file__).parent.parent / "packages/sae/fixtures/family_goldens.safetensors"
+    default = Path(__file__).parent.parent / "packages/training/fixtures/family_goldens.safetensors"
     out = Path(sys.argv[1]) if len(sys.argv) > 1 else default
     g = torch.Generator().manual_seed(5)
     x = torch.randn(N, D_IN, generator=g, dtype=torch.float64)

@@ -2,7 +2,7 @@
 
 `CASES` maps a name to a function `(x, y, w, dead) -> dict of terms` whose sum `loss` autograd differentiates: what a
 paper holds constant is detached, and the jumps of JumpReLU are autograd Functions with the rectangle's straight-through
-estimator. family_goldens.py evaluates them; packages/sae/src/oracle/golden_plans.ts names the same cases as plans.
+estimator. family_goldens.py evaluates them; packages/training/testing/golden_plans.ts names the same cases as plans.
 
     W_enc [d_sae, d_in], W_dec [d_sae, d_out] feature-major; x [B, d_in], y [B, d_out]; dead bool [d_sae]
 """

@@ -110,7 +110,7 @@ def by_saelens(case, w, x):
 
 
 def main():
-    default = Path(__file__).parent.parent / "packages/sae/fixtures/family_trainers.safetensors"
+    default = Path(__file__).parent.parent / "packages/training/fixtures/family_trainers.safetensors"
     out = Path(sys.argv[1]) if len(sys.argv) > 1 else default
     x = torch.randn(STEPS, N, D_IN, generator=torch.Generator().manual_seed(9)).double()
     tensors = {"x": x}

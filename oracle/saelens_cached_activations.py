@@ -1,4 +1,4 @@
-"""Cached activations as SAELens writes them, for packages/sae/src/cache/saelens_cache.ts.
+"""Cached activations as SAELens writes them, for packages/capture/src/cache/saelens_cache.ts.
 
     python oracle/saelens_cached_activations.py [DIR]
 
@@ -67,5 +67,5 @@ def main(folder: Path):
 
 
 if __name__ == "__main__":
-    default = Path(__file__).parent.parent / "packages/sae/fixtures/saelens_cached"
+    default = Path(__file__).parent.parent / "packages/capture/fixtures/saelens_cached"
     main(Path(sys.argv[1]) if len(sys.argv) > 1 else default)

@@ -3,8 +3,8 @@ below, and for every case its ids, offsets (code points), and decoded text.
 
     python oracle/tokenizer_goldens.py
 
-writes packages/model/fixtures/tokenizers/<name>/{tokenizer.json,tokenizer_config.json,expected.json} and
-packages/model/fixtures/tokenizers/demo.json (the demo model's own tokenizer on the same texts).
+writes packages/tokenizer/fixtures/<name>/{tokenizer.json,tokenizer_config.json,expected.json} and
+packages/tokenizer/fixtures/demo.json (the demo model's own tokenizer on the same texts).
 """
 
 import json
@@ -14,7 +14,7 @@ from pathlib import Path
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
 ROOT = Path(__file__).resolve().parent.parent
-OUT = ROOT / "packages/model/fixtures/tokenizers"
+OUT = ROOT / "packages/tokenizer/fixtures"
 
 TRAIN = """
 In the beginning was the word, and the word was with the people; it's theirs, isn't it? We'll see, they've said so.

@@ -139,7 +139,7 @@ def difference(ours, theirs):
 
 
 def main():
-    default = Path(__file__).parent.parent / "packages/sae/fixtures/topk_gradients.safetensors"
+    default = Path(__file__).parent.parent / "packages/training/fixtures/topk_gradients.safetensors"
     out = Path(sys.argv[1]) if len(sys.argv) > 1 else default
     x, weights = point()
     tensors = {"x": x, "dead": mask(DEAD).to(torch.uint8), "dead_few": mask(DEAD_FEW).to(torch.uint8)}

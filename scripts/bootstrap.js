@@ -55,7 +55,9 @@ export function treeAgrees({ lockfile, installed }) {
   const wanted = JSON.parse(lockfile).packages
   const found = JSON.parse(installed).packages
   return Object.entries(wanted).every(([path, entry]) => {
-    if (!path.startsWith('node_modules/') || entry.optional === true || entry.link === true) return true
+    if (!path.startsWith('node_modules/') || entry.optional === true) return true
+    // A package of ours: npm made the link, or the package is new since.
+    if (entry.link === true) return found[path]?.link === true
     return found[path]?.version === entry.version
   })
 }

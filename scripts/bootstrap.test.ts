@@ -70,22 +70,31 @@ describe('stampOf', () => {
 
 describe('treeAgrees', () => {
   const lock = (packages: Record<string, object>) => JSON.stringify({ packages })
+  const link = { 'node_modules/@mistudio/tensor': { resolved: 'packages/tensor', link: true } }
   const lockfile = lock({
     '': { name: 'mistudio' },
     'packages/tensor': { version: '0.1.0' },
-    'node_modules/@mistudio/tensor': { resolved: 'packages/tensor', link: true },
+    ...link,
     'node_modules/a': { version: '1.0.0' },
     'node_modules/a-other-platform': { version: '1.0.0', optional: true },
   })
 
   it('takes a tree that holds every package of this platform in its version', () => {
-    expect(treeAgrees({ lockfile, installed: lock({ 'node_modules/a': { version: '1.0.0' } }) })).toBe(true)
+    expect(
+      treeAgrees({ lockfile, installed: lock({ ...link, 'node_modules/a': { version: '1.0.0' } }) }),
+    ).toBe(true)
+  })
+
+  it('refuses a tree from before a package of ours was added', () => {
+    expect(treeAgrees({ lockfile, installed: lock({ 'node_modules/a': { version: '1.0.0' } }) })).toBe(false)
   })
 
   it('refuses a missing tree, a missing package and another version', () => {
     expect(treeAgrees({ lockfile, installed: undefined })).toBe(false)
-    expect(treeAgrees({ lockfile, installed: lock({}) })).toBe(false)
-    expect(treeAgrees({ lockfile, installed: lock({ 'node_modules/a': { version: '1.0.1' } }) })).toBe(false)
+    expect(treeAgrees({ lockfile, installed: lock(link) })).toBe(false)
+    expect(
+      treeAgrees({ lockfile, installed: lock({ ...link, 'node_modules/a': { version: '1.0.1' } }) }),
+    ).toBe(false)
   })
 })
 

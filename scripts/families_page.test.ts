@@ -1,6 +1,6 @@
 // docs/families.md is what the tables say.
 import { readFileSync } from 'node:fs'
-import { families, wireName } from '@mistudio/sae'
+import { families, wireName } from '@mistudio/training'
 import { expect, test } from 'vitest'
 import { familiesPage, familiesPagePath } from './families_page.ts'
 

@@ -11,7 +11,7 @@ import {
   rangeText,
   recipes,
   wireName,
-} from '@mistudio/sae'
+} from '@mistudio/training'
 
 export const familiesPagePath = fileURLToPath(new URL('../docs/families.md', import.meta.url))
 
@@ -20,7 +20,7 @@ export function familiesPage(): string {
   return [
     '# Families of SAEs',
     '',
-    'Written by `scripts/families_page.ts` from the tables in `packages/sae/src/families/`.',
+    'Written by `scripts/families_page.ts` from the tables in `packages/training/src/families/`.',
     '',
     'x is a row of activations after the normalisation, d_i the i-th row of W_dec, H the step function, mean the mean over',
     "a batch's tokens. Squared errors are summed over dimensions. λ rises over `sparsity_warm_up_steps`. Settings are given",

@@ -1,7 +1,7 @@
 // docs/metrics.md, written from the table of metrics: `node scripts/metrics_page.ts`. A test fails when the page is old.
 import { writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
-import { type Metric, metricCounts, metricTable } from '@mistudio/sae'
+import { type Metric, metricCounts, metricTable } from '@mistudio/evaluation'
 
 export const metricsPagePath = fileURLToPath(new URL('../docs/metrics.md', import.meta.url))
 
@@ -20,7 +20,7 @@ export function metricsPage(): string {
   const lines = [
     '# Metrics',
     '',
-    'Written by `scripts/metrics_page.ts` from `packages/sae/src/metric_table.ts`; the formulas are in',
+    'Written by `scripts/metrics_page.ts` from `packages/evaluation/src/metric_table.ts`; the formulas are in',
     '`packages/sae/src/metrics.ts`. Names are those of `--json`, of events and of the studio’s API. y is the activation to',
     'reconstruct (the input x itself for an SAE, another hook point for a transcoder), x̂ the reconstruction, f the',
     'activations, d a decoder row. Figures come from sums over all tokens counted, in float64, in the scale of the model’s',

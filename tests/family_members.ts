@@ -1,6 +1,7 @@
 // One SAE of every family at hook points of the demo model, each with another normalisation or way of handling dead
 // latents: what kill tests train.
-import { familyNames, type Settings, type TrainMember } from '@mistudio/sae'
+
+import { familyNames, type Settings, type TrainMember } from '@mistudio/training'
 
 const hook = (block: number, kind: string) => `blocks.${block}.hook_${kind}`
 const one = { inputs: [hook(0, 'resid_post')], outputs: [] }

@@ -5,7 +5,8 @@ import { createHash } from 'node:crypto'
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { listCheckpoints, randomStream } from '@mistudio/sae'
+import { randomStream } from '@mistudio/tensor'
+import { listCheckpoints } from '@mistudio/training'
 
 const place = (path: string) => fileURLToPath(new URL(path, import.meta.url))
 const mistudioProgram = place('../apps/cli/src/main.ts')

@@ -6,7 +6,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Client, Extraction, StudioEvent, Training } from '@mistudio/contract'
 import { openExtraction } from '@mistudio/feature'
-import { randomStream } from '@mistudio/sae'
+import { randomStream } from '@mistudio/tensor'
 import { isRunner, type StudioProcess, startStudioProcess, until } from './studio_process.ts'
 
 export type Scenario = 'training' | 'batch'

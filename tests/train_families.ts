@@ -1,9 +1,11 @@
 // A program that trains an SAE of every family in one run over the demo model and several datasets, to be killed by
 // kill_loop.ts. Its one argument is JSON: model, datasets, tokens, checkpointEvery, out, resume.
+
+import { shuffledContexts } from '@mistudio/capture'
 import { openTokenStore } from '@mistudio/corpus'
 import { compileForward, contextsPerCall, openModel } from '@mistudio/model'
-import { shuffledContexts, trainSaes } from '@mistudio/sae'
 import { withLanes } from '@mistudio/tensor'
+import { trainSaes } from '@mistudio/training'
 import { familyMembers } from './family_members.ts'
 
 const {

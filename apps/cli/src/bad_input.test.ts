@@ -5,9 +5,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { type TokenizeOptions, tokenizeFiles } from '@mistudio/corpus'
+import { writeSafetensors } from '@mistudio/files'
 import { openTokenizer } from '@mistudio/model'
-import { saveUntrained } from '@mistudio/sae'
-import { writeSafetensors } from '@mistudio/tensor'
+import { saveUntrained } from '@mistudio/training'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 
 const root = fileURLToPath(new URL('../../..', import.meta.url))

@@ -1,10 +1,11 @@
 // What is captured: one model, or several over the same tokens, and token stores, opened and checked against each other
 // and compiled to one forward pass.
 import { existsSync } from 'node:fs'
+import type { ContextSource, Forward } from '@mistudio/capture'
 import type { TokenStore } from '@mistudio/corpus'
+import { InputError } from '@mistudio/files'
 import type { Forward as CompiledForward, LanguageModel } from '@mistudio/model'
-import type { ContextSource, Forward } from '@mistudio/sae'
-import { InputError, type Lanes } from '@mistudio/tensor'
+import type { Lanes } from '@mistudio/tensor'
 import { checkStore, contextsPerCall } from './engine.ts'
 
 export type CaptureSetup = {
@@ -40,7 +41,7 @@ export async function withCapture<T>(
 ): Promise<T> {
   const { checkModelsAgree, checkStoresAgree, openTokenStore } = await import('@mistudio/corpus')
   const { compileForward, modelFingerprint, openModel, openTokenizer } = await import('@mistudio/model')
-  const { joinForwards, shuffledContexts, splitModelHooks } = await import('@mistudio/sae')
+  const { joinForwards, shuffledContexts, splitModelHooks } = await import('@mistudio/capture')
   const { lanes, datasets, weights, seed } = options
   const several = options.models.length > 1
   const captures = several

@@ -2,7 +2,7 @@
 import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
-import { InputError } from '@mistudio/tensor'
+import { InputError } from '@mistudio/files'
 import { afterAll, describe, expect, it } from 'vitest'
 import { dataFolder, writableFile, writableFolder } from './data_folder.ts'
 

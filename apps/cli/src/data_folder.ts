@@ -2,7 +2,7 @@
 // not end in a folder that cannot be written.
 import { closeSync, existsSync, mkdirSync, openSync, rmSync, statSync, writeSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
-import { InputError } from '@mistudio/tensor'
+import { InputError } from '@mistudio/files'
 
 /** `--data-dir`, else MISTUDIO_DATA_DIR, else `data` in the current folder; absolute. */
 export function dataFolder({

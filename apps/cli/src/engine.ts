@@ -1,7 +1,7 @@
 // What the jobs share: the engine's helpers, and the folder of one SAE.
 import { existsSync, readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
-import { InputError } from '@mistudio/tensor'
+import { InputError } from '@mistudio/files'
 
 export { checkStore, contextsPerCall } from '@mistudio/model'
 export { withLanes } from '@mistudio/tensor'

@@ -1,10 +1,13 @@
 // What `sae evaluate` and `sae compare` share: their options, the SAEs and the run of them in one pass.
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
 import { basename, join } from 'node:path'
+import type { ContextSource } from '@mistudio/capture'
 import type { TokenSplit } from '@mistudio/corpus'
+import type { ContextLosses, Evaluation, EvaluationSums, Metric } from '@mistudio/evaluation'
+import { InputError } from '@mistudio/files'
 import type { LanguageModel } from '@mistudio/model'
-import type { ContextLosses, ContextSource, Evaluation, EvaluationSums, Metric, Sae } from '@mistudio/sae'
-import { InputError, type Lanes } from '@mistudio/tensor'
+import type { Sae } from '@mistudio/sae'
+import type { Lanes } from '@mistudio/tensor'
 import { type JobContext, shared } from './command.ts'
 import { checkStore, withLanes } from './engine.ts'
 import type { OptionTable, Values } from './option_table.ts'
@@ -139,7 +142,8 @@ export async function evaluateFolders(options: {
   const { spec, context } = options
   const { openTokenStore } = await import('@mistudio/corpus')
   const { openModel } = await import('@mistudio/model')
-  const { evaluateSaes, openEvaluation, shuffledContexts } = await import('@mistudio/sae')
+  const { evaluateSaes, openEvaluation } = await import('@mistudio/evaluation')
+  const { shuffledContexts } = await import('@mistudio/capture')
   const model = await openModel({ dir: spec.model })
   const loaded = await loadSaes(spec.saes)
   const stores = spec.datasets.map(dir => openTokenStore({ dir }))
@@ -225,8 +229,8 @@ export async function writeSaebench(options: {
   model: string
   lanes: Lanes
 }): Promise<string[]> {
-  const { saebenchCore, weightMetrics } = await import('@mistudio/sae')
-  const { writeFileAtomic } = await import('@mistudio/tensor')
+  const { saebenchCore, weightMetrics } = await import('@mistudio/evaluation')
+  const { writeFileAtomic } = await import('@mistudio/files')
   const { file, evaluated, model, lanes } = options
   const paths: string[] = []
   for (const { sae, evaluation } of evaluated.saes) {
@@ -255,7 +259,7 @@ export function metricText({ unit }: Metric, value: unknown): string {
 
 /** What the table of one or several SAEs shows, in the order of the metric table. */
 export async function scalarMetrics(): Promise<[string, Metric][]> {
-  const { metricTable } = await import('@mistudio/sae')
+  const { metricTable } = await import('@mistudio/evaluation')
   const lists = ['explained_variance_by_dimension', 'l0_histogram', 'density_histogram']
   return Object.entries(metricTable as Record<string, Metric>).filter(
     ([name, { where }]) => where.includes('evaluation') && !lists.includes(name),

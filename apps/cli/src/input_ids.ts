@@ -1,6 +1,6 @@
 // `{"input_ids": [[…], …]}` files. The ids themselves are judged by the model (packages/model, token_ids.ts).
 import { readFileSync, statSync } from 'node:fs'
-import { InputError } from '@mistudio/tensor'
+import { InputError } from '@mistudio/files'
 
 /** Far above any model's context; a file is read whole. */
 const largestFileBytes = 256 * 1024 * 1024

@@ -2,7 +2,7 @@
 // computes and always answers signals and timers; what crosses are a plain spec, plain events and a stop flag
 // in shared memory. The worker is never terminated: that aborts the process inside ONNX Runtime.
 import { Worker } from 'node:worker_threads'
-import { InputError, type InputErrorDetails } from '@mistudio/tensor'
+import { InputError, type InputErrorDetails } from '@mistudio/files'
 import { type JobEvent, StoppedEarly } from './command.ts'
 
 /** What the job's thread posts. */

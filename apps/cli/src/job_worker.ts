@@ -1,6 +1,6 @@
 // The job's thread: runs one job of one command and ends. See job.ts.
 import { parentPort, workerData } from 'node:worker_threads'
-import { InputError } from '@mistudio/tensor'
+import { InputError } from '@mistudio/files'
 import { type JobContext, StoppedEarly } from './command.ts'
 import { commands } from './commands.ts'
 import type { JobData, JobMessage } from './job.ts'

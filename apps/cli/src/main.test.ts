@@ -4,7 +4,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'no
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { openSafetensors } from '@mistudio/tensor'
+import { openSafetensors } from '@mistudio/files'
 import { afterAll, describe, expect, it } from 'vitest'
 import { commands } from './commands.ts'
 

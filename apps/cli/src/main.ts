@@ -2,7 +2,7 @@
 // Exit codes: 0 done, 1 failed, 2 bad usage, 130 stopped by Ctrl-C.
 // Results go to stdout, everything else (progress, notes, errors) to stderr.
 import { readFileSync } from 'node:fs'
-import { InputError } from '@mistudio/tensor'
+import { InputError } from '@mistudio/files'
 import { nearest, parseOptions } from './arguments.ts'
 import {
   type Command,

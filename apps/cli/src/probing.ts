@@ -1,5 +1,5 @@
 // Probing and absorption for `sae evaluate`: options, the tasks, and their tables.
-import type { ProbedSae } from '@mistudio/sae'
+import type { ProbedSae } from '@mistudio/evaluation'
 import { type JobContext, shared } from './command.ts'
 import type { EvaluationSpec, OpenedEvaluation } from './evaluation.ts'
 import type { OptionTable, Values } from './option_table.ts'
@@ -53,7 +53,7 @@ export async function probeFolders(options: {
   const { lanes, model, result, datasets } = opened
   const { openTokenizer } = await import('@mistudio/model')
   const { datasetTask, fileTask, firstLetterPrompts, nextLetterTask, probeSaes } = await import(
-    '@mistudio/sae'
+    '@mistudio/evaluation'
   )
   const tokenizer = openTokenizer({ dir: spec.model })
   const { contextSize } = result

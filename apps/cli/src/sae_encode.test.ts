@@ -4,10 +4,10 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { openSafetensors, writeSafetensors } from '@mistudio/files'
 import { inferSae, saveSae } from '@mistudio/sae'
-import { openSafetensors, writeSafetensors } from '@mistudio/tensor'
+import { activations, randomRows, randomSae, worst } from '@mistudio/sae/testing/encoder_support.ts'
 import { afterAll, expect, test } from 'vitest'
-import { activations, randomRows, randomSae, worst } from '../../../packages/sae/src/encoder_support.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'mistudio-encode-'))
 const at = (name: string) => join(folder, name)

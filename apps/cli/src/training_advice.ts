@@ -1,8 +1,8 @@
 // Advice before `sae train`: whether memory and disk suffice, reckoned at once, and with --advice how long it takes by a
 // five-second probe. What cannot fit is refused with what would.
 import { statfsSync } from 'node:fs'
-import type { Advice, RunMember, TrainOptions } from '@mistudio/sae'
-import { InputError } from '@mistudio/tensor'
+import { InputError } from '@mistudio/files'
+import type { Advice, RunMember, TrainOptions } from '@mistudio/training'
 import type { Capture } from './training_source.ts'
 
 /** @param options.probe measure first */
@@ -12,7 +12,7 @@ export async function adviceOf(options: {
   capture: Capture | undefined
   probe: boolean
 }): Promise<Advice> {
-  const { adviseTraining, planTraining, probeMachine } = await import('@mistudio/sae')
+  const { adviseTraining, planTraining, probeMachine } = await import('@mistudio/training')
   const { training, members, capture } = options
   const { run, members: planned, windows } = planTraining(training)
   const { lanes } = training

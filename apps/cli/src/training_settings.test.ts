@@ -1,6 +1,7 @@
 // The words of `sae train` as members and settings: recipes, --set and --sweep, and what contradicts each other.
-import { familyNames, familyOf, recipes } from '@mistudio/sae'
-import { InputError } from '@mistudio/tensor'
+
+import { InputError } from '@mistudio/files'
+import { familyNames, familyOf, recipes } from '@mistudio/training'
 import { describe, expect, test } from 'vitest'
 import { type TrainingWords, trainingSettings } from './training_settings.ts'
 

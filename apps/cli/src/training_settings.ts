@@ -1,7 +1,8 @@
 // From the words of `sae train` to the members and settings of a run: a recipe first, then options, then --set; swept
 // settings become variants. What a setting may be is in the tables of @mistudio/sae.
-import type { FieldTable, FieldValue, GivenRun, RunMember, Settings } from '@mistudio/sae'
-import { InputError } from '@mistudio/tensor'
+
+import { InputError } from '@mistudio/files'
+import type { FieldTable, FieldValue, GivenRun, RunMember, Settings } from '@mistudio/training'
 
 type Pairs = readonly (readonly [key: string, value: string])[]
 
@@ -27,8 +28,8 @@ const alias: Record<string, string> = { lambda: 'sparsity_coefficient' }
 export async function trainingSettings(
   words: TrainingWords,
 ): Promise<{ members: RunMember[]; settings: GivenRun }> {
-  const sae = await import('@mistudio/sae')
-  const recipe = words.recipe === undefined ? undefined : sae.recipeOf(words.recipe)
+  const training = await import('@mistudio/training')
+  const recipe = words.recipe === undefined ? undefined : training.recipeOf(words.recipe)
   if (recipe !== undefined && words.family !== undefined && words.family !== recipe.family) {
     throw new InputError({
       message: 'family and recipe contradict each other',
@@ -38,9 +39,9 @@ export async function trainingSettings(
     })
   }
   const family = words.family ?? recipe?.family ?? 'topk'
-  const ofMember = sae.byWireName(sae.settingsOf(sae.familyOf(family)))
-  const ofRun = sae.byWireName(sae.runFields as FieldTable)
-  const parts = recipe === undefined ? { member: {}, run: {} } : sae.splitRecipe(recipe)
+  const ofMember = training.byWireName(training.settingsOf(training.familyOf(family)))
+  const ofRun = training.byWireName(training.runFields as FieldTable)
+  const parts = recipe === undefined ? { member: {}, run: {} } : training.splitRecipe(recipe)
   const set = given(words.set, '--set')
   const own: Record<string, FieldValue> = {
     ...(words.k !== undefined && { k: words.k }),
@@ -57,9 +58,9 @@ export async function trainingSettings(
         expected: 'one of them',
       })
     }
-    if (ofRun.has(key)) run[key] = sae.parseFieldText(key, ofRun.get(key)!.field, text)
+    if (ofRun.has(key)) run[key] = training.parseFieldText(key, ofRun.get(key)!.field, text)
     // A name that no table has goes on, to be refused with the nearest ones.
-    else member[key] = ofMember.has(key) ? sae.parseFieldText(key, ofMember.get(key)!.field, text) : text
+    else member[key] = ofMember.has(key) ? training.parseFieldText(key, ofMember.get(key)!.field, text) : text
   }
   const sweep = Object.fromEntries(
     Array.from(given(words.sweep, '--sweep'), ([key, text]) => {
@@ -70,10 +71,13 @@ export async function trainingSettings(
       }
       const texts = text.split(',').map(value => value.trim())
       if (key === 'd_sae') return [key, texts.map(Number)]
-      return [key, field === undefined ? texts : texts.map(value => sae.parseFieldText(key, field, value))]
+      return [
+        key,
+        field === undefined ? texts : texts.map(value => training.parseFieldText(key, field, value)),
+      ]
     }),
   )
-  const members = sae.membersOf({
+  const members = training.membersOf({
     family,
     inputs: words.hooks,
     outputs: words.hooksOut,
@@ -81,7 +85,7 @@ export async function trainingSettings(
     settings: member,
     sweep,
   })
-  return { members, settings: sae.givenRun(run) }
+  return { members, settings: training.givenRun(run) }
 }
 
 /** By setting, aliases resolved. @throws InputError for one that is given twice */

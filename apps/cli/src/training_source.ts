@@ -1,7 +1,8 @@
 // Where a training's activations come from: captured from a model, or several, over token stores, or read from a cache.
 import { resolve } from 'node:path'
-import type { ContextSource, Forward, WindowSource } from '@mistudio/sae'
-import { InputError, type Lanes } from '@mistudio/tensor'
+import type { ContextSource, Forward, WindowSource } from '@mistudio/capture'
+import { InputError } from '@mistudio/files'
+import type { Lanes } from '@mistudio/tensor'
 import { withCapture } from './capture_setup.ts'
 
 /** Where all of it lies; part of a checkpoint, so that `sae finalise` finds it. */
@@ -49,7 +50,7 @@ export async function withTrainingSource<T>(
       expected: 'token stores, or --cached with activations',
     })
   }
-  const { captureWindows } = await import('@mistudio/sae')
+  const { captureWindows } = await import('@mistudio/capture')
   return await withCapture({ lanes, ...origin }, setup =>
     work(
       {
@@ -73,7 +74,7 @@ async function fromCache<T>(options: {
   const { tokenizerFingerprint } = await import('@mistudio/corpus')
   const { modelFingerprint, openModel, openTokenizer } = await import('@mistudio/model')
   const { cachedWindows, checkCachedActivations, isSaeLensCache, openCachedActivations } = await import(
-    '@mistudio/sae'
+    '@mistudio/capture'
   )
   if (origin.datasets.length > 0 || origin.weights !== null) {
     throw new InputError({

@@ -5,7 +5,7 @@
 import { createReadStream, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { channelOf, idOf, isTerminal, type TrainingRequest, trainingMachine } from '@mistudio/contract'
-import { writeFileAtomic } from '@mistudio/tensor'
+import { writeFileAtomic } from '@mistudio/files'
 import { and, eq, inArray } from 'drizzle-orm'
 import { z } from 'zod'
 import { datasets, extractions, models, saes, trainings } from './db/schema.ts'

@@ -1,7 +1,7 @@
 // Whatever was thrown, as a problem: what a caller can mend names field, found and expected; anything else says
 // nothing of our insides.
 import type { Problem } from '@mistudio/contract'
-import { InputError } from '@mistudio/tensor'
+import { InputError } from '@mistudio/files'
 import type { z } from 'zod'
 import { ProblemError } from './problem.ts'
 

@@ -1,6 +1,6 @@
 // The table of routes as HTTP: every route has a handler, what comes in and goes out is checked.
 import { apiPrefix, createClient, type Route, type RouteName, routes } from '@mistudio/contract'
-import { InputError } from '@mistudio/tensor'
+import { InputError } from '@mistudio/files'
 import Fastify, { type FastifyInstance } from 'fastify'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { ProblemError } from './problem.ts'

@@ -1,7 +1,7 @@
 // Who may talk to a server that asks for no login: programs of this machine, and pages that this server gave. A page
 // from elsewhere has another Origin; a name that its owner points at this machine has another Host.
 import type { IncomingMessage } from 'node:http'
-import { InputError } from '@mistudio/tensor'
+import { InputError } from '@mistudio/files'
 import { ProblemError } from './problem.ts'
 
 const names = ['localhost', '127.0.0.1', '[::1]']

@@ -1,5 +1,5 @@
 // The studio as one thing that starts and ends: lock, database, events, job host, server, in this order, and back.
-import { InputError } from '@mistudio/tensor'
+import { InputError } from '@mistudio/files'
 import type { FastifyInstance } from 'fastify'
 import { openDatabase } from './db/connect.ts'
 import { lockDataFolder } from './db/lock.ts'

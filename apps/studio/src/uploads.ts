@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto'
 import { mkdir, open, rename, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { readText, textFormat } from '@mistudio/corpus'
-import { InputError } from '@mistudio/tensor'
+import { InputError } from '@mistudio/files'
 import { folders, type Storage } from './storage.ts'
 
 export type StoredText = { format: 'jsonl' | 'txt'; sizeBytes: number; documents: number; badLines: number }

@@ -1,7 +1,7 @@
 // Stores and models that may not be read together: both sides are named.
 import { expect, test } from 'vitest'
+import { byteTokenizer, inputError, makeStore, someTexts, useFolder } from '../testing/corpus_support.ts'
 import { checkModelsAgree, checkStoresAgree } from './agreement.ts'
-import { byteTokenizer, inputError, makeStore, someTexts, useFolder } from './test_support.ts'
 
 const folder = useFolder()
 

@@ -1,6 +1,6 @@
 // What several token stores, or several models, must have in common before one training or evaluation may read them all.
 import { join } from 'node:path'
-import { InputError } from '@mistudio/tensor'
+import { InputError } from '@mistudio/files'
 import { type TextTokenizer, tokenizerFingerprint } from './text_tokenizer.ts'
 import type { TokenStore } from './token_store.ts'
 

@@ -1,7 +1,7 @@
 // Which documents lie over a range of tokens. The table stays on disk; kept are the starts of every 1,024th row, found
 // while the whole table is checked at opening, and the one block of rows that was read last.
 import { join } from 'node:path'
-import { InputError, readExactly } from '@mistudio/tensor'
+import { InputError, readExactly } from '@mistudio/files'
 import { documentRowBytes, documentsFile, type SplitName, type TokenStoreInfo } from './store_format.ts'
 
 const blockRows = 1024

@@ -1,8 +1,8 @@
 // Datasets mixed by weight: the shares, the epochs of each, and that a position alone decides what stands there.
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
+import { inputError } from '../testing/corpus_support.ts'
 import { mixtureBlock, mixtureOrder } from './mixture.ts'
-import { inputError } from './test_support.ts'
 
 const take = (order: ReturnType<typeof mixtureOrder>, from: number, to: number) =>
   Array.from({ length: to - from }, (_, i) => order.at(from + i))

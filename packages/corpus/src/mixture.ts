@@ -3,7 +3,7 @@
 // cumulated weights, rounded, so the shares are exact in the long run and within two contexts of it at every block's end;
 // a seeded permutation spreads them over the block. Each store is passed through in an order of its own, epoch
 // after epoch, so a small store with a large weight comes round more often.
-import { InputError } from '@mistudio/tensor'
+import { InputError } from '@mistudio/files'
 import { permutation } from './order.ts'
 
 /** Positions of one block: a weight below this share of the sum might never be read. */

@@ -1,8 +1,8 @@
-import type { InputError } from '@mistudio/tensor'
+import type { InputError } from '@mistudio/files'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
+import { inputError, jsonl, useFolder } from '../testing/corpus_support.ts'
 import { type ReadTextOptions, readText, type TextDocument, textFormat } from './read_text.ts'
-import { inputError, jsonl, useFolder } from './test_support.ts'
 
 const folder = useFolder()
 

@@ -3,7 +3,7 @@
 // not replaced.
 import { createReadStream, statSync } from 'node:fs'
 import { extname } from 'node:path'
-import { InputError } from '@mistudio/tensor'
+import { InputError, isObject } from '@mistudio/files'
 
 /** A longer line (or .txt file) is refused: it would have to be held whole. */
 export const defaultMaxLineBytes = 64 * 1024 * 1024
@@ -182,8 +182,5 @@ function textOf(file: string, row: number, line: string, field: string): string 
   const expected = `an object with a string in '${field}'`
   throw new InputError({ message, file, line: row + 1, field, found, expected })
 }
-
-const isObject = (value: unknown): value is Record<string, unknown> =>
-  typeof value === 'object' && value !== null && !Array.isArray(value)
 
 const excerpt = (line: string): string => (line.length <= 80 ? line.trim() : `${line.slice(0, 80).trim()} …`)

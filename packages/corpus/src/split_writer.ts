@@ -1,7 +1,7 @@
 // One split of a token store while it is made: two append-only files behind fixed buffers.
 import { closeSync, ftruncateSync, openSync } from 'node:fs'
 import { join } from 'node:path'
-import { writeAll } from '@mistudio/tensor'
+import { writeAll } from '@mistudio/files'
 import {
   documentRowBytes,
   documentsFile,

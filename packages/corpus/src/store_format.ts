@@ -9,7 +9,7 @@
 // tokens` cut into contexts without padding; the last tokens that fill no context are dropped and counted.
 import { readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
-import { InputError } from '@mistudio/tensor'
+import { InputError, isObject } from '@mistudio/files'
 
 export const formatName = 'mistudio token store'
 export const formatVersion = 1
@@ -199,6 +199,3 @@ function decodeStoreInfo(record: unknown, file: string): TokenStoreInfo {
     splits: { train: splitOf('train'), held_out: splitOf('held_out') },
   }
 }
-
-const isObject = (value: unknown): value is Record<string, unknown> =>
-  typeof value === 'object' && value !== null && !Array.isArray(value)

@@ -2,8 +2,16 @@ import { statSync } from 'node:fs'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
+import {
+  byteTokenizer,
+  inputError,
+  jsonl,
+  makeStore,
+  someTexts,
+  stream,
+  useFolder,
+} from '../testing/corpus_support.ts'
 import { isHeldOut } from './held_out.ts'
-import { byteTokenizer, inputError, jsonl, makeStore, someTexts, stream, useFolder } from './test_support.ts'
 import type { TextTokenizer } from './text_tokenizer.ts'
 import { checkTokenizer } from './token_store.ts'
 

@@ -3,7 +3,7 @@
 // store is opened, token ids when they are read.
 import { closeSync, existsSync } from 'node:fs'
 import { basename, join, resolve } from 'node:path'
-import { InputError, openRegularFile, readExactly, recoverDirectory } from '@mistudio/tensor'
+import { InputError, openRegularFile, readExactly, recoverDirectory } from '@mistudio/files'
 import { type DocumentTable, openDocumentTable } from './document_table.ts'
 import {
   readStoreInfo,

@@ -1,10 +1,17 @@
 // Stores that `tokenizeFiles` did not leave as they are: refused as bad input, whatever the damage.
 import { readdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { InputError } from '@mistudio/tensor'
+import { InputError } from '@mistudio/files'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { byteTokenizer, inputError, makeStore, someTexts, stream, useFolder } from './test_support.ts'
+import {
+  byteTokenizer,
+  inputError,
+  makeStore,
+  someTexts,
+  stream,
+  useFolder,
+} from '../testing/corpus_support.ts'
 import { openTokenStore } from './token_store.ts'
 
 const folder = useFolder()

@@ -3,7 +3,14 @@ import { createHash } from 'node:crypto'
 import { existsSync, readdirSync, readFileSync, renameSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { byteTokenizer, inputError, jsonl, makeStore, someTexts, useFolder } from './test_support.ts'
+import {
+  byteTokenizer,
+  inputError,
+  jsonl,
+  makeStore,
+  someTexts,
+  useFolder,
+} from '../testing/corpus_support.ts'
 import { openTokenStore } from './token_store.ts'
 import { type TokenizeOptions, type TokenizeProgress, tokenizeFiles } from './tokenize_files.ts'
 

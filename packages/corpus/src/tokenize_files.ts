@@ -3,7 +3,7 @@
 import { createHash } from 'node:crypto'
 import { existsSync, readdirSync, statSync, writeFileSync } from 'node:fs'
 import { join, resolve, sep } from 'node:path'
-import { InputError, writeDirectoryAtomic } from '@mistudio/tensor'
+import { InputError, writeDirectoryAtomic } from '@mistudio/files'
 import { isHeldOut } from './held_out.ts'
 import { checkTextFile, readText } from './read_text.ts'
 import { openSplitWriter } from './split_writer.ts'

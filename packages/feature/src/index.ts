@@ -1,20 +1,26 @@
 // The public face of @mistudio/feature.
-export * from './collector.ts'
-export { type Example, exampleColumns, type PieceTokenizer } from './examples.ts'
-export { type ExtractOptions, extractFeatures, extractWith, inResidualStream, logitHead } from './extract.ts'
-export { type ExtractionInfo, readExtractionInfo } from './extraction_file.ts'
-export type { Feature } from './features.ts'
-export * from './heap.ts'
+export * from './extraction/collector.ts'
+export {
+  type ExtractOptions,
+  extractFeatures,
+  extractWith,
+  inResidualStream,
+  logitHead,
+} from './extraction/extract.ts'
+export * from './extraction/heap.ts'
+export * from './extraction/progress.ts'
+export * from './extraction/progress_board.ts'
+export { type FeatureStatistics, logBin, logBinRange, logBins } from './extraction/statistics.ts'
+export type { FeatureExamples, TopExample } from './extraction/top_examples.ts'
+export { defaultWindow, type ExampleWindow, type WindowShape } from './extraction/windows.ts'
+export { type Example, exampleColumns, type PieceTokenizer, tokenTexts } from './files/examples.ts'
+export { type ExtractionInfo, readExtractionInfo } from './files/extraction_file.ts'
+export type { Feature } from './files/features.ts'
+export * from './files/mark.ts'
+export { readability, readabilityDefinition, readableDensity } from './files/readability.ts'
+export * from './files/show.ts'
+export { type ExtractionSummary, writeExtraction } from './files/write_extraction.ts'
 export { computeLogits, type FeatureLogits, type LogitHead } from './logits.ts'
-export * from './mark.ts'
-export * from './progress.ts'
-export * from './progress_board.ts'
-export { readability, readabilityDefinition, readableDensity } from './readability.ts'
-export * from './show.ts'
-export { type FeatureStatistics, logBin, logBinRange, logBins } from './statistics.ts'
-export { defaultWindow, type ExampleWindow, type WindowShape } from './windows.ts'
-export type { FeatureExamples, TopExample } from './top_examples.ts'
-export type { ExtractionSummary } from './write_extraction.ts'
 export { createNlpAnalyser, type NlpAnalyser, type NlpSummary, nlpListLength } from './nlp/analyse.ts'
 export type { TokenShare } from './nlp/tally.ts'
 export type { NlpExample } from './nlp/window_text.ts'

@@ -1,13 +1,8 @@
 // What a feature writes towards the output: its decoder direction seen through the final norm's scale and the
 // unembedding. All features at once as one GEMM over tiles, each reduced to its few best tokens in the same lane.
-import {
-  createGraph,
-  InputError,
-  type Lanes,
-  type SharedMemory,
-  type Task,
-  topkScratchBytes,
-} from '@mistudio/tensor'
+
+import { InputError } from '@mistudio/files'
+import { createGraph, type Lanes, type SharedMemory, type Task, topkScratchBytes } from '@mistudio/tensor'
 
 /** The end of a model: `unembed` [vocab, d] rows, `gamma` [d] the final norm's weight. */
 export type LogitHead = {

@@ -2,7 +2,7 @@
 // the rest by the architecture that `model_type` names (architectures.ts).
 import { existsSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
-import { InputError } from '@mistudio/tensor'
+import { InputError } from '@mistudio/files'
 import type { Gpt2Config } from './architectures/gpt2.ts'
 import type { LlamaConfig } from './architectures/llama.ts'
 import { architectures } from './architectures.ts'

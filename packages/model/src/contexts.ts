@@ -1,5 +1,5 @@
 // Contexts of a token store and the model that reads them: do they fit, and how many go into one call.
-import { InputError } from '@mistudio/tensor'
+import { InputError } from '@mistudio/files'
 import type { LanguageModel } from './load.ts'
 
 /** Tokens of one call of the model: large enough for a fast GEMM, small enough for the cache. */

@@ -4,7 +4,7 @@
 import { createHash } from 'node:crypto'
 import { closeSync, fstatSync, readFileSync } from 'node:fs'
 import { basename, join } from 'node:path'
-import { openRegularFile, readExactly } from '@mistudio/tensor'
+import { openRegularFile, readExactly } from '@mistudio/files'
 import { weightFiles } from './load.ts'
 
 const stretchBytes = 1 << 16

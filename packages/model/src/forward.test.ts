@@ -1,6 +1,7 @@
 // Compiled forward passes: where the graph stops, interventions, suffixes, the loss, and rows that do not depend
 // on how the work is spread.
-import { InputError, type Lanes, openLanes } from '@mistudio/tensor'
+import { InputError } from '@mistudio/files'
+import { type Lanes, openLanes } from '@mistudio/tensor'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { compileForward, type ForwardOptions } from './forward.ts'
 import type { LanguageModel } from './load.ts'

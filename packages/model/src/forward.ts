@@ -1,8 +1,9 @@
 // A forward pass compiled for the lanes: one graph with just the hooks asked for, run in calls of a fixed number
 // of contexts. The calls' shapes never change with the number of lanes or of contexts, so every row is
 // bit-identical however the work is spread.
+
+import { InputError } from '@mistudio/files'
 import type { Dimension, GraphType, LanePlace, Lanes, Task, View } from '@mistudio/tensor'
-import { InputError } from '@mistudio/tensor'
 import { decode } from './architectures.ts'
 import { blockHooks, type HookPoint, resolveHook } from './hooks.ts'
 import type { LanguageModel } from './load.ts'

@@ -1,5 +1,6 @@
 // Generation: the cache changes nothing, draws repeat with their seed, ends are where they should be.
-import { InputError, type Lanes, openLanes } from '@mistudio/tensor'
+import { InputError } from '@mistudio/files'
+import { type Lanes, openLanes } from '@mistudio/tensor'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { generate } from './generate.ts'
 import type { LanguageModel } from './load.ts'

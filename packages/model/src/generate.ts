@@ -1,6 +1,7 @@
 // Text generation: the next token from the logits of the last one, greedily or sampled. A stepper runs the model
 // behind a cache of keys and values; generate.ts does not know which runtime it is.
-import { InputError, type Lanes } from '@mistudio/tensor'
+import { InputError } from '@mistudio/files'
+import type { Lanes } from '@mistudio/tensor'
 import type { LanguageModel } from './load.ts'
 import { openStepper } from './runtimes/onnx_stepper.ts'
 import { emptyOracleCache, runOracle } from './runtimes/oracle.ts'

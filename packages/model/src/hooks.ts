@@ -1,7 +1,7 @@
 // Hook points: the places of a forward pass that can be captured or intervened on, under TransformerLens's names
 // (github.com/TransformerLensOrg/TransformerLens, HookedTransformer). The residual hooks are the stream itself,
 // never a norm's output; `attn_out` and `mlp_out` are what is added to the stream.
-import { InputError } from '@mistudio/tensor'
+import { InputError } from '@mistudio/files'
 
 /** The width of a hook point's value, in elements per token. */
 export type HookPoint = { name: string; width: number; layer: number | null }

@@ -1,4 +1,6 @@
 // The public face of @mistudio/model.
+
+export { openTokenizer, type Tokenizer } from '@mistudio/tokenizer'
 export { type Architecture, architectures, type Parameter } from './architectures.ts'
 export { type DecoderConfig, type ModelConfig, readModelConfig } from './config.ts'
 export { checkStore, contextsPerCall } from './contexts.ts'
@@ -28,5 +30,4 @@ export { type NamedTensor, type RunOptions, runModel } from './run.ts'
 export { type Matrix, runOracle } from './runtimes/oracle.ts'
 export { compileSplice, type Splice } from './splice.ts'
 export { checkTokenIds } from './token_ids.ts'
-export { openTokenizer, type Tokenizer } from './tokenizer.ts'
 export type { WeightInfo, WeightStore } from './weights.ts'

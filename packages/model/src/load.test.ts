@@ -17,7 +17,7 @@ import {
   type TensorSource,
   toF32,
   writeSafetensors,
-} from '@mistudio/tensor'
+} from '@mistudio/files'
 import { afterAll, beforeEach, describe, expect, test } from 'vitest'
 import { describeModel, openModel } from './load.ts'
 import { fixture, temporaryFolder } from './testing.ts'

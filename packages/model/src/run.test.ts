@@ -1,5 +1,6 @@
 // `model run`: both runtimes give the same named tensors; rows of unequal lengths; what is refused.
-import { InputError, type Lanes, openLanes } from '@mistudio/tensor'
+import { InputError } from '@mistudio/files'
+import { type Lanes, openLanes } from '@mistudio/tensor'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { LanguageModel } from './load.ts'
 import { runModel } from './run.ts'

@@ -1,5 +1,6 @@
 // One run of a model over given token ids, for a person to look at: logits and hook values as named tensors.
-import { InputError, type Lanes, openLanes, type Place } from '@mistudio/tensor'
+import { InputError } from '@mistudio/files'
+import { type Lanes, openLanes, type Place } from '@mistudio/tensor'
 import { compileForward } from './forward.ts'
 import { resolveHook } from './hooks.ts'
 import type { LanguageModel } from './load.ts'

@@ -1,7 +1,8 @@
 // What becomes of a model's predictions when other values stand at some of its hook points: the suffix behind the first
 // of them, which gives each token's loss and its KL divergence from the untouched run. Logits never leave the lane; the
 // clean run's log-probabilities wait in scratch space of the lane while the variants of the same contexts run.
-import { InputError, type Lanes, memoryLimitBytes } from '@mistudio/tensor'
+import { InputError } from '@mistudio/files'
+import { type Lanes, memoryLimitBytes } from '@mistudio/tensor'
 import { compileForward, type Forward } from './forward.ts'
 import { resolveHook } from './hooks.ts'
 import type { LanguageModel } from './load.ts'

@@ -1,5 +1,5 @@
 // Token ids come from files and prompts: checked before anything indexes a table with them.
-import { InputError } from '@mistudio/tensor'
+import { InputError } from '@mistudio/files'
 import type { ModelConfig } from './config.ts'
 
 /**

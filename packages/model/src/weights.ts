@@ -1,7 +1,7 @@
 // The weights of a model as float32 byte ranges of safetensors files that ONNX Runtime can map. Names are those
 // of the whole checkpoint; files that leave out the leading `model.` or `transformer.` are understood.
 import { basename } from 'node:path'
-import { InputError, type SafetensorsFile, type TensorInfo } from '@mistudio/tensor'
+import { InputError, type SafetensorsFile, type TensorInfo } from '@mistudio/files'
 import type { Parameter } from './architectures.ts'
 
 export type WeightInfo = {

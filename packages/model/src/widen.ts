@@ -1,7 +1,7 @@
 // float16 and bfloat16 weights as a float32 safetensors file, written once. A Cast in the graph would cost a copy
 // of the weights in every session. Tensors pass through a small buffer, so memory does not grow with the model.
 import { closeSync, openSync, readSync, writeSync } from 'node:fs'
-import { bytesPerElement, InputError, replaceFile, toF32, viewBytes } from '@mistudio/tensor'
+import { bytesPerElement, InputError, replaceFile, toF32, viewBytes } from '@mistudio/files'
 import type { Found } from './weights.ts'
 
 const elementsAtOnce = 1 << 20

@@ -1,9 +1,10 @@
 // The arithmetic of finalise.ts: decoder norms, scalars and whitening moved into the weights, in place. Sums are
 // float64; every group of latents sees its own columns.
+
 import { type GroupRows, groupRows, overlap } from './group_rows.ts'
-import type { Normaliser } from './learner.ts'
-import type { LatentGroup, Selection, Span } from './plan.ts'
+import type { Normaliser } from './normaliser.ts'
 import type { SaeWeights } from './sae.ts'
+import type { LatentGroup, Span } from './shape.ts'
 
 type Parts = { groups: readonly LatentGroup[]; weights: SaeWeights }
 type Affine = Extract<Normaliser, { kind: 'whiten' | 'scale' }>
@@ -42,14 +43,14 @@ export function outputNorms({
  * Encoder rows, biases and θ times n, decoder rows divided by it: the reconstruction stays, activations become f·n. A
  * latent of norm 0 writes nothing; where the score is normed its score is 0 as before, elsewhere it stays as it is.
  */
-export function foldNorms(options: Parts & { norms: Float64Array; selection: Selection }): void {
-  const { groups, weights, norms, selection } = options
+export function foldNorms(options: Parts & { norms: Float64Array; normedScore: boolean }): void {
+  const { groups, weights, norms, normedScore } = options
   const { wEnc, wDec, bEnc, bMag, threshold } = weights
   for (const { latents, count, reads, writes, encoderAt, decoderAt } of groupRows(groups)) {
     for (let i = 0; i < count; i++) {
       const latent = latents[0] + i
       const norm = norms[latent]
-      if (norm === 0 && !('score' in selection)) continue
+      if (norm === 0 && !normedScore) continue
       scaleRow(wEnc, encoderAt + i * reads, reads, norm)
       if (norm > 0) scaleRow(wDec, decoderAt + i * writes, writes, 1 / norm)
       for (const values of [bEnc, bMag, threshold]) if (values !== undefined) values[latent] *= norm

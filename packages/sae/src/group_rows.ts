@@ -1,7 +1,8 @@
 // Where the rows of each group of latents lie: cross-layer SAEs have rows as wide as their group reads and writes, one
 // group after another in one array. Everything that walks over weights by latent goes through here.
-import type { LatentGroup, Span } from './plan.ts'
+
 import type { HookSpan } from './sae.ts'
+import type { LatentGroup, Span } from './shape.ts'
 
 export type GroupRows = LatentGroup & {
   /** Latents of the group, columns it reads and columns it writes. */

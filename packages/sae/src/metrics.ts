@@ -1,7 +1,28 @@
 // The metrics of an SAE. Everything is made from sums over all tokens counted, never from an average of per-batch
 // ratios; a metric that cannot be computed is null, never a number made up. What each is called, its unit and its
 // definition in words stand in metric_table.ts.
-import type { BatchSums } from './learner.ts'
+
+/** Sums over one batch, in the space the SAE trains in: metrics are made from sums, never from averages of ratios. */
+export type BatchSums = {
+  rows: number
+  /** Σ ‖x̂ − y‖², per dimension [d_out]. */
+  squaredError: Float64Array
+  /** Σ y and Σ y², per dimension [d_out]. */
+  sum: Float64Array
+  sumSquares: Float64Array
+  /** Σ ‖x̂‖² and Σ x̂·y. */
+  reconstructionSquares: number
+  product: number
+  /** Σ over rows of cos(x̂, y) and of ‖x̂‖/‖y‖. */
+  cosine: number
+  normRatio: number
+  /** Firing latents, all rows. */
+  firing: number
+  /** Rows by their number of firing latents: [0], [1], [2,3], [4,7] … powers of two. */
+  l0Histogram: Float64Array
+  /** Tokens at which each latent fired [d_sae]. */
+  fired: Float64Array
+}
 
 /**
  * Sums over the tokens that count (unmasked positions), in the scale of the model's own activations: what one batch of

@@ -1,6 +1,6 @@
 // A finished SAE, as evaluation, extraction and files know it: what it computes at inference, with everything folded in
 // that can be. A training makes one with finalise.ts; formats/ read and write it.
-import type { LatentGroup, SaeShape } from './plan.ts'
+import type { LatentGroup, SaeShape } from './shape.ts'
 
 /**
  * Parameters, feature-major: `wEnc` [d_sae, d_in] and `wDec` [d_sae, d_out] rows, `bEnc` [d_sae], `bDec` [d_out]. With

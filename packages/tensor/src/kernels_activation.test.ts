@@ -1,9 +1,9 @@
 // Dense activations, their gradients and sums by latent, and the vector functions under them.
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { floats, seed, uniform, width } from './kernel_arbitrary.ts'
-import { type Arena, createArena, expectClose, kernels } from './kernel_arena.ts'
-import * as oracle from './kernel_oracle/activation.ts'
+import { floats, seed, uniform, width } from '../testing/kernel_arbitrary.ts'
+import { type Arena, createArena, expectClose, kernels } from '../testing/kernel_arena.ts'
+import * as oracle from '../testing/kernel_oracle/activation.ts'
 
 const shape = fc.record({ m: width, rows: fc.integer({ min: 0, max: 5 }), seed })
 type Shape = typeof shape extends fc.Arbitrary<infer T> ? T : never

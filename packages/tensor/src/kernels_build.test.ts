@@ -2,8 +2,8 @@
 import { readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
 import { buildKernels, kernelsPath } from '../../../scripts/build-kernels.js'
-import { kernels } from './kernel_arena.ts'
-import * as oracle from './kernel_oracle/index.ts'
+import { kernels } from '../testing/kernel_arena.ts'
+import * as oracle from '../testing/kernel_oracle/index.ts'
 
 test('kernels.wasm is what the AssemblyScript sources build, byte for byte', async () => {
   const built = Buffer.from(await buildKernels())

@@ -2,9 +2,9 @@
 // scores say.
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { floats, rowCount, seed, uniform, width } from './kernel_arbitrary.ts'
-import { createArena, expectClose, kernels } from './kernel_arena.ts'
-import * as oracle from './kernel_oracle/index.ts'
+import { floats, rowCount, seed, uniform, width } from '../testing/kernel_arbitrary.ts'
+import { createArena, expectClose, kernels } from '../testing/kernel_arena.ts'
+import * as oracle from '../testing/kernel_oracle/index.ts'
 import { candidateBytes, settleScratchBytes } from './kernels.ts'
 
 type Encoded = {

@@ -1,9 +1,9 @@
 // Adam, norms, centring and ranges against the oracle.
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { floats, rowCount, seed, uniform, width } from './kernel_arbitrary.ts'
-import { type Arena, createArena, expectClose, kernels } from './kernel_arena.ts'
-import * as oracle from './kernel_oracle/index.ts'
+import { floats, rowCount, seed, uniform, width } from '../testing/kernel_arbitrary.ts'
+import { type Arena, createArena, expectClose, kernels } from '../testing/kernel_arena.ts'
+import * as oracle from '../testing/kernel_oracle/index.ts'
 
 const shape = fc.record({ d: width, rows: rowCount, seed })
 

@@ -1,9 +1,17 @@
 // The encoder's kernels against the oracle.
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { floats, keptValues, rowCount, seed, selections, uniform, width } from './kernel_arbitrary.ts'
-import { createArena, expectClose, kernels } from './kernel_arena.ts'
-import * as oracle from './kernel_oracle/index.ts'
+import {
+  floats,
+  keptValues,
+  rowCount,
+  seed,
+  selections,
+  uniform,
+  width,
+} from '../testing/kernel_arbitrary.ts'
+import { createArena, expectClose, kernels } from '../testing/kernel_arena.ts'
+import * as oracle from '../testing/kernel_oracle/index.ts'
 
 describe('normaliseSpan and restoreSpan', () => {
   const shape = fc.record({

@@ -1,9 +1,9 @@
 // Lists of hits and the gradients of both weight matrices against the oracle.
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { floats, integers, keptValues, seed, uniform, width } from './kernel_arbitrary.ts'
-import { createArena, expectClose, kernels } from './kernel_arena.ts'
-import * as oracle from './kernel_oracle/index.ts'
+import { floats, integers, keptValues, seed, uniform, width } from '../testing/kernel_arbitrary.ts'
+import { createArena, expectClose, kernels } from '../testing/kernel_arena.ts'
+import * as oracle from '../testing/kernel_oracle/index.ts'
 
 const hits = fc.record({
   n: fc.oneof(fc.constantFrom(0, 1), fc.integer({ min: 0, max: 300 })),

@@ -1,9 +1,9 @@
 // Rows of hits of varying length: collecting, splitting, decoding and dots, and the end of the gradients.
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { floats, seed, uniform, width } from './kernel_arbitrary.ts'
-import { createArena, expectClose, kernels } from './kernel_arena.ts'
-import * as oracle from './kernel_oracle/index.ts'
+import { floats, seed, uniform, width } from '../testing/kernel_arbitrary.ts'
+import { createArena, expectClose, kernels } from '../testing/kernel_arena.ts'
+import * as oracle from '../testing/kernel_oracle/index.ts'
 
 describe('collectAbove', () => {
   const shape = fc.record({

@@ -1,9 +1,9 @@
 // Row normalisation, sums for metrics, norms by segment.
 import * as fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { floats, rowCount, seed, uniform, width } from './kernel_arbitrary.ts'
-import { createArena, expectClose, kernels } from './kernel_arena.ts'
-import * as oracle from './kernel_oracle/rows.ts'
+import { floats, rowCount, seed, uniform, width } from '../testing/kernel_arbitrary.ts'
+import { createArena, expectClose, kernels } from '../testing/kernel_arena.ts'
+import * as oracle from '../testing/kernel_oracle/rows.ts'
 
 const shape = fc.record({ d: width, rows: rowCount, seed })
 const cut = (values: Float32Array, d: number) =>

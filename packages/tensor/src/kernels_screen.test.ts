@@ -2,9 +2,9 @@
 // have tests of their own: kernels_candidates.test.ts.
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { floats, rowCount, seed, uniform, width } from './kernel_arbitrary.ts'
-import { createArena, expectClose, kernels } from './kernel_arena.ts'
-import * as oracle from './kernel_oracle/index.ts'
+import { floats, rowCount, seed, uniform, width } from '../testing/kernel_arbitrary.ts'
+import { createArena, expectClose, kernels } from '../testing/kernel_arena.ts'
+import * as oracle from '../testing/kernel_oracle/index.ts'
 import { topkScratchBytes } from './kernels.ts'
 
 test('upperScores agrees with the oracle, in place', () => {

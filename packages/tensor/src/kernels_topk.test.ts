@@ -1,9 +1,9 @@
 // Row top-k and the gather of columns against the oracle: exact, ties to the lowest index.
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { rowCount, seed, uniform } from './kernel_arbitrary.ts'
-import { createArena, kernels } from './kernel_arena.ts'
-import * as oracle from './kernel_oracle/index.ts'
+import { rowCount, seed, uniform } from '../testing/kernel_arbitrary.ts'
+import { createArena, kernels } from '../testing/kernel_arena.ts'
+import * as oracle from '../testing/kernel_oracle/index.ts'
 import { topkScratchBytes } from './kernels.ts'
 
 type Case = Parameters<typeof oracle.topkRows>[0] & { pre: Float32Array; bias?: Float32Array }

@@ -2,8 +2,8 @@
 // Inputs and preallocated outputs of ONNX Runtime are views of the shared memories, so a graph's output is
 // where the next kernel reads it.
 import { parentPort, workerData } from 'node:worker_threads'
+import { bf16OfBits } from '@mistudio/files'
 import { InferenceSession, Tensor } from 'onnxruntime-node'
-import { bf16OfBits } from './dtype.ts'
 import { instantiateKernels, type Kernels } from './kernels.ts'
 import type { Arg, CopyStep, LaneAnswer, LaneData, LaneRequest, RowPlace, Step, Task, View } from './lanes.ts'
 import { stopName } from './onnx.ts'

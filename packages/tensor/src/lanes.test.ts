@@ -1,12 +1,12 @@
 // Lanes: the same bits on any number of threads. Their errors and their end: lanes_errors.test.ts.
 import { describe, expect, test } from 'vitest'
+import { floats, integers, uniform } from '../testing/kernel_arbitrary.ts'
+import { expectClose } from '../testing/kernel_arena.ts'
+import * as oracle from '../testing/kernel_oracle/index.ts'
+import { useLanes } from '../testing/use_lanes.ts'
 import { gemmGraph } from './gemm.ts'
-import { floats, integers, uniform } from './kernel_arbitrary.ts'
-import { expectClose } from './kernel_arena.ts'
-import * as oracle from './kernel_oracle/index.ts'
 import { topkScratchBytes } from './kernels.ts'
 import { type Lanes, memoryLimitBytes, type Task } from './lanes.ts'
-import { useLanes } from './lanes_support.ts'
 
 const open = useLanes()
 const counts = [1, 2, 3]

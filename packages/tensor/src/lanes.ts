@@ -5,7 +5,7 @@
 // two sessions of one thread each beat one session of two threads (docs/adr/0002).
 import { availableParallelism } from 'node:os'
 import { Worker } from 'node:worker_threads'
-import { InputError } from './errors.ts'
+import { InputError } from '@mistudio/files'
 import { loadKernels } from './kernels.ts'
 
 const pageBytes = 65_536

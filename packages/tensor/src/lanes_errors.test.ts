@@ -1,8 +1,8 @@
 // Errors of lanes are told and survived, and their end is one end.
 import { describe, expect, test } from 'vitest'
+import { useLanes } from '../testing/use_lanes.ts'
 import { gemmGraph } from './gemm.ts'
 import { type Lanes, openLanes, type Task } from './lanes.ts'
-import { useLanes } from './lanes_support.ts'
 
 const open = useLanes()
 

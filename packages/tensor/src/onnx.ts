@@ -1,7 +1,7 @@
 // A writer of ONNX graphs (github.com/onnx/onnx, onnx.proto3): just the messages a recorded model needs, so no
 // protobuf library. Large weights stay in their safetensors file: an initializer names the file's byte range
 // ("external data"), and ONNX Runtime maps it.
-import { InputError } from './errors.ts'
+import { InputError } from '@mistudio/files'
 
 export type GraphType = 'float32' | 'uint8' | 'int8' | 'int32' | 'int64' | 'bool' | 'float16' | 'float64'
 

@@ -1,8 +1,7 @@
 // `mistudio doctor`: does this machine have what miStudio needs, and how fast is it? Each line is a real trial.
 import { readFileSync, statfsSync } from 'node:fs'
 import { availableParallelism, cpus, freemem, totalmem } from 'node:os'
-import { gemmSpeed } from '@mistudio/sae'
-import { type Lanes, openLanes } from '@mistudio/tensor'
+import { gemmSpeed, type Lanes, openLanes } from '@mistudio/tensor'
 import { defineCommand, shared } from '../command.ts'
 import { dataFolder, writableFolder } from '../data_folder.ts'
 import { bytes, figure, pairs } from '../output.ts'

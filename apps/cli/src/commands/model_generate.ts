@@ -1,5 +1,5 @@
 // `mistudio model generate`: text from a language model, greedy or sampled.
-import { InputError } from '@mistudio/tensor'
+import { InputError } from '@mistudio/files'
 import { defineCommand, shared } from '../command.ts'
 import { withLanes } from '../engine.ts'
 import { readInputIds } from '../input_ids.ts'

@@ -1,5 +1,5 @@
 // `mistudio model run`: logits and hook values of given tokens, on the engine or on the slow float64 oracle.
-import { writeSafetensors } from '@mistudio/tensor'
+import { writeSafetensors } from '@mistudio/files'
 import { defineCommand, shared } from '../command.ts'
 import { writableFile } from '../data_folder.ts'
 import { withLanes } from '../engine.ts'

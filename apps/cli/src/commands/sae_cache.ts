@@ -76,7 +76,7 @@ export const saeCache = defineCommand({
     threads: values.threads,
   }),
   async job(spec, context) {
-    const { cachedTokensOf, writeActivationCache } = await import('@mistudio/sae')
+    const { cachedTokensOf, writeActivationCache } = await import('@mistudio/capture')
     const { models, datasets, hooks, weights, seed, tokens, out, dtype, threads } = spec
     return await withLanes({ threads }, lanes =>
       withCapture({ lanes, models, datasets, hooks, weights, seed }, async setup => {

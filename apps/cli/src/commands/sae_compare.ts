@@ -1,7 +1,7 @@
 // `mistudio sae compare`: SAEs and result files beside each other, line by line; paired differences document by
 // document; and the frontier of what sparsity costs, as a table and as an SVG.
 import { readFileSync } from 'node:fs'
-import { InputError } from '@mistudio/tensor'
+import { InputError } from '@mistudio/files'
 import { defineCommand } from '../command.ts'
 import { writableFile } from '../data_folder.ts'
 import {
@@ -41,8 +41,8 @@ export const saeCompare = defineCommand({
     svg: values.svg && writableFile({ path: values.svg, field: '--svg' }),
   }),
   async job(spec, context) {
-    const { frontierSvg, onFrontier, pairedInterval } = await import('@mistudio/sae')
-    const { writeFileAtomic } = await import('@mistudio/tensor')
+    const { frontierSvg, onFrontier, pairedInterval } = await import('@mistudio/evaluation')
+    const { writeFileAtomic } = await import('@mistudio/files')
     const results = await Promise.all(spec.results.map(readResult))
     const documents = spec.saes.map(() => new Map<string, { tokens: number; delta: number }>())
     const evaluated = await evaluateFolders({
@@ -127,7 +127,7 @@ type Result = { name: string; file: string; values: object }
 
 /** @throws InputError for a file that is no result */
 async function readResult(file: string): Promise<Result> {
-  const { readSaebenchCore } = await import('@mistudio/sae')
+  const { readSaebenchCore } = await import('@mistudio/evaluation')
   let content: unknown
   try {
     const bytes = readFileSync(file)

@@ -1,5 +1,6 @@
 // `mistudio sae encode`: an SAE on activations from a file, for comparison with other tools.
-import { InputError, memoryLimitBytes, openSafetensors, type Place, writeSafetensors } from '@mistudio/tensor'
+import { InputError, openSafetensors, writeSafetensors } from '@mistudio/files'
+import { memoryLimitBytes, type Place } from '@mistudio/tensor'
 import { defineCommand, shared } from '../command.ts'
 import { writableFile } from '../data_folder.ts'
 import { saeFolder, withLanes } from '../engine.ts'

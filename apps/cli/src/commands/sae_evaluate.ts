@@ -1,5 +1,5 @@
 // `mistudio sae evaluate`: one report for any SAE on documents it was not trained on; several share a pass of the model.
-import type { ProbedSae } from '@mistudio/sae'
+import type { ProbedSae } from '@mistudio/evaluation'
 import { defineCommand } from '../command.ts'
 import { writableFile } from '../data_folder.ts'
 import {

@@ -10,7 +10,8 @@ export const saeFamilies = defineCommand({
   },
   spec: ({ family }) => ({ family: family ?? null }),
   async job({ family: asked }) {
-    const { families, familyOf, settingsOf, wireName } = await import('@mistudio/sae')
+    const { families } = await import('@mistudio/training')
+    const { familyOf, settingsOf, wireName } = await import('@mistudio/training')
     const shown = asked === null ? families : [familyOf(asked)]
     return shown.map(family => ({
       name: family.name,

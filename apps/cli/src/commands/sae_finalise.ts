@@ -1,6 +1,6 @@
 // `mistudio sae finalise`: SAEs out of any checkpoint of a run, without training on.
 import { existsSync } from 'node:fs'
-import { InputError } from '@mistudio/tensor'
+import { InputError } from '@mistudio/files'
 import { defineCommand, shared } from '../command.ts'
 import { writableFolder } from '../data_folder.ts'
 import { withLanes } from '../engine.ts'
@@ -33,7 +33,7 @@ export const saeFinalise = defineCommand({
     threads: values.threads,
   }),
   async job({ run, checkpoint, out, threads }, context) {
-    const { finaliseCheckpoint, readCheckpoint } = await import('@mistudio/sae')
+    const { finaliseCheckpoint, readCheckpoint } = await import('@mistudio/training')
     const origin = originOf(readCheckpoint({ out: run, step: checkpoint })?.state.origin)
     return await withLanes({ threads }, async lanes => {
       const options = { lanes, run, step: checkpoint, into: out }

@@ -1,5 +1,5 @@
 // What `sae recipes` and `sae families` say, for programs and for people.
-import type { Recipe } from '@mistudio/sae'
+import type { Recipe } from '@mistudio/training'
 import { describe, expect, it } from 'vitest'
 import type { Command, JobCommand, JobContext } from '../command.ts'
 import { saeFamilies } from './sae_families.ts'

@@ -10,7 +10,7 @@ export const saeRecipes = defineCommand({
   options: {},
   spec: () => ({}),
   async job() {
-    const { recipes } = await import('@mistudio/sae')
+    const { recipes } = await import('@mistudio/training')
     return recipes.map(({ name, family, source, sets }) => ({ name, family, source, sets }))
   },
   present: recipes =>

@@ -2,7 +2,7 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { GroundTruthOptions } from '@mistudio/sae'
+import type { GroundTruthOptions } from '@mistudio/training'
 import { defineCommand, StoppedEarly, shared } from '../command.ts'
 import { withLanes } from '../engine.ts'
 import { duration, figure, pairs, percent } from '../output.ts'
@@ -96,7 +96,7 @@ export const saeSynthetic = defineCommand({
     },
   }),
   async job({ family, set, seed, tokens, dSae, threads, truth }, context) {
-    const { runSynthetic, syntheticHook } = await import('@mistudio/sae')
+    const { runSynthetic, syntheticHook } = await import('@mistudio/training')
     const { members, settings } = await trainingSettings({
       family,
       hooks: [syntheticHook],

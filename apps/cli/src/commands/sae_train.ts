@@ -1,7 +1,7 @@
 // `mistudio sae train`: one or many SAEs of any family from one pass of the model over the training documents.
 import { join, resolve } from 'node:path'
-import type { MemberProgress, TrainedSae, TrainOptions, TrainProgress } from '@mistudio/sae'
-import { InputError } from '@mistudio/tensor'
+import { InputError } from '@mistudio/files'
+import type { MemberProgress, TrainedSae, TrainOptions, TrainProgress } from '@mistudio/training'
 import { datasetWeights, modelFolders } from '../capture_setup.ts'
 import { defineCommand, type JobContext, type Stopped, shared } from '../command.ts'
 import { writableFolder } from '../data_folder.ts'
@@ -154,7 +154,7 @@ export const saeTrain = defineCommand({
     }
   },
   async job(spec, context) {
-    const { adviceLine, retrySae, trainSaes } = await import('@mistudio/sae')
+    const { adviceLine, retrySae, trainSaes } = await import('@mistudio/training')
     const { members, settings } = await trainingSettings(spec.words)
     const hooks = [...new Set(members.flatMap(({ inputs, outputs }) => [...inputs, ...outputs]))]
     const { models, datasets, cached, weights, threads, retry } = spec

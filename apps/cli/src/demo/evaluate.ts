@@ -1,8 +1,10 @@
 // The demo's evaluation of all SAEs on held-out documents: each SAE's figures are measured once for its weights.
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { type Evaluation, evaluateSaes, loadSae, openEvaluation, shuffledContexts } from '@mistudio/sae'
-import { writeFileAtomic } from '@mistudio/tensor'
+import { shuffledContexts } from '@mistudio/capture'
+import { type Evaluation, evaluateSaes, openEvaluation } from '@mistudio/evaluation'
+import { writeFileAtomic } from '@mistudio/files'
+import { loadSae } from '@mistudio/sae'
 import { recipe } from './recipe.ts'
 import { checkStop, madeFrom, type Stage, saeDir, weightsHash } from './stage.ts'
 

@@ -9,7 +9,7 @@ import {
   type TokenStore,
   tokenizeFiles,
 } from '@mistudio/corpus'
-import { InputError } from '@mistudio/tensor'
+import { InputError } from '@mistudio/files'
 import type { JobContext } from '../command.ts'
 import { recipe } from './recipe.ts'
 import { assets, checkStop } from './stage.ts'

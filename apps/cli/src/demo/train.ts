@@ -1,7 +1,8 @@
 // The demo's training: four SAEs from one pass of the model. A finished one is not done again, a stopped one goes on.
 import { join } from 'node:path'
+import { shuffledContexts } from '@mistudio/capture'
 import { compileForward } from '@mistudio/model'
-import { membersOf, shuffledContexts, trainSaes } from '@mistudio/sae'
+import { membersOf, trainSaes } from '@mistudio/training'
 import { showTraining } from '../commands/sae_train.ts'
 import { contextsPerCall } from '../engine.ts'
 import { recipe } from './recipe.ts'

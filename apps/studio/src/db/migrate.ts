@@ -1,7 +1,7 @@
 // Brings a database to the schema of this program: at every start, under a lock, in one transaction. Each step looks
 // at what is there before it changes anything, so it does no harm to run it on a database that someone, an older
 // program or a crash left half-way.
-import { InputError } from '@mistudio/tensor'
+import { InputError } from '@mistudio/files'
 import { eq, type SQL, sql } from 'drizzle-orm'
 import { type Migration, migrations, type Step } from './migrations.ts'
 import { meta } from './schema.ts'

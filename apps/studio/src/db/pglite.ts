@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { PGlite } from '@electric-sql/pglite'
 import { pg_trgm } from '@electric-sql/pglite/contrib/pg_trgm'
 import { NodeFS } from '@electric-sql/pglite/nodefs'
-import { InputError, writeDirectoryAtomic } from '@mistudio/tensor'
+import { InputError, writeDirectoryAtomic } from '@mistudio/files'
 import { joined } from './bytes.ts'
 
 /** The Postgres inside: what PG_VERSION of a folder says. Another major version reads other files. */

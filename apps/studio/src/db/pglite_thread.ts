@@ -2,7 +2,7 @@
 // does to a real one, so both have one driver, one set of types and one notion of a transaction.
 import { Duplex } from 'node:stream'
 import { Worker } from 'node:worker_threads'
-import { InputError } from '@mistudio/tensor'
+import { InputError } from '@mistudio/files'
 import { joined } from './bytes.ts'
 import type { PgliteAnswer, PgliteData, PgliteRequest } from './pglite_worker.ts'
 

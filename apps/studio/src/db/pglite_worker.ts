@@ -1,6 +1,6 @@
 // The thread of the embedded database: a bulk insert would stop the event loop of the thread that serves people.
 import { parentPort, workerData } from 'node:worker_threads'
-import { InputError, type InputErrorDetails } from '@mistudio/tensor'
+import { InputError, type InputErrorDetails } from '@mistudio/files'
 import { type Backend, openPglite } from './pglite.ts'
 
 export type PgliteData = { folder: string }

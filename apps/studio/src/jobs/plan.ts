@@ -1,7 +1,6 @@
 // New jobs and the event that tells of a job. A job waits for others by name: `needs` must have completed, `after`
 // must have ended, however. A batch is nothing but such a chain, so it goes on whatever ends a member.
-import type { JobKind } from '@mistudio/contract'
-import { channelOf } from '@mistudio/contract'
+import { channelOf, type JobKind } from '@mistudio/contract'
 import type { JobInput, jobs } from '../db/schema.ts'
 import type { NewEvent } from '../events/log.ts'
 import { newId } from '../ids.ts'

@@ -1,8 +1,8 @@
 // A request for extractions becomes rows and a chain of jobs, all in one transaction. In a batch each member's first
 // job comes `after` the last job of the member before, however that one ends: so the chain goes on.
 import { channelOf, type ExtractionRequest } from '@mistudio/contract'
+import { InputError } from '@mistudio/files'
 import { describeSae } from '@mistudio/sae'
-import { InputError } from '@mistudio/tensor'
 import { and, asc, eq, inArray } from 'drizzle-orm'
 import type { Transaction } from '../db/connect.ts'
 import { extractions, jobs, models, saes } from '../db/schema.ts'

@@ -1,7 +1,7 @@
 // Extractions that are open for reading: opened once, closed only when nobody reads them.
 import { rmSync } from 'node:fs'
 import { join } from 'node:path'
-import { InputError } from '@mistudio/tensor'
+import { InputError } from '@mistudio/files'
 import { afterEach, beforeAll, expect, test } from 'vitest'
 import { createExtractionShelf, type ExtractionShelf } from './extraction_shelf.ts'
 import { eventually, temporaryFolder, writeExtractionFolder } from './test_support.ts'

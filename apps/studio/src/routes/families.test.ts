@@ -1,6 +1,7 @@
 // Families, recipes and metrics over HTTP, and trainings of them: hook points, variants, recipes and what is refused.
 import type { Dataset, Model, Training } from '@mistudio/contract'
-import { families, memberFields, metricTable, recipes, runFields, wireName } from '@mistudio/sae'
+import { metricTable } from '@mistudio/evaluation'
+import { families, memberFields, recipes, runFields, wireName } from '@mistudio/training'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { databaseTargets } from '../db/test_support.ts'
 import {

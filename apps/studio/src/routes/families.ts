@@ -6,6 +6,7 @@ import type {
   SettingField,
   Settings as SettingsView,
 } from '@mistudio/contract'
+import { type Metric, metricCounts, metricGroup, metricTable } from '@mistudio/evaluation'
 import {
   type Family,
   type Field,
@@ -13,18 +14,14 @@ import {
   type FieldValue,
   families,
   fieldGroups,
-  type Metric,
   memberFields,
-  metricCounts,
-  metricGroup,
-  metricTable,
   type Recipe,
   recipes,
   runFields,
   type Settings,
   splitRecipe,
   wireName,
-} from '@mistudio/sae'
+} from '@mistudio/training'
 import type { Handlers } from '../register.ts'
 
 type Names = 'listFamilies' | 'listRecipes' | 'listMetrics'

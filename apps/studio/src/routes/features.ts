@@ -7,7 +7,7 @@ import {
   parseFeatureId,
 } from '@mistudio/contract'
 import { type Example, type FeatureWithExamples, logBinRange } from '@mistudio/feature'
-import { InputError } from '@mistudio/tensor'
+import { InputError } from '@mistudio/files'
 import { and, asc, eq, gte, like, lte, type SQL, sql } from 'drizzle-orm'
 import type { Executor } from '../db/connect.ts'
 import { extractions, features } from '../db/schema.ts'

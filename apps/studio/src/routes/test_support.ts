@@ -12,13 +12,11 @@ import {
   type Training,
   type TrainingRequestGiven,
 } from '@mistudio/contract'
-import { createCollector } from '@mistudio/feature'
-import { saveUntrained } from '@mistudio/sae'
+import { createCollector, tokenTexts, writeExtraction } from '@mistudio/feature'
+import { byteTokenizer } from '@mistudio/feature/testing/feature_support.ts'
+import { saveUntrained } from '@mistudio/training'
 import { eq } from 'drizzle-orm'
 import { afterAll, expect } from 'vitest'
-import { tokenTexts } from '../../../../packages/feature/src/examples.ts'
-import { byteTokenizer } from '../../../../packages/feature/src/test_support.ts'
-import { writeExtraction } from '../../../../packages/feature/src/write_extraction.ts'
 import { openDatabase } from '../db/connect.ts'
 import { jobs, trainings } from '../db/schema.ts'
 import type { DatabaseTarget } from '../db/test_support.ts'

@@ -11,7 +11,7 @@ import {
   readFields,
   runFields,
   type Advice as SaeAdvice,
-} from '@mistudio/sae'
+} from '@mistudio/training'
 import { and, eq, inArray } from 'drizzle-orm'
 import { jobs, models, tokenizations } from '../db/schema.ts'
 import { startRunner } from '../jobs/runner_process.ts'

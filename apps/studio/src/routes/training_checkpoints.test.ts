@@ -1,7 +1,7 @@
 // Checkpoints over HTTP: listed with sizes, finalised by a job, and one SAE of an ended training tried again.
 
 import type { Dataset, Model, Training } from '@mistudio/contract'
-import { writeCheckpoint } from '@mistudio/sae'
+import { writeCheckpoint } from '@mistudio/training'
 import { and, eq } from 'drizzle-orm'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { jobs, trainings } from '../db/schema.ts'

@@ -1,7 +1,7 @@
 // Checkpoints of a training, what can be made of them, and one SAE tried again.
 import { statSync } from 'node:fs'
 import { type Checkpoint, channelOf, isTerminal, trainingMachine } from '@mistudio/contract'
-import { checkpointDir, checkpointsOf, readState } from '@mistudio/sae'
+import { checkpointDir, checkpointsOf, readState } from '@mistudio/training'
 import { and, eq, inArray } from 'drizzle-orm'
 import { type JobInput, jobs, trainings } from '../db/schema.ts'
 import { newestRun } from '../jobs/attempts.ts'

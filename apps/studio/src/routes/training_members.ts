@@ -11,6 +11,7 @@ import {
   type TrainingMember,
   type TrainingRequest,
 } from '@mistudio/contract'
+import { InputError } from '@mistudio/files'
 import {
   byWireName,
   type CompleteMember,
@@ -22,8 +23,7 @@ import {
   recipeOf,
   runFields,
   splitRecipe,
-} from '@mistudio/sae'
-import { InputError } from '@mistudio/tensor'
+} from '@mistudio/training'
 import { ProblemError } from '../problem.ts'
 import { plainSettings } from './families.ts'
 

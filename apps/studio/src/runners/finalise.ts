@@ -1,6 +1,7 @@
 // Finalise: SAEs out of a checkpoint of a training, without training on.
 import { join } from 'node:path'
-import { captureWindows, finaliseCheckpoint } from '@mistudio/sae'
+import { captureWindows } from '@mistudio/capture'
+import { finaliseCheckpoint } from '@mistudio/training'
 import type { Work } from './context.ts'
 import { withText } from './train_text.ts'
 

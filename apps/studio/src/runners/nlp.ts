@@ -3,7 +3,7 @@ import { closeSync, openSync, renameSync, rmSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import { setImmediate as turn } from 'node:timers/promises'
 import { createNlpAnalyser, type Extraction, openExtraction } from '@mistudio/feature'
-import { replaceFile } from '@mistudio/tensor'
+import { replaceFile } from '@mistudio/files'
 import { progressRule, type RunnerContext, type Work } from './context.ts'
 import type { NlpLine, NlpSpec } from './spec.ts'
 

@@ -1,8 +1,10 @@
 // Probe: five seconds of measuring for advice before a training, in a process of its own as everything that computes.
+
+import { type ContextSource, shuffledContexts } from '@mistudio/capture'
 import { openTokenStore, type TokenStore } from '@mistudio/corpus'
 import { checkStore, compileForward, contextsPerCall, openModel } from '@mistudio/model'
-import { type ContextSource, completeMember, probeMachine, shuffledContexts } from '@mistudio/sae'
 import { withLanes } from '@mistudio/tensor'
+import { completeMember, probeMachine } from '@mistudio/training'
 import type { Work } from './context.ts'
 import type { ProbeSpec } from './spec.ts'
 

@@ -7,7 +7,7 @@ import type {
   NlpSummary,
   Tokenization,
 } from '@mistudio/contract'
-import type { Probe, RunMember } from '@mistudio/sae'
+import type { Probe, RunMember } from '@mistudio/training'
 
 type Work<K extends string, T> = { kind: K } & T
 

@@ -9,7 +9,7 @@ import {
   retrySae,
   type TrainProgress,
   trainSaes,
-} from '@mistudio/sae'
+} from '@mistudio/training'
 import type { RunnerContext, Work } from './context.ts'
 import type { TrainSpec } from './spec.ts'
 import { withText } from './train_text.ts'

@@ -1,10 +1,11 @@
 // What a training, a retry and a finalisation read: the model's capture at all hook points and the contexts of all
 // datasets, opened for the length of some work.
 import { join } from 'node:path'
+import { type ContextSource, shuffledContexts } from '@mistudio/capture'
 import { checkStoresAgree, openTokenStore, type TokenStore } from '@mistudio/corpus'
+import { InputError } from '@mistudio/files'
 import { checkStore, compileForward, contextsPerCall, type Forward, openModel } from '@mistudio/model'
-import { type ContextSource, shuffledContexts } from '@mistudio/sae'
-import { InputError, type Lanes, withLanes } from '@mistudio/tensor'
+import { type Lanes, withLanes } from '@mistudio/tensor'
 import type { RunnerContext } from './context.ts'
 import type { TrainSpec } from './spec.ts'
 

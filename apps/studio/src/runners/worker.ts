@@ -1,6 +1,6 @@
 // The coordinating thread of a runner: finds the work of the spec's kind and posts what comes of it.
 import { parentPort, workerData } from 'node:worker_threads'
-import { InputError } from '@mistudio/tensor'
+import { InputError } from '@mistudio/files'
 import type { RunnerContext, WorkerData } from './context.ts'
 import type { RunnerMessage, RunnerResult, RunnerSpec } from './spec.ts'
 

@@ -1,6 +1,6 @@
 // The text of an example's window and where its peak token lies in it.
-import type { Example } from '../examples.ts'
-import { oneLine } from '../mark.ts'
+import type { Example } from '../files/examples.ts'
+import { oneLine } from '../files/mark.ts'
 
 /** What the analysis needs of an example. */
 export type NlpExample = Pick<Example, 'token_texts' | 'position' | 'window_start'>

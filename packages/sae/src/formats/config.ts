@@ -1,7 +1,6 @@
 // cfg.json read as hostile: what kind of SAE it describes, before a weight is looked at.
 import { readFileSync, statSync } from 'node:fs'
-import { InputError } from '@mistudio/tensor'
-import type { LatentGroup, SaeShape, Span } from '../plan.ts'
+import { InputError, isObject } from '@mistudio/files'
 import {
   type Activation,
   type HookSpan,
@@ -10,6 +9,7 @@ import {
   type Sae,
   type SaeHooks,
 } from '../sae.ts'
+import type { LatentGroup, SaeShape, Span } from '../shape.ts'
 import {
   type Architecture,
   architectureNamed,
@@ -17,7 +17,7 @@ import {
   normalisationNames,
   usualFamily,
 } from './architectures.ts'
-import { isObject, metadataOf } from './metadata.ts'
+import { metadataOf } from './metadata.ts'
 
 export type SaeConfig = {
   architecture: Architecture

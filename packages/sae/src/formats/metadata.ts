@@ -1,4 +1,5 @@
 // The `metadata` of cfg.json: what SAELens knows under its names, what it does not under `mistudio_…`.
+import { isObject } from '@mistudio/files'
 import type { SaeHooks } from '../sae.ts'
 import { isJoint, type Structure } from './architectures.ts'
 
@@ -90,6 +91,3 @@ export function readMetadata(config: Record<string, unknown>): SaeMetadata {
     }),
   }
 }
-
-export const isObject = (value: unknown): value is Record<string, unknown> =>
-  typeof value === 'object' && value !== null && !Array.isArray(value)

@@ -13,10 +13,18 @@ import {
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { InputError, type Lanes, openLanes, openSafetensors, writeSafetensors } from '@mistudio/tensor'
+import { InputError, openSafetensors, writeSafetensors } from '@mistudio/files'
+import { type Lanes, openLanes } from '@mistudio/tensor'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { createEncoder } from '../encoder.ts'
-import { activations, encodeDense, randomRows, randomSae, structures, worst } from '../encoder_support.ts'
+import {
+  activations,
+  encodeDense,
+  randomRows,
+  randomSae,
+  structures,
+  worst,
+} from '../../testing/encoder_support.ts'
+import { createEncoder } from '../encoder/encoder.ts'
 import { inferSae } from '../infer.ts'
 import type { Activation, RowNormalisation, Sae } from '../sae.ts'
 import { describeSae, loadSae, type SaeMetadata, saveSae } from './saelens.ts'

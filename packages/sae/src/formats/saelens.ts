@@ -8,7 +8,7 @@ import {
   type SafetensorsFile,
   writeDirectoryAtomic,
   writeSafetensors,
-} from '@mistudio/tensor'
+} from '@mistudio/files'
 import { foldNorms, outputNorms } from '../folding.ts'
 import type { Sae, SaeWeights } from '../sae.ts'
 import { architectureOf, normalisationNames } from './architectures.ts'
@@ -133,6 +133,5 @@ function checkScaling(tensors: SafetensorsFile): void {
 /** SAELens's `rescale_acts_by_decoder_norm` selects on π‖d‖ and decodes with d/‖d‖: the same as these weights. */
 function foldScore({ groups, shape }: SaeConfig['sae'], weights: SaeWeights): void {
   const parts = { groups, weights, normSegments: [[0, shape.dOut] as const] }
-  const selection = { kind: 'topk', k: 1, score: 'normed' } as const
-  foldNorms({ ...parts, norms: outputNorms(parts), selection })
+  foldNorms({ ...parts, norms: outputNorms(parts), normedScore: true })
 }

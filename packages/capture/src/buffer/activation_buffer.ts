@@ -1,0 +1,246 @@
+// The activations a training reads from: a window of a fixed number of contexts, captured once for all hook
+// points, its usable tokens in a random order. Which contexts a window holds and the order inside it are pure
+// functions of (seed, window), so nothing carries over: a resume captures the current window again and goes on
+// at the same token (docs/adr/0003). Memory is that of one window, whatever the length of the run.
+// Cached activations are read through the same interface: cache_window.ts, peer_cache.ts.
+import { InputError } from '@mistudio/files'
+import { type Lanes, type Place, randomStream, type StoredType, type Task } from '@mistudio/tensor'
+import { type ContextSource, type Forward, widthOf } from '../sources.ts'
+import {
+  type ActivationPlace,
+  type HookRows,
+  openHookRows,
+  rowPlace,
+  sumMoments,
+  sumNorms,
+  type WindowMoments,
+} from './hook_rows.ts'
+import { checkFinite, dropOutliers, normLimit } from './outliers.ts'
+
+export {
+  addMoments,
+  readMoments,
+  type StoredMoments,
+  type WindowMoments,
+  writeMoments,
+} from './hook_rows.ts'
+
+export interface ActivationWindow {
+  /** Contexts captured at once, where it captures. */
+  readonly contexts: number
+  /**
+   * Makes window `index` the current one.
+   * @returns how many usable tokens it has, at least 1
+   * @throws InputError for NaN or infinity at a usable token (names hook point and context or row), and when no token
+   *   is usable
+   */
+  fill(index: number): Promise<number>
+  /** int32 rows of usable tokens in this window's random order. */
+  readonly rows: Place
+  /** [rows of the window, d] of a hook point; a lane's copy step widens bfloat16. */
+  activations(hook: string): ActivationPlace
+  /** Over the current window's usable tokens, after outliers are dropped. */
+  moments(hook: string): WindowMoments
+  /** Tokens of the current window that are outliers at this hook point (outliers.ts). */
+  outliers(hook: string): number
+  close(): Promise<void>
+}
+
+export async function createActivationWindow(options: {
+  lanes: Lanes
+  forward: Forward
+  contextsPerCall: number
+  hooks: readonly string[]
+  source: ContextSource
+  contexts: number
+  seed: number
+  /** What the window keeps; bfloat16 halves its memory. Sums are taken over what is kept. Default float32. */
+  storedDtype?: StoredType
+  /** 0, the default: none are dropped. See outliers.ts. */
+  outlierNormMultiple?: number
+}): Promise<ActivationWindow> {
+  const { lanes, source, contexts, seed } = options
+  const { storedDtype = 'float32', outlierNormMultiple = 0 } = options
+  const tokens = contexts * source.contextSize
+  const capture = await openCapture({ ...options, storedDtype })
+  const mask = new Uint8Array(tokens)
+  const rowsMemory = await lanes.memory({ bytes: tokens * 4 + 64 })
+  const rowsAt = rowsMemory.alloc(tokens * 4)
+  const rows = rowsMemory.i32(rowsAt, tokens)
+  const moments = new Map<string, WindowMoments>()
+  let limits: Map<string, number> | undefined
+  let outliers = new Map<string, number>()
+  const at = (hook: string): HookRows => {
+    const found = capture.places.find(place => place.hook === hook)
+    if (found === undefined) throw new Error(`${hook} is not captured`)
+    return found
+  }
+
+  return {
+    contexts,
+    rows: { memory: rowsMemory.id, offset: rowsAt },
+    activations: hook => rowPlace(at(hook)),
+    moments: hook => moments.get(hook)!,
+    outliers: hook => outliers.get(hook) ?? 0,
+    async fill(index) {
+      if (outlierNormMultiple > 0) {
+        // A resume finds the limits again in the first window.
+        if (limits === undefined && index > 0) await readNorms(0)
+        outliers = dropOutliers({ hooks: await readNorms(index), limits: limits!, mask })
+      } else {
+        source.read({ first: index * contexts, count: contexts, ids: capture.ids, mask })
+        await capture.run()
+      }
+      for (const place of capture.places) {
+        place.memory.u8(place.mask, tokens).set(mask)
+        moments.set(place.hook, await sumMoments(lanes, place, tokens))
+      }
+      check(index)
+      const usable = shuffleUsable({ mask, rows, seed, index })
+      if (usable === 0) throw nothingUsable(index)
+      return usable
+    },
+    async close() {
+      await lanes.release(rowsMemory)
+      await capture.close()
+    },
+  }
+
+  /** Captures a window and gives the norms of its tokens; the first one sets the limits. */
+  async function readNorms(index: number) {
+    source.read({ first: index * contexts, count: contexts, ids: capture.ids, mask })
+    await capture.run()
+    const norms: { hook: string; norms: Float64Array }[] = []
+    for (const place of capture.places) {
+      norms.push({ hook: place.hook, norms: await sumNorms(lanes, place, tokens) })
+    }
+    check(index)
+    limits ??= new Map(
+      norms.map(({ hook, norms }) => [hook, normLimit({ norms, mask, multiple: outlierNormMultiple })]),
+    )
+    return norms
+  }
+
+  function check(index: number): void {
+    const { contextSize } = source
+    checkFinite({
+      hooks: capture.places.map(({ hook, memory, norms }) => ({ hook, norms: memory.f64(norms, tokens) })),
+      mask,
+      describe: row => {
+        const position = index * contexts + Math.floor(row / contextSize)
+        const place = source.locate?.(position)
+        return {
+          message: 'the model gives NaN or infinity',
+          ...(place?.file !== undefined && { file: place.file }),
+          found: `context ${place?.context ?? position}, token ${row % contextSize}`,
+          expected: 'finite activations; check the weights of the model and their number type',
+        }
+      },
+    })
+  }
+
+  function nothingUsable(index: number): InputError {
+    const place = source.locate?.(index * contexts)
+    const byRule = [...outliers.values()].some(count => count > 0)
+    return new InputError({
+      message: byRule
+        ? 'the outlier rule drops every token of a window'
+        : 'every token of a window is masked',
+      ...(place?.file !== undefined && { file: place.file }),
+      field: byRule ? 'outlier_norm_multiple' : 'mask',
+      found: byRule ? `${outlierNormMultiple}` : `0 usable of ${tokens} tokens (window ${index})`,
+      expected: byRule
+        ? 'a larger multiple, or 0 for none'
+        : 'text with tokens that are not special; tokenize it again',
+    })
+  }
+}
+
+/** The model's calls for one window, float32 in place, or in groups through a scratch that is rounded into the window. */
+async function openCapture(options: {
+  lanes: Lanes
+  forward: Forward
+  contextsPerCall: number
+  hooks: readonly string[]
+  source: ContextSource
+  contexts: number
+  storedDtype: StoredType
+}) {
+  const { lanes, forward, contextsPerCall, hooks, source, contexts, storedDtype } = options
+  const { contextSize } = source
+  const callRows = contextsPerCall * contextSize
+  const calls = Math.ceil(contexts / contextsPerCall)
+  // The capture writes whole calls: room for the padding of the last one.
+  const padded = calls * callRows
+  const narrow = storedDtype === 'bfloat16'
+  /** Calls of one group: enough for every lane, few enough that the scratch is small beside the window. */
+  const group = narrow ? Math.min(calls, 2 * lanes.count) : calls
+  const places: HookRows[] = []
+  const scratch = new Map<string, number>()
+  for (const hook of new Set(hooks)) {
+    const d = widthOf(forward, hook)
+    const spare = narrow ? group * callRows * d * 4 + 64 : 0
+    const place = await openHookRows({ lanes, hook, d, rows: padded, dtype: storedDtype, spare })
+    places.push(place)
+    if (narrow) scratch.set(hook, place.memory.alloc(group * callRows * d * 4))
+  }
+  const control = await lanes.memory({ bytes: padded * 4 + 64 })
+  const idsAt = control.alloc(padded * 4)
+
+  return {
+    places,
+    /** Token ids of the window, to be set before `run`. */
+    ids: control.i32(idsAt, contexts * contextSize),
+    async run(): Promise<void> {
+      for (let call = 0; call < calls; call += group) {
+        const count = Math.min(group * contextsPerCall, contexts - call * contextsPerCall)
+        const outputs = places.map(({ hook, memory, x }) => [
+          hook,
+          { memory: memory.id, offset: scratch.get(hook) ?? x },
+        ])
+        const input_ids = { memory: control.id, offset: idsAt + call * callRows * 4 }
+        await lanes.run(
+          forward.tasks({ contexts: count, places: { ...Object.fromEntries(outputs), input_ids } }),
+        )
+        if (narrow)
+          await lanes.run(places.flatMap(place => roundTasks(place, call, Math.min(group, calls - call))))
+      }
+    },
+    async close(): Promise<void> {
+      await lanes.release(control)
+      for (const { memory } of places) await lanes.release(memory)
+    },
+  }
+
+  function roundTasks(place: HookRows, first: number, count: number): Task[] {
+    const { memory, hook, d } = place
+    return Array.from({ length: count }, (_, i) => {
+      const from = { memory: memory.id, offset: scratch.get(hook)! + i * callRows * d * 4 }
+      return [{ copy: { from, to: rowPlace(place, (first + i) * callRows), count: callRows, width: d } }]
+    })
+  }
+}
+
+/** Writes the rows of usable tokens in random order (Fisher–Yates). @returns how many there are */
+export function shuffleUsable(options: {
+  mask: Uint8Array
+  rows: Int32Array
+  seed: number
+  index: number
+}): number {
+  const { mask, rows, seed, index } = options
+  let n = 0
+  for (let i = 0; i < mask.length; i++) if (mask[i] === 1) rows[n++] = i
+  shuffle(rows.subarray(0, n), randomStream({ seed, purpose: `window ${index}` }))
+  return n
+}
+
+/** In place. */
+export function shuffle(rows: Int32Array, draw: () => number): void {
+  for (let i = rows.length - 1; i > 0; i--) {
+    const j = Math.floor(draw() * (i + 1))
+    const kept = rows[i]
+    rows[i] = rows[j]
+    rows[j] = kept
+  }
+}

@@ -1,0 +1,151 @@
+// Training from cached activations (cache_index.ts): a window is a shard. In the first pass of a training with the
+// cache's own seed the shards come in their order and the rows as they stand, which is what a capture would have given;
+// in every other pass shards and rows are permuted by a function of (seed, pass, position), so a resume finds its place.
+import { permutation } from '@mistudio/corpus'
+import { InputError, type SafetensorsFile } from '@mistudio/files'
+import type { Lanes, StoredType } from '@mistudio/tensor'
+import { bytesOf, type HookRows, rowPlace, type WindowMoments } from '../buffer/hook_rows.ts'
+import { createStoredWindow, type LoadedRows } from '../buffer/stored_buffer.ts'
+import {
+  type CacheInfo,
+  indexFile,
+  momentsName,
+  openShard,
+  readIndex,
+  shardFile,
+  tokensOf,
+} from './cache_index.ts'
+import { type CachedActivations, type WindowOptions, widthAt } from './cached.ts'
+
+/** Rows that are rounded at once where the window keeps less than the file. */
+const pieceRows = 4096
+
+/** @throws InputError for a damaged cache, one that is not complete, and shards that are missing or not as they should be */
+export function openActivationCache(options: { dir: string }): CachedActivations & { info: CacheInfo } {
+  const { dir } = options
+  const info = readIndex(dir)
+  if (!info.complete || info.shards.length === 0) {
+    throw new InputError({
+      message: 'the cache is not complete',
+      file: indexFile(dir),
+      field: 'complete',
+      found: `${tokensOf(info)} of ${info.tokensAsked} tokens`,
+      expected: 'a finished cache; run the same `sae cache` again to go on with it',
+    })
+  }
+  for (let index = 0; index < info.shards.length; index++) openShard({ dir, info, index }).close()
+  return {
+    kind: 'mistudio',
+    dir,
+    info,
+    model: info.model,
+    modelFingerprint: info.modelFingerprint,
+    tokenizerFingerprint: info.tokenizerFingerprint,
+    datasets: info.datasets,
+    hooks: info.hooks,
+    contextSize: info.contextSize,
+    contexts: info.shards.length * info.windowContexts,
+    tokens: tokensOf(info),
+    openWindow: window => openCacheWindow({ ...window, dir, info }),
+    close() {},
+  }
+}
+
+async function openCacheWindow(options: WindowOptions & { dir: string; info: CacheInfo }) {
+  const { lanes, seed, dir, info, storedDtype = 'float32', outlierNormMultiple = 0 } = options
+  checkOutlierRule({ dir, info, asked: outlierNormMultiple })
+  const hooks = [...new Set(options.hooks)].map(name => ({
+    name,
+    width: widthAt({ dir, hooks: info.hooks }, name),
+  }))
+  // Widening what is stored as bfloat16 would only cost memory.
+  const dtype: StoredType = info.dtype === 'bfloat16' ? 'bfloat16' : storedDtype
+  const shards = info.shards.length
+  const shardAt = (index: number) => {
+    const pass = Math.floor(index / shards)
+    const place = index % shards
+    const inOrder = pass === 0 && seed === info.seed
+    const order = permutation({ length: shards, seed, purpose: `shards of pass ${pass}` })
+    return { shard: inOrder ? place : order.at(place), inOrder }
+  }
+  return createStoredWindow({
+    lanes,
+    hooks,
+    capacity: Math.max(...info.shards.map(({ tokens }) => tokens)),
+    dtype,
+    seed,
+    // The writer's rule has been applied already.
+    outlierNormMultiple: info.outlierNormMultiple > 0 ? 0 : outlierNormMultiple,
+    contexts: info.windowContexts,
+    async load(index, places): Promise<LoadedRows> {
+      const { shard, inOrder } = shardAt(index)
+      const { tokens, outliers } = info.shards[shard]
+      const file = openShard({ dir, info, index: shard })
+      try {
+        const moments = new Map<string, WindowMoments>()
+        for (const place of places) {
+          await readRows({ lanes, file, place, rows: tokens, stored: info.dtype })
+          if (dtype === info.dtype) moments.set(place.hook, readSums({ file, place, tokens }))
+        }
+        const ofWriter = new Map(info.hooks.map(({ name }, i) => [name, outliers[i]]))
+        const locate = (row: number) => ({ file: shardFile(dir, shard), row })
+        return { rows: tokens, moments, outliers: ofWriter, inOrder, locate }
+      } finally {
+        file.close()
+      }
+    },
+  })
+}
+
+function checkOutlierRule({ dir, info, asked }: { dir: string; info: CacheInfo; asked: number }): void {
+  if (asked === 0 || info.outlierNormMultiple === 0 || asked === info.outlierNormMultiple) return
+  throw new InputError({
+    message: 'the activations were cached with another outlier rule',
+    file: indexFile(dir),
+    field: 'outlier_norm_multiple',
+    found: `${info.outlierNormMultiple} in the cache`,
+    expected: `${asked}, as asked for; or 0 to take the cache as it is`,
+  })
+}
+
+/** A tensor into the place of its hook point, rounded where the place keeps less. */
+export async function readRows(options: {
+  lanes: Lanes
+  file: SafetensorsFile
+  place: HookRows
+  rows: number
+  stored: StoredType
+}): Promise<void> {
+  const { lanes, file, place, rows, stored } = options
+  const { memory, hook, d, x } = place
+  if (stored === place.dtype) {
+    file.readBytes({ name: hook, from: 0, bytes: memory.u8(x, rows * d * bytesOf(stored)) })
+    return
+  }
+  const scratch = await lanes.memory({ bytes: pieceRows * d * 4 + 64 })
+  try {
+    const at = scratch.alloc(pieceRows * d * 4)
+    for (let first = 0; first < rows; first += pieceRows) {
+      const count = Math.min(pieceRows, rows - first)
+      file.readBytes({ name: hook, from: first * d * 4, bytes: scratch.u8(at, count * d * 4) })
+      const from = { memory: scratch.id, offset: at }
+      await lanes.run([[{ copy: { from, to: rowPlace(place, first), count, width: d } }]])
+    }
+  } finally {
+    await lanes.release(scratch)
+  }
+}
+
+function readSums({
+  file,
+  place,
+  tokens,
+}: {
+  file: SafetensorsFile
+  place: HookRows
+  tokens: number
+}): WindowMoments {
+  const all = file.read(momentsName(place.hook)).data as Float64Array
+  const { d } = place
+  return { tokens, sum: all.slice(0, d), sumSquares: all[d], sumNorms: all[d + 1] }
+}

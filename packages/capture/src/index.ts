@@ -1,0 +1,11 @@
+// The public face of @mistudio/capture.
+export * from './activation_source.ts'
+export * from './buffer/activation_buffer.ts'
+export * from './buffer/hook_rows.ts'
+export { type CacheInfo, tokensOf as cachedTokensOf } from './cache/cache_index.ts'
+export { type CachedActivations, checkCachedActivations } from './cache/cached.ts'
+export * from './cache/open_cache.ts'
+export { isSaeLensCache } from './cache/saelens_cache.ts'
+export * from './cache/write_cache.ts'
+export * from './join_forwards.ts'
+export * from './sources.ts'

@@ -1,0 +1,254 @@
+// The main job of this room: features of one or many SAEs of a model, from text to folders that a person can open.
+import { resolve } from 'node:path'
+import { type Forward, widthOf } from '@mistudio/capture'
+import type { SplitName, TokenStore } from '@mistudio/corpus'
+import { InputError } from '@mistudio/files'
+import { compileForward, type LanguageModel } from '@mistudio/model'
+import { createEncoder, type Encoder, groupRows, outputsAreInputs, type SaeFile } from '@mistudio/sae'
+import type { Lanes } from '@mistudio/tensor'
+import { type PieceTokenizer, tokenTexts } from '../files/examples.ts'
+import { type ExtractionSummary, writeExtraction } from '../files/write_extraction.ts'
+import { computeLogits, type LogitHead } from '../logits.ts'
+import { createCollector } from './collector.ts'
+import { encoderRows, heapStats, type PassMember, type PassResult, runPass } from './pass.ts'
+import type { ProgressBoard } from './progress_board.ts'
+import { openTextSource, type TextSource } from './text_source.ts'
+import { defaultWindow, type WindowShape } from './windows.ts'
+
+export type ExtractOptions = {
+  lanes: Lanes
+  tokenizer: PieceTokenizer
+  stores: readonly TokenStore[]
+  /** Default 'train'. */
+  split?: SplitName
+  saes: readonly { sae: SaeFile; out: string }[]
+  /** Tokens to read, masked ones included; default 250,000, at most what the stores hold. */
+  maxTokens?: number
+  /** Which contexts are read in which order, and the reservoirs' draws. */
+  seed: number
+  /** Top examples of each feature, default 20. */
+  examplesPerFeature?: number
+  /** Quantile examples of each feature and power of two, default 2. */
+  quantilesPerBin?: number
+  /** Tokens around a peak, default 24 before and 16 after. */
+  contextTokens?: WindowShape
+  /** Written from loading to writing; give its buffer to an emitter in a thread that does not compute. */
+  board?: ProgressBoard
+  /** Read between batches: a stopped extraction writes what it has and says so (`complete`: false). */
+  signal?: { stopped(): boolean }
+}
+
+/** Contexts of one call of the model. */
+const defaultContextsPerCall = 8
+
+/**
+ * Extracts the features of all SAEs in one pass of the model, and writes a folder for each.
+ * @throws InputError for stores, SAEs and model that do not fit each other
+ */
+export async function extractFeatures(
+  options: ExtractOptions & { model: LanguageModel; contextsPerCall?: number },
+): Promise<ExtractionSummary[]> {
+  const { model, lanes, contextsPerCall = defaultContextsPerCall } = options
+  options.board?.write({ phase: 'loading' })
+  const source = sourceOf(options)
+  for (const store of options.stores) checkVocabulary(store, model.config.vocabSize)
+  const captures = [...new Set(options.saes.flatMap(({ sae }) => sae.hooks.inputs.map(({ hook }) => hook)))]
+  const { contextSize } = source
+  const forward = await compileForward({ model, lanes, contextsPerCall, contextSize, captures })
+  try {
+    const modelOrigin = { dir: model.dir, name: model.name }
+    return await extractWith({
+      ...options,
+      forward,
+      contextsPerCall,
+      model: modelOrigin,
+      head: () => logitHead(model),
+    })
+  } finally {
+    await forward.close()
+  }
+}
+
+/** As `extractFeatures`, over any forward pass that has the SAEs' hooks as outputs. */
+export async function extractWith(
+  options: ExtractOptions & {
+    forward: Forward
+    contextsPerCall: number
+    model: { dir: string; name: string }
+    /** The model's end, asked for once if an SAE sits in the residual stream; undefined: no logits. */
+    head?: () => LogitHead
+  },
+): Promise<ExtractionSummary[]> {
+  const { lanes, forward, contextsPerCall, board, signal } = options
+  board?.write({ phase: 'loading' })
+  checkFolders(options.saes.map(({ out }) => resolve(out)))
+  const source = sourceOf(options)
+  const members: PassMember[] = []
+  const encoders: Encoder[] = []
+  try {
+    for (const { sae } of options.saes) {
+      checkWidth(sae, forward)
+      const rowsPerCall = encoderRows(contextsPerCall * source.contextSize)
+      const encoder = await createEncoder({ lanes, sae, rowsPerCall })
+      encoders.push(encoder)
+      const collector = createCollector({
+        features: sae.shape.dSae,
+        contextSize: source.contextSize,
+        seed: options.seed,
+        examplesPerFeature: options.examplesPerFeature,
+        quantilesPerBin: options.quantilesPerBin,
+        window: options.contextTokens,
+      })
+      members.push({ encoder, collector })
+    }
+    const stopped = () => signal?.stopped() ?? false
+    const result = await runPass({ lanes, forward, contextsPerCall, source, members, board, stopped })
+    const features_to_write = members.reduce((sum, { collector }) => sum + collector.features, 0)
+    board?.write({ phase: 'writing', features_written: 0, features_to_write, ...heapStats(members) })
+    return await writeAll({ ...options, source, members, result })
+  } finally {
+    for (const encoder of encoders) await encoder.close()
+  }
+}
+
+async function writeAll(
+  options: ExtractOptions & {
+    model: { dir: string; name: string }
+    head?: () => LogitHead
+    source: TextSource
+    members: readonly PassMember[]
+    result: PassResult
+  },
+): Promise<ExtractionSummary[]> {
+  const { lanes, tokenizer, stores, saes, source, members, result, model, board } = options
+  const texts = tokenTexts({ tokenizer })
+  const directions = saes.map(({ sae }) => residualDirections(sae))
+  const head = directions.some(rows => rows !== undefined) ? options.head?.() : undefined
+  const summaries: ExtractionSummary[] = []
+  let written = 0
+  for (const [i, { sae, out }] of saes.entries()) {
+    const wDec = directions[i]
+    const logits = head && wDec && (await computeLogits({ lanes, wDec, head }))
+    const { collector } = members[i]
+    const summary = await writeExtraction({
+      out,
+      collector,
+      origin: {
+        sae: {
+          dir: sae.dir,
+          hooks: sae.hooks,
+          shape: sae.shape,
+          k: sae.activation.kind === 'topk' ? sae.activation.k : null,
+          architecture: sae.architecture,
+          family: sae.family,
+        },
+        model,
+        stores: stores.map(({ dir, name }) => ({ dir, name })),
+        split: options.split ?? defaultSplit,
+        tokensRead: result.contexts * source.contextSize,
+        contexts: result.contexts,
+        contextSize: source.contextSize,
+        seed: options.seed,
+        complete: result.complete,
+        window: options.contextTokens ?? defaultWindow,
+        quantilesPerBin: collector.reservoirs.perBin,
+      },
+      originOf: source.originOf,
+      texts,
+      logits,
+      onFeature(feature) {
+        if (feature % featuresPerWrite === 0) board?.write({ features_written: written + feature })
+      },
+    })
+    written += collector.features
+    board?.write({ features_written: written })
+    summaries.push(summary)
+  }
+  return summaries
+}
+
+/** Features between two looks at the board: each wakes its watcher. */
+const featuresPerWrite = 64
+
+const defaultSplit: SplitName = 'train'
+const defaultMaxTokens = 250_000
+
+function sourceOf(options: ExtractOptions): TextSource {
+  const { stores, split = defaultSplit, seed, maxTokens = defaultMaxTokens } = options
+  return openTextSource({ stores, split, seed, maxTokens })
+}
+
+/** Hooks whose value is, or is added to, the residual stream: only there does a decoder row reach the unembedding. */
+export function inResidualStream(hook: string): boolean {
+  return /\.hook_(resid_(pre|mid|post)|attn_out|mlp_out)$/.test(hook)
+}
+
+/**
+ * What a feature adds to the residual stream, [d_sae, d]: its decoder row; of a cross-layer transcoder, which writes into
+ * several layers, the sum over them. undefined where it writes elsewhere, and for a crosscoder, whose hook points are one
+ * stream seen several times.
+ */
+export function residualDirections({ hooks, groups, shape, weights }: SaeFile): Float32Array | undefined {
+  const { outputs } = hooks
+  if (!outputs.every(({ hook }) => inResidualStream(hook))) return undefined
+  if (outputs.length === 1) return weights.wDec
+  const [{ width }] = outputs
+  if (outputsAreInputs(hooks) || outputs.some(output => output.width !== width)) return undefined
+  const sums = new Float32Array(shape.dSae * width)
+  for (const { latents, count, writes, decoderAt } of groupRows(groups)) {
+    for (let i = 0; i < count; i++) {
+      const to = (latents[0] + i) * width
+      for (let j = 0; j < writes; j++) sums[to + (j % width)] += weights.wDec[decoderAt + i * writes + j]
+    }
+  }
+  return sums
+}
+
+/** The final norm and unembedding of a model. */
+export function logitHead({ config, weights }: Pick<LanguageModel, 'config' | 'weights'>): LogitHead {
+  const names = {
+    llama: { norm: 'model.norm.weight', embedding: 'model.embed_tokens.weight', centre: false },
+    gpt2: { norm: 'transformer.ln_f.weight', embedding: 'transformer.wte.weight', centre: true },
+  }[config.kind]
+  return {
+    unembed: weights.readF32(config.tiedEmbeddings ? names.embedding : 'lm_head.weight'),
+    gamma: weights.readF32(names.norm),
+    centre: names.centre,
+  }
+}
+
+function checkFolders(folders: string[]): void {
+  const twice = folders.find((folder, i) => folders.indexOf(folder) < i)
+  if (twice === undefined) return
+  throw new InputError({
+    message: 'two SAEs would write to one folder',
+    field: 'out',
+    found: twice,
+    expected: 'a folder for each SAE',
+  })
+}
+
+function checkWidth(sae: SaeFile, forward: Forward): void {
+  for (const { hook, width: found } of sae.hooks.inputs) {
+    const width = widthOf(forward, hook)
+    if (width === found) continue
+    throw new InputError({
+      message: 'the SAE does not fit the model at its hook point',
+      file: sae.dir,
+      field: `d_in at ${hook}`,
+      found: String(found),
+      expected: String(width),
+    })
+  }
+}
+
+function checkVocabulary(store: TokenStore, vocabSize: number): void {
+  if (store.vocabSize <= vocabSize) return
+  throw new InputError({
+    message: 'the token store has ids beyond the model’s vocabulary',
+    file: store.dir,
+    field: 'vocab_size',
+    found: String(store.vocabSize),
+    expected: `at most ${vocabSize}`,
+  })
+}

@@ -1,0 +1,11 @@
+// The public face of @mistudio/files.
+export * from './atomic.ts'
+export * from './dtype.ts'
+export * from './errors.ts'
+export * from './nearest.ts'
+export * from './npy.ts'
+export * from './plain_object.ts'
+export * from './positional.ts'
+export * from './safetensors.ts'
+export * from './safetensors_stream.ts'
+export * from './same_settings.ts'

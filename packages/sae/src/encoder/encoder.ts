@@ -1,0 +1,126 @@
+// A finished SAE on the compute lanes: activations in, the firing latents of each token and the reconstruction out.
+// Evaluation, calibration, extraction and `sae encode` share it. How many latents fire differs from row to row, so hits
+// are lists (encoder_hits.ts), and a list that does not fit its room is encoded again in a larger one: none is lost.
+// Calls have a fixed number of rows (a short tail runs over stale rows that nobody reads), so a token's result
+// does not depend on its neighbours or on the number of lanes.
+
+import { InputError } from '@mistudio/files'
+import { gemmGraph, type Lanes, memoryLimitBytes, type Place, type Task } from '@mistudio/tensor'
+import { outputsAreInputs, type Sae, type SaeHooks } from '../sae.ts'
+import { createHitRoom, type HitList, type HitRoom } from './encoder_hits.ts'
+import { encoderBytes, placeEncoder } from './encoder_memory.ts'
+import { callTask } from './encoder_steps.ts'
+
+export type { HitList, HitRoom } from './encoder_hits.ts'
+
+/** Rows of one GEMM call: fastest on AVX-512, and ORT's rows are bit-identical at this count. */
+const defaultRowsPerCall = 256
+/** Rows of one list of hits: short, so that a list of rows in which everything fires fits a lane's scratch. */
+const listRows = 32
+
+export type EncodeRequest = {
+  rows: number
+  /** float32 [rows, width], one for each input hook point in the SAE's order. */
+  inputs: readonly Place[]
+  /** Where the hits go; absent: the reconstruction alone. */
+  hits?: HitRoom
+  /** float32 [rows, width], one for each output hook point: x̂ in the model's own space. */
+  reconstruction?: readonly Place[]
+}
+
+export interface Encoder {
+  readonly sae: Pick<Sae, 'shape' | 'hooks' | 'activation'>
+  readonly rowsPerCall: number
+  /** Room for the hits of up to `rows` rows; to be closed. It grows when lists do not fit. */
+  room(options: { rows: number }): Promise<HitRoom>
+  /** One task for each call of `rowsPerCall` rows. To be followed by `finish` while the inputs are still there. */
+  tasks(request: EncodeRequest): Task[]
+  /**
+   * After the tasks ran: encodes the calls anew whose hits did not fit.
+   * @returns the hits of all rows in order; they hold until the room's next tasks
+   * @throws InputError when so many latents fire that a room would exceed its limit
+   */
+  finish(request: EncodeRequest & { hits: HitRoom }): Promise<HitList[]>
+  /** Runs the tasks and finishes them. */
+  encode(request: EncodeRequest & { hits: HitRoom }): Promise<HitList[]>
+  close(): Promise<void>
+}
+
+/** @throws InputError when the SAE does not fit one WebAssembly memory */
+export async function createEncoder(options: {
+  lanes: Lanes
+  sae: Omit<Sae, 'family'>
+  /** Default 256. */
+  rowsPerCall?: number
+}): Promise<Encoder> {
+  const { lanes, sae, rowsPerCall = defaultRowsPerCall } = options
+  const rowsPerList = Math.min(listRows, rowsPerCall)
+  const sizes = { sae, rowsPerCall, rowsPerList, lanes: lanes.count }
+  const bytes = encoderBytes(sizes)
+  if (bytes > memoryLimitBytes) {
+    throw new InputError({
+      message: 'the SAE is too large for inference on the CPU',
+      field: 'd_sae × d_in',
+      found: `${sae.shape.dSae} × ${sae.shape.dIn}`,
+      expected: `at most ${memoryLimitBytes} bytes with its scratch space; this needs ${bytes}`,
+    })
+  }
+  const memory = await lanes.memory({ bytes })
+  const at = placeEncoder({ ...sizes, memory })
+  const gemm = await lanes.session({ graph: gemmGraph() })
+  const spanned = {
+    sae,
+    at,
+    memory: memory.id,
+    gemm,
+    rowsPerCall,
+    rowsPerList,
+    restores: outputsAreInputs(sae.hooks),
+  }
+  const mostHits = rowsPerList * (sae.activation.kind === 'topk' ? sae.activation.k : sae.shape.dSae)
+  // What lists needed so far: the next room begins with it.
+  let usual = sae.activation.kind === 'topk' ? mostHits : Math.min(mostHits, rowsPerList * 64)
+
+  const tasks = (request: EncodeRequest): Task[] => {
+    checkPlaces(request, sae.hooks)
+    return Array.from({ length: Math.ceil(request.rows / rowsPerCall) }, (_, call) =>
+      callTask({ ...spanned, request, call }),
+    )
+  }
+
+  async function finish(request: EncodeRequest & { hits: HitRoom }): Promise<HitList[]> {
+    const { hits, rows } = request
+    for (;;) {
+      const cut = hits.cut(rows)
+      if (cut.most <= hits.capacity) return hits.lists(rows)
+      usual = Math.min(mostHits, Math.max(2 * hits.capacity, Math.ceil(cut.most * 1.25)))
+      await hits.grow(usual)
+      const again = tasks({ ...request, reconstruction: undefined })
+      await lanes.run(again.filter((_, call) => cut.calls.has(call)))
+    }
+  }
+
+  return {
+    sae,
+    rowsPerCall,
+    room: ({ rows }) => createHitRoom({ lanes, rows, rowsPerCall, rowsPerList, capacity: usual }),
+    tasks,
+    finish,
+    async encode(request) {
+      await lanes.run(tasks(request))
+      return finish(request)
+    },
+    async close() {
+      await lanes.release(memory)
+      await lanes.closeSession(gemm)
+    },
+  }
+}
+
+function checkPlaces({ inputs, reconstruction }: EncodeRequest, hooks: SaeHooks): void {
+  const wrong = (what: string, given: number, wanted: number) =>
+    new Error(`the encoder was given ${given} ${what}, its SAE has ${wanted}`)
+  if (inputs.length !== hooks.inputs.length) throw wrong('inputs', inputs.length, hooks.inputs.length)
+  if (reconstruction === undefined || reconstruction.length === hooks.outputs.length) return
+  throw wrong('outputs', reconstruction.length, hooks.outputs.length)
+}

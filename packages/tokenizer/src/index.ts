@@ -1,0 +1,2 @@
+// The public face of @mistudio/tokenizer.
+export { openTokenizer, type Tokenizer } from './tokenizer.ts'

@@ -1,0 +1,198 @@
+// What a person should know while an SAE trains, and what to change: sparsity that does not suit, latents that die,
+// thresholds that stand still, activations off scale, losses that jump. Each is said once for an SAE. Limits: TRN-7 and
+// TRN-9 of the reference (there only logged), L0 20 … 200 as published SAEs have it.
+import type { MemberConfig } from '../family.ts'
+import type { Plan } from '../plan.ts'
+
+export const warningKinds = [
+  'l0_low',
+  'l0_high',
+  'l0_collapsing',
+  'dead_latents',
+  'thresholds_still',
+  'activations_off_scale',
+  'loss_spike',
+] as const
+export type WarningKind = (typeof warningKinds)[number]
+
+export type Warning = {
+  kind: WarningKind
+  /** What was seen, in figures. */
+  message: string
+  /** What to change. */
+  advice: string
+  /** When it was said. */
+  step: number
+}
+type Found = Omit<Warning, 'step'>
+
+/** What is judged: means over the steps since the last report. */
+export type Observation = {
+  step: number
+  totalSteps: number
+  loss: number | null
+  l0: number | null
+  deadLatents: number | null
+  /** Mean |θ − θ at the start| over latents and mean θ at the start; null without trained thresholds. */
+  thresholds: { moved: number; start: number } | null
+}
+
+/** What the judge remembers of earlier reports; plain JSON, part of a checkpoint. */
+export type WarningHistory = { said: Warning[]; l0: [step: number, l0: number][]; losses: number[] }
+
+export const emptyHistory = (): WarningHistory => ({ said: [], l0: [], losses: [] })
+
+export const l0Range = { least: 20, most: 200 } as const
+const deadShare = 0.1
+const stillShare = 0.001
+const spikeFactor = 3
+const rememberedReports = 64
+
+/** New warnings of a report; those said before are left out. */
+export function judge(options: {
+  plan: Plan
+  settings: Pick<MemberConfig, 'warmUpSteps' | 'sparsityWarmUpSteps' | 'resampleEverySteps'>
+  seen: Observation
+  history: WarningHistory
+}): Warning[] {
+  const { plan, settings, seen, history } = options
+  const { step, totalSteps, l0, loss } = seen
+  const warm = Math.max(settings.warmUpSteps ?? 0, settings.sparsityWarmUpSteps ?? 0)
+  // Sparsity is judged once it had a tenth of the run to settle in; a warm-up over the whole run is judged from half.
+  const settled = step >= Math.max(totalSteps / 10, Math.min(warm, totalSteps / 2))
+  const found: Found[] = []
+  if (settled && l0 !== null) found.push(...sparsity({ plan, step, totalSteps, l0, history }))
+  if (seen.deadLatents !== null) found.push(...dead({ plan, settings, deadLatents: seen.deadLatents }))
+  if (settled && seen.thresholds !== null) found.push(...still(plan, seen.thresholds))
+  if (loss !== null && step > warm) found.push(...spike(loss, history.losses))
+  if (l0 !== null) history.l0 = [...history.l0, [step, l0] as [number, number]].slice(-rememberedReports)
+  if (loss !== null && step > warm) history.losses = [...history.losses, loss].slice(-10)
+  return once(found, history, step)
+}
+
+/** Leaves out what was said before, and remembers the rest. */
+export function once(found: readonly Found[], history: WarningHistory, step: number): Warning[] {
+  const fresh = found
+    .filter(({ kind }) => !history.said.some(said => said.kind === kind))
+    .map(warning => ({ ...warning, step }))
+  history.said.push(...fresh)
+  return fresh
+}
+
+/** TRN-7: the activations of the first window as the SAE is given them. `std` and `mean` over all elements. */
+export function judgeActivations(options: {
+  hook: string
+  std: number
+  mean: number
+  normalisation: MemberConfig['normalisation']
+}): Found[] {
+  const { hook, std, mean, normalisation } = options
+  if (normalisation !== 'none' || (std >= 0.01 && std <= 100 && Math.abs(mean) <= 50)) return []
+  return [
+    {
+      kind: 'activations_off_scale',
+      message: `the activations of ${hook} have standard deviation ${figure(std)} and mean ${figure(mean)}`,
+      advice:
+        'set normalisation to expected_average, so that rates and penalties mean what they do elsewhere',
+    },
+  ]
+}
+
+function sparsity(options: {
+  plan: Plan
+  step: number
+  totalSteps: number
+  l0: number
+  history: WarningHistory
+}): Found[] {
+  const { plan, step, totalSteps, l0, history } = options
+  const found: Found[] = []
+  const { more, fewer } = sparsityAdvice(plan)
+  const { least, most } = l0Range
+  if (l0 < least) {
+    const message = `L0 is ${figure(l0)}, below ${least}: few latents fire at a token`
+    found.push({ kind: 'l0_low', message, advice: more })
+  }
+  if (l0 > most) {
+    const message = `L0 is ${figure(l0)}, above ${most}: the latents are hardly sparse`
+    found.push({ kind: 'l0_high', message, advice: fewer })
+  }
+  // A tenth of the run ago, or as long ago as is remembered.
+  const earlier = history.l0.findLast(([then]) => then <= step - totalSteps / 10)
+  if (earlier !== undefined && l0 < least && l0 < earlier[1] / 2) {
+    const message = `L0 fell from ${figure(earlier[1])} at step ${earlier[0]} to ${figure(l0)}`
+    found.push({ kind: 'l0_collapsing', message, advice: more })
+  }
+  return found
+}
+
+/** Which setting makes more or fewer latents fire. */
+function sparsityAdvice({ selection, penalty }: Plan): { more: string; fewer: string } {
+  if ('k' in selection)
+    return { more: 'raise k, if that was not meant', fewer: 'lower k, if that was not meant' }
+  if (penalty?.kind === 'target_l0') {
+    return {
+      more: 'raise target_l0, or sparsity_coefficient, which holds L0 to it',
+      fewer: 'lower target_l0, or raise sparsity_coefficient, which holds L0 to it',
+    }
+  }
+  return {
+    more: 'lower sparsity_coefficient by a factor of 2 to 5, or lengthen sparsity_warm_up_steps',
+    fewer: 'raise sparsity_coefficient by a factor of 2 to 5',
+  }
+}
+
+function dead(options: {
+  plan: Plan
+  settings: Pick<MemberConfig, 'resampleEverySteps'>
+  deadLatents: number
+}): Found[] {
+  const { plan, settings, deadLatents } = options
+  const { dSae } = plan.shape
+  if (deadLatents <= deadShare * dSae) return []
+  const share = Math.round((100 * deadLatents) / dSae)
+  const remedies = [
+    ...(plan.auxK === null && settings.resampleEverySteps === 0 && !('k' in plan.selection)
+      ? ['set resample_every_steps']
+      : []),
+    ...(plan.auxK !== null || 'k' in plan.selection ? ['raise aux_coefficient'] : []),
+    ...(plan.penalty === null ? [] : ['lower sparsity_coefficient or warm it up for longer']),
+    'lower the learning rate',
+    'take fewer latents',
+  ]
+  return [
+    {
+      kind: 'dead_latents',
+      message: `${deadLatents} of ${dSae} latents (${share} %) did not fire in the last ${plan.deadAfterTokens} tokens`,
+      advice: remedies.join(', or '),
+    },
+  ]
+}
+
+function still(plan: Plan, { moved, start }: { moved: number; start: number }): Found[] {
+  if (plan.selection.kind !== 'jumprelu' || !(moved <= stillShare * Math.max(start, 1e-9))) return []
+  return [
+    {
+      kind: 'thresholds_still',
+      message: `the thresholds have moved by ${figure(moved)} on average from ${figure(start)}`,
+      advice: `raise bandwidth (now ${figure(plan.selection.bandwidth)}), since only pre-activations within half of it of a threshold move it, or raise the learning rate`,
+    },
+  ]
+}
+
+function spike(loss: number, losses: readonly number[]): Found[] {
+  if (losses.length < 5) return []
+  const sorted = [...losses].sort((a, b) => a - b)
+  const usual = sorted[Math.floor(sorted.length / 2)]
+  if (!(loss > spikeFactor * usual) || usual <= 0) return []
+  return [
+    {
+      kind: 'loss_spike',
+      message: `the loss jumped to ${figure(loss)} from about ${figure(usual)}`,
+      advice:
+        'lower the learning rate, clip the gradient (clip_norm 1), or drop outliers (outlier_norm_multiple 10)',
+    },
+  ]
+}
+
+const figure = (value: number): string => String(Number(value.toPrecision(3)))

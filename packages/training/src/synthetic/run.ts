@@ -1,0 +1,85 @@
+// SAEs on synthetic ground truth: draws activations of known directions, trains members on them with the loop that trains
+// every SAE, and marks what they found on held-out draws.
+import { join } from 'node:path'
+import { loadSae } from '@mistudio/sae'
+import type { Lanes } from '@mistudio/tensor'
+import type { Settings } from '../fields.ts'
+import { trainSaes } from '../run/train.ts'
+import type { TrainProgress } from '../run/train_progress.ts'
+import type { GivenRun } from '../run_settings.ts'
+import { createSyntheticData, syntheticContextSize, syntheticHook } from './data.ts'
+import { syntheticDefaults } from './defaults.ts'
+import { createGroundTruth, type GroundTruthOptions } from './ground_truth.ts'
+import { judgeSynthetic, type SyntheticScore } from './judge.ts'
+
+/** Wire names: one line of `sae synthetic --json`. */
+export type SyntheticResult = { family: string } & SyntheticScore & {
+    /** Of the whole: drawing, training, marking. */
+    seconds: number
+  }
+
+export type SyntheticMember = {
+  name: string
+  family: string
+  /** On top of `syntheticDefaults`. */
+  settings: Settings
+  dSae: number
+}
+
+/** Held-out tokens behind fvu, l0, alive and so all scores. */
+export const syntheticHeldOutTokens = 131_072
+
+/**
+ * @param options.out an empty folder for the training, which the caller removes
+ * @returns a score for each member, in their order; none where the training was stopped
+ */
+export async function runSynthetic(options: {
+  lanes: Lanes
+  truth: GroundTruthOptions
+  members: readonly SyntheticMember[]
+  run: Omit<GivenRun, 'trainTokens'> & { trainTokens: number }
+  seed: number
+  out: string
+  heldOutTokens?: number
+  stopped?: () => boolean
+  onEvent?: (progress: TrainProgress) => void
+}): Promise<SyntheticResult[]> {
+  const { lanes, members, run, seed, out, stopped, onEvent } = options
+  const began = performance.now()
+  const truth = createGroundTruth({ ...options.truth, seed })
+  const windowTokens = run.windowTokens ?? 65_536
+  const data = await createSyntheticData({ lanes, truth, seed, stream: 'train', windowTokens })
+  try {
+    const { status } = await trainSaes({
+      lanes,
+      forward: data.forward,
+      source: data.source,
+      contextsPerCall: Math.max(1, Math.floor(windowTokens / syntheticContextSize / 8)),
+      members: members.map(({ name, family, settings, dSae }) => ({
+        name,
+        family,
+        inputs: [syntheticHook],
+        outputs: [],
+        dSae,
+        settings: { ...syntheticDefaults({ family, l0: truth.l0, dSae }), ...settings },
+      })),
+      settings: { checkpointEverySeconds: 1e6, ...run, windowTokens, seed },
+      modelName: 'synthetic',
+      datasets: ['ground truth'],
+      out,
+      stopped,
+      onEvent,
+    })
+    if (status !== 'completed') return []
+  } finally {
+    await data.close()
+  }
+  const tokens = options.heldOutTokens ?? syntheticHeldOutTokens
+  const results: SyntheticResult[] = []
+  for (const { name, family } of members) {
+    const sae = loadSae({ dir: join(out, name) })
+    const score = await judgeSynthetic({ lanes, truth, seed, sae, tokens })
+    results.push({ family, ...score, seconds: (performance.now() - began) / 1000 })
+  }
+  return results
+}
