@@ -3,7 +3,7 @@
 // document is one word.
 import { InputError } from '@mistudio/files'
 import { asArray, asFlag, asObject, asTokenId, type JsonObject, optionalString } from './json.ts'
-import { byteTokens, fallback, type WordModel, type WordTokens } from './model.ts'
+import { byteTokens, fallback, type WordModel, type WordTokens } from './word_model.ts'
 
 // A pair is one number, left * 2^26 + right: exact in a double for every vocabulary below 2^26.
 const pairBase = 2 ** 26

@@ -12,11 +12,12 @@ import { byteSpans, toByteCharacters } from './byte_level.ts'
 import { createDecoder, utf8 } from './decoders.ts'
 import { readDocumentTokens } from './document_token.ts'
 import { type JsonObject, readJson } from './json.ts'
-import { createModel, type WordModel, type WordTokens } from './model.ts'
+import { createModel } from './model.ts'
 import { createNormalizer } from './normalizers.ts'
 import { createTokenBytes, joinPieces, type Piece } from './pieces.ts'
 import { createPreTokenizer } from './pre_tokenizers.ts'
 import { createTrims, type Range } from './trim.ts'
+import type { WordModel, WordTokens } from './word_model.ts'
 
 export type Tokenizer = {
   /** One more than the highest token id. */

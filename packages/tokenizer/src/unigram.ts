@@ -4,7 +4,7 @@
 import { InputError } from '@mistudio/files'
 import { characterLength } from './aligned.ts'
 import { asArray, asFlag, asTokenId, type JsonObject } from './json.ts'
-import { byteTokens, fallback, type WordModel, type WordTokens } from './model.ts'
+import { byteTokens, fallback, type WordModel, type WordTokens } from './word_model.ts'
 
 const unknownPenalty = 10
 

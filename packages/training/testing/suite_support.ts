@@ -5,8 +5,7 @@ import { gaussianStream, type Lanes, type SharedMemory } from '@mistudio/tensor'
 import type { AdamRates, BatchSource, Learner, LearnerState, StepLoss } from '../src/learner.ts'
 import { type Dynamics, type Plan, steadyDynamics } from '../src/plan.ts'
 import { constrain } from './oracle/adam.ts'
-import { latentRows } from './oracle/linear.ts'
-import { narrow, type OracleWeights, parametersOf } from './oracle/weights.ts'
+import { latentRows, narrow, type OracleWeights, parametersOf } from './oracle/weights.ts'
 
 /** Seeded weights: rows of W_dec of norm about 1 (exactly where the plan says so), small biases, positive thresholds. */
 export function someWeights(plan: Plan, seed: number): OracleWeights {

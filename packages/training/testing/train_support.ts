@@ -7,8 +7,10 @@ import { type Lanes, openLanes } from '@mistudio/tensor'
 import type { Settings } from '../src/fields.ts'
 import { createLearner } from '../src/learner/learner.ts'
 import type { TrainMember } from '../src/member.ts'
-import { type TrainOptions, type TrainResult, trainSaes } from '../src/run/train.ts'
+import type { TrainOptions } from '../src/run/run_plan.ts'
+import { trainSaes } from '../src/run/train.ts'
 import type { CreateLearner } from '../src/run/train_member.ts'
+import type { TrainResult } from '../src/run/train_record.ts'
 import type { GivenRun } from '../src/run_settings.ts'
 
 export const dIn = 16

@@ -1,5 +1,5 @@
 // What a reconstruction does to the model's predictions; measured by evaluation/splice.ts.
-import type { Metric } from '../metric_table.ts'
+import type { Metric } from '../metric.ts'
 
 const evaluation = ['evaluation'] as const
 const saelens = 'SAELens evals.py; SAEBench core'

@@ -1,5 +1,5 @@
 // How well an SAE reconstructs, and how sparsely; formulas in metrics.ts.
-import type { Metric } from '../metric_table.ts'
+import type { Metric } from '../metric.ts'
 
 const training = ['training'] as const
 const evaluation = ['evaluation'] as const

@@ -1,5 +1,5 @@
 // What only a training knows: the terms of the loss as they enter it, and how the run goes.
-import type { Metric } from '../metric_table.ts'
+import type { Metric } from '../metric.ts'
 
 const training = ['training'] as const
 

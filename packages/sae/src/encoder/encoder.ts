@@ -5,28 +5,20 @@
 // does not depend on its neighbours or on the number of lanes.
 
 import { InputError } from '@mistudio/files'
-import { gemmGraph, type Lanes, memoryLimitBytes, type Place, type Task } from '@mistudio/tensor'
+import { gemmGraph, type Lanes, memoryLimitBytes, type Task } from '@mistudio/tensor'
 import { outputsAreInputs, type Sae, type SaeHooks } from '../sae.ts'
+import type { EncodeRequest } from './encode_request.ts'
 import { createHitRoom, type HitList, type HitRoom } from './encoder_hits.ts'
 import { encoderBytes, placeEncoder } from './encoder_memory.ts'
 import { callTask } from './encoder_steps.ts'
 
+export type { EncodeRequest } from './encode_request.ts'
 export type { HitList, HitRoom } from './encoder_hits.ts'
 
 /** Rows of one GEMM call: fastest on AVX-512, and ORT's rows are bit-identical at this count. */
 const defaultRowsPerCall = 256
 /** Rows of one list of hits: short, so that a list of rows in which everything fires fits a lane's scratch. */
 const listRows = 32
-
-export type EncodeRequest = {
-  rows: number
-  /** float32 [rows, width], one for each input hook point in the SAE's order. */
-  inputs: readonly Place[]
-  /** Where the hits go; absent: the reconstruction alone. */
-  hits?: HitRoom
-  /** float32 [rows, width], one for each output hook point: x̂ in the model's own space. */
-  reconstruction?: readonly Place[]
-}
 
 export interface Encoder {
   readonly sae: Pick<Sae, 'shape' | 'hooks' | 'activation'>

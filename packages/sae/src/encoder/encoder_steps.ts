@@ -3,7 +3,7 @@
 import type { Arg, Place, Step, Task } from '@mistudio/tensor'
 import { type GroupRows, groupRows, hookSpans } from '../group_rows.ts'
 import type { Sae } from '../sae.ts'
-import type { EncodeRequest } from './encoder.ts'
+import type { EncodeRequest } from './encode_request.ts'
 import { type EncoderLayout, type LanePointer, splitsColumns } from './encoder_memory.ts'
 
 type Call = {

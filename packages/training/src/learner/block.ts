@@ -9,7 +9,7 @@ import type { Plan } from '../plan.ts'
 import { type BlockLayout, type Cut, layOut, type Sizes, type TrunkLayout } from './layout.ts'
 import { chunkHitsOf } from './paths.ts'
 import { pieces, rangeLatents } from './pieces.ts'
-import { defaultScoring } from './screen.ts'
+import { defaultScoring } from './scoring.ts'
 
 export type Block = {
   /** First latent, how many, and the columns of x and x̂ they read and write. */

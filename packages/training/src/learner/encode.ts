@@ -5,7 +5,8 @@ import type { Plan } from '../plan.ts'
 import type { Block } from './block.ts'
 import { call, chunkRows, type Piece, pieces } from './pieces.ts'
 import type { Products } from './products.ts'
-import { gathering, probes, rescoredCount, type Screen, spareRows } from './screen.ts'
+import { gathering, probes, rescoredCount } from './scoring.ts'
+import { type Screen, spareRows } from './screen.ts'
 
 /** A block's dead latents in the running step: how many, and how many of them a row keeps. */
 export type DeadPart = { dead: number; kAux: number; relu: boolean }

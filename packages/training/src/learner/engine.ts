@@ -12,7 +12,8 @@ import { createParameters, type Parameters, setWeights } from './parameters.ts'
 import { goesDense } from './paths.ts'
 import { createProducts, type Products } from './products.ts'
 import type { LatentSums, LatentValues, StepRates } from './rules.ts'
-import { createScreen, defaultScoring, type Screen } from './screen.ts'
+import { defaultScoring } from './scoring.ts'
+import { createScreen, type Screen } from './screen.ts'
 
 export type StepState = {
   /** Are targets other hook points than inputs? */

@@ -6,7 +6,7 @@ import type { Scoring } from '../learner.ts'
 import type { Plan } from '../plan.ts'
 import { chunkHitsOf, goesDense, levelRoom } from './paths.ts'
 import { chunkRows, denseLatents, paddedRows, rangeLatents } from './pieces.ts'
-import { gathering, rescoredCount } from './screen.ts'
+import { gathering, rescoredCount } from './scoring.ts'
 
 export type Pair = readonly [number, number]
 

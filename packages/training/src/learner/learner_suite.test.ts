@@ -7,10 +7,15 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { Example } from '../../testing/example_plans.ts'
 import { type Given, type OracleForward, oracleForward, squares } from '../../testing/oracle/forward.ts'
 import { oracleGradients, removeParallel } from '../../testing/oracle/gradients.ts'
-import { latentRows } from '../../testing/oracle/linear.ts'
 import { scoresOf } from '../../testing/oracle/selection.ts'
 import { batchSums } from '../../testing/oracle/sums.ts'
-import { type OracleWeights, type ParameterName, widen, wireNames } from '../../testing/oracle/weights.ts'
+import {
+  latentRows,
+  type OracleWeights,
+  type ParameterName,
+  widen,
+  wireNames,
+} from '../../testing/oracle/weights.ts'
 import { type Kind, learners, oracle } from '../../testing/suite_learners.ts'
 import { suitePlans } from '../../testing/suite_plans.ts'
 import {

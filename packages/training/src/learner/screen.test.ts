@@ -16,7 +16,7 @@ import {
 import { type Plan, steadyDynamics } from '../plan.ts'
 import { createEngine } from './engine.ts'
 import { createLearner } from './learner.ts'
-import { defaultScoring } from './screen.ts'
+import { defaultScoring } from './scoring.ts'
 import { encode } from './step/step_encode.ts'
 
 const rows = 530

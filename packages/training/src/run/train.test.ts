@@ -6,7 +6,7 @@ import { loadSae } from '@mistudio/sae'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type Bench, dIn, failing, openBench, topk, weightsOf } from '../../testing/train_support.ts'
 import { readCheckpoint } from './checkpoint.ts'
-import type { TrainOptions } from './train.ts'
+import type { TrainOptions } from './run_plan.ts'
 import type { TrainProgress } from './train_progress.ts'
 
 let bench: Bench

@@ -3,10 +3,19 @@
 import { existsSync, mkdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { checkSettings, InputError, writeFileAtomic } from '@mistudio/files'
+import type { TrainedSae } from '../finish/train_finish.ts'
 import { checkpointsDir } from './checkpoint.ts'
-import type { TrainResult } from './train.ts'
 
 type Settings = Record<string, unknown>
+
+export type TrainResult = {
+  /** `completed`: no SAE has steps left to take, though some may have failed; `failed`: all did. */
+  status: 'completed' | 'stopped' | 'paused' | 'failed'
+  step: number
+  tokens: number
+  /** Those that ended; all of them unless the run is paused. */
+  saes: TrainedSae[]
+}
 
 export type TrainRecord = TrainResult & { settings: Settings }
 

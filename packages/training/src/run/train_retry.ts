@@ -6,9 +6,10 @@ import { join } from 'node:path'
 import { InputError, notFound, writeFileAtomic } from '@mistudio/files'
 import type { TrainedSae } from '../finish/train_finish.ts'
 import { checkpointDir, listCheckpoints, readCheckpoint, readState, writeCheckpoint } from './checkpoint.ts'
-import { planTraining, type TrainOptions, type TrainResult, trainSaes } from './train.ts'
+import { planTraining, type TrainOptions } from './run_plan.ts'
+import { trainSaes } from './train.ts'
 import { hooksOf } from './train_member.ts'
-import { readTraining, recordFile, writeTraining } from './train_record.ts'
+import { readTraining, recordFile, type TrainResult, writeTraining } from './train_record.ts'
 
 /**
  * @param options.members those of the run; the one named may have other settings than before, the rest is as it was

@@ -1,8 +1,7 @@
 // Adam as PyTorch's torch.optim.Adam computes it, and the constraints that a plan puts on its parameters, in float64.
 import type { AdamRates } from '../../src/learner.ts'
 import type { Plan } from '../../src/plan.ts'
-import { latentRows } from './linear.ts'
-import type { OracleWeights, ParameterName } from './weights.ts'
+import { latentRows, type OracleWeights, type ParameterName } from './weights.ts'
 
 export type Moments = { first: OracleWeights; second: OracleWeights }
 

@@ -6,9 +6,8 @@ import { suitePlans } from '../suite_plans.ts'
 import { someRows, someWeights } from '../suite_support.ts'
 import { type Given, oracleForward } from './forward.ts'
 import { oracleGradients } from './gradients.ts'
-import { latentRows } from './linear.ts'
 import { kinkDistances, surrogateLoss } from './surrogate.ts'
-import type { ParameterName } from './weights.ts'
+import { latentRows, type ParameterName } from './weights.ts'
 
 const rows = 9
 const step = 1e-6

@@ -3,9 +3,9 @@
 // constants, and the jumps of JumpReLU have the rectangle's straight-through estimator.
 import type { Plan } from '../../src/plan.ts'
 import { auxActivation, auxErrors, type Given, type OracleForward, oracleForward } from './forward.ts'
-import { addNormGradients, type LatentRow, latentRows } from './linear.ts'
+import { addNormGradients } from './linear.ts'
 import { isNormWeighted, penaltyDerivatives } from './penalty.ts'
-import { type OracleWeights, zerosLike } from './weights.ts'
+import { type LatentRow, latentRows, type OracleWeights, zerosLike } from './weights.ts'
 
 /** Derivatives that are gathered on the way back. */
 type Backward = {

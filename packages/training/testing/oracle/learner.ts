@@ -8,13 +8,12 @@ import { adamStep, constrain, type Moments } from './adam.ts'
 import { readBatch } from './batch.ts'
 import { type OracleForward, oracleForward, squares } from './forward.ts'
 import { oracleGradients, removeParallel } from './gradients.ts'
-import { latentRows } from './linear.ts'
 import { lpSum } from './penalty.ts'
 import { resampleLatents } from './resample.ts'
 import { scoresOf } from './selection.ts'
 import { type Counters, readState, writeState } from './state.ts'
 import { batchSums } from './sums.ts'
-import { narrow, type OracleWeights, type ParameterName, widen, zerosLike } from './weights.ts'
+import { latentRows, narrow, type OracleWeights, type ParameterName, widen, zerosLike } from './weights.ts'
 
 /** The running step: its batch, and what was computed of it so far. */
 type Running = {

@@ -2,24 +2,7 @@
 
 import type { Span } from '@mistudio/sae'
 import type { Level, Plan } from '../../src/plan.ts'
-import type { OracleWeights } from './weights.ts'
-
-/** Where one latent reads and writes: offsets of its rows in W_enc and W_dec, and the columns they stand for. */
-export type LatentRow = { enc: number; input: Span; dec: number; output: Span }
-
-export function latentRows({ groups }: Pick<Plan, 'groups'>): LatentRow[] {
-  const rows: LatentRow[] = []
-  let enc = 0
-  let dec = 0
-  for (const { latents, input, output } of groups) {
-    for (let i = latents[0]; i < latents[1]; i++) {
-      rows.push({ enc, input, dec, output })
-      enc += input[1] - input[0]
-      dec += output[1] - output[0]
-    }
-  }
-  return rows
-}
+import { type LatentRow, latentRows, type OracleWeights } from './weights.ts'
 
 /** z = (x − [centred] b_dec) W_encᵀ, [B, d_sae]; without b_enc. */
 export function encodeRows(plan: Plan, weights: OracleWeights, x: Float64Array): Float64Array {

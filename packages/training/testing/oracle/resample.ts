@@ -3,8 +3,7 @@
 
 import { randomStream } from '@mistudio/tensor'
 import type { Plan } from '../../src/plan.ts'
-import { type LatentRow, latentRows } from './linear.ts'
-import type { OracleWeights } from './weights.ts'
+import { type LatentRow, latentRows, type OracleWeights } from './weights.ts'
 
 /** Changes the weights of dead latents in place. @returns the latents that start anew, ascending */
 export function resampleLatents(options: {

@@ -1,8 +1,7 @@
 // The parameters of an SAE in float64, by name: which ones a plan has, how long they are, and how they are copied.
 import { InputError } from '@mistudio/files'
-import type { SaeWeights } from '@mistudio/sae'
+import type { SaeWeights, Span } from '@mistudio/sae'
 import type { Plan } from '../../src/plan.ts'
-import { latentRows } from './linear.ts'
 
 /** As `SaeWeights`, in float64. */
 export type OracleWeights = { [K in keyof SaeWeights]: Float64Array }
@@ -17,6 +16,23 @@ export const wireNames: Readonly<Record<ParameterName, string>> = {
   rMag: 'r_mag',
   bMag: 'b_mag',
   wSkip: 'W_skip',
+}
+
+/** Where one latent reads and writes: offsets of its rows in W_enc and W_dec, and the columns they stand for. */
+export type LatentRow = { enc: number; input: Span; dec: number; output: Span }
+
+export function latentRows({ groups }: Pick<Plan, 'groups'>): LatentRow[] {
+  const rows: LatentRow[] = []
+  let enc = 0
+  let dec = 0
+  for (const { latents, input, output } of groups) {
+    for (let i = latents[0]; i < latents[1]; i++) {
+      rows.push({ enc, input, dec, output })
+      enc += input[1] - input[0]
+      dec += output[1] - output[0]
+    }
+  }
+  return rows
 }
 
 /** The parameters that a plan trains, with their lengths. */

@@ -1,0 +1,59 @@
+// What a training is asked for, and what that means before it begins: everything completed and checked.
+import { type ContextSource, captureWindows, type Forward, type WindowSource } from '@mistudio/capture'
+import type { SaeWeights } from '@mistudio/sae'
+import type { Lanes } from '@mistudio/tensor'
+import type { CompleteMember, TrainMember } from '../member.ts'
+import { completeRun, type GivenRun, type Run } from '../run_settings.ts'
+import type { CreateLearner } from './train_member.ts'
+import type { TrainProgress } from './train_progress.ts'
+import { completeMembers, describeRun } from './train_settings.ts'
+
+/** Asked between steps. `pause`: a checkpoint and no more; `stop`: the SAEs are saved as they are as well. */
+export type Control =
+  | { kind: 'run' }
+  | { kind: 'pause' }
+  | { kind: 'stop' }
+  /** Ends one SAE and saves it; the others go on. */
+  | { kind: 'stop_sae'; name: string }
+
+export type TrainOptions = {
+  lanes: Lanes
+  members: readonly TrainMember[]
+  settings: GivenRun
+  /** Default: the fast learner. */
+  createLearner?: CreateLearner
+  /** Initial weights by member's name, default drawn from the seed. They are fitted to the first batch like those. */
+  initialWeights?: ReadonlyMap<string, SaeWeights>
+  modelName: string
+  datasets: readonly string[]
+  /** SAEs are saved to `<out>/<name>`, checkpoints to `<out>/checkpoints/<step>`. */
+  out: string
+  resume?: boolean
+  /** Where model and datasets lie, as plain JSON: kept in checkpoints for `sae finalise`, never compared. */
+  origin?: unknown
+  control?: () => Control
+  /** A shorter form of `control`: true stops. */
+  stopped?: () => boolean
+  onEvent?: (progress: TrainProgress) => void
+} & (Captured | { windows: WindowSource })
+
+/** Activations captured from a model that has every hook point as an output of one pass. */
+type Captured = { forward: Forward; contextsPerCall: number; source: ContextSource }
+
+/** A run with everything chosen and checked. */
+export type PlannedRun = {
+  run: Run
+  windows: WindowSource
+  members: CompleteMember[]
+  described: Record<string, unknown>
+}
+
+/** Completes and checks what a training would do, without doing it. @throws InputError for settings that cannot work */
+export function planTraining(options: TrainOptions): PlannedRun {
+  const windows = 'windows' in options ? options.windows : captureWindows(options)
+  const run = completeRun(options.settings, windows)
+  const members = completeMembers({ members: options.members, run, widthOf: windows.widthOf })
+  const { modelName, datasets } = options
+  const { contextSize } = windows
+  return { run, windows, members, described: describeRun({ run, members, modelName, datasets, contextSize }) }
+}
