@@ -1,5 +1,8 @@
 // The public face of @mistudio/feature.
-export * from './extraction/collector.ts'
+export * from './collect/collector.ts'
+export * from './collect/heap.ts'
+export { type FeatureStatistics, logBin, logBinRange, logBins } from './collect/statistics.ts'
+export { defaultWindow, type ExampleWindow, type WindowShape } from './collect/windows.ts'
 export {
   type ExtractOptions,
   extractFeatures,
@@ -7,18 +10,15 @@ export {
   inResidualStream,
   logitHead,
 } from './extraction/extract.ts'
-export * from './extraction/heap.ts'
 export * from './extraction/progress.ts'
 export * from './extraction/progress_board.ts'
-export { type FeatureStatistics, logBin, logBinRange, logBins } from './extraction/statistics.ts'
-export type { FeatureExamples, TopExample } from './extraction/top_examples.ts'
-export { defaultWindow, type ExampleWindow, type WindowShape } from './extraction/windows.ts'
 export { type Example, exampleColumns, type PieceTokenizer, tokenTexts } from './files/examples.ts'
 export { type ExtractionInfo, readExtractionInfo } from './files/extraction_file.ts'
 export type { Feature } from './files/features.ts'
 export * from './files/mark.ts'
 export { readability, readabilityDefinition, readableDensity } from './files/readability.ts'
 export * from './files/show.ts'
+export type { FeatureExamples, TopExample } from './files/top_examples.ts'
 export { type ExtractionSummary, writeExtraction } from './files/write_extraction.ts'
 export { computeLogits, type FeatureLogits, type LogitHead } from './logits.ts'
 export { createNlpAnalyser, type NlpAnalyser, type NlpSummary, nlpListLength } from './nlp/analyse.ts'

@@ -6,14 +6,14 @@ import { InputError } from '@mistudio/files'
 import { compileForward, type LanguageModel } from '@mistudio/model'
 import { createEncoder, type Encoder, groupRows, outputsAreInputs, type SaeFile } from '@mistudio/sae'
 import type { Lanes } from '@mistudio/tensor'
+import { createCollector } from '../collect/collector.ts'
+import { defaultWindow, type WindowShape } from '../collect/windows.ts'
 import { type PieceTokenizer, tokenTexts } from '../files/examples.ts'
 import { type ExtractionSummary, writeExtraction } from '../files/write_extraction.ts'
 import { computeLogits, type LogitHead } from '../logits.ts'
-import { createCollector } from './collector.ts'
 import { encoderRows, heapStats, type PassMember, type PassResult, runPass } from './pass.ts'
 import type { ProgressBoard } from './progress_board.ts'
 import { openTextSource, type TextSource } from './text_source.ts'
-import { defaultWindow, type WindowShape } from './windows.ts'
 
 export type ExtractOptions = {
   lanes: Lanes

@@ -5,7 +5,7 @@ import { setImmediate as turn } from 'node:timers/promises'
 import type { Forward } from '@mistudio/capture'
 import type { EncodeRequest, Encoder, HitList, HitRoom } from '@mistudio/sae'
 import type { Lanes, Place, SharedMemory, Task } from '@mistudio/tensor'
-import type { Collector } from './collector.ts'
+import type { Collector } from '../collect/collector.ts'
 import type { ProgressBoard } from './progress_board.ts'
 import type { TextSource } from './text_source.ts'
 

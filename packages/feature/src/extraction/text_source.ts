@@ -3,8 +3,8 @@
 // remembers a context.
 import { contextOrder, type DocumentSpan, type SplitName, type TokenStore } from '@mistudio/corpus'
 import { InputError } from '@mistudio/files'
+import type { Span } from '../collect/windows.ts'
 import type { ExampleOrigin } from '../files/examples.ts'
-import type { Span } from './windows.ts'
 
 export type TextSource = {
   readonly contextSize: number

@@ -2,7 +2,7 @@
 // read in milliseconds. Text is stored beside the ids: a reader needs no tokenizer.
 import { setImmediate as turn } from 'node:timers/promises'
 import { type DuckDBValue, listValue } from '@duckdb/node-api'
-import type { CollectedExample } from '../extraction/collector.ts'
+import type { CollectedExample } from '../collect/collector.ts'
 import { type ParquetColumn, storedText, writeParquet } from './duck.ts'
 
 /** An example as it is stored and read; wire names. */

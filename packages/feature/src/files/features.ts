@@ -1,6 +1,6 @@
 // features.parquet: one row a feature with its statistics, logits and the score by which lists are sorted.
 import { type DuckDBValue, listValue } from '@duckdb/node-api'
-import type { FeatureStatistics } from '../extraction/statistics.ts'
+import type { FeatureStatistics } from '../collect/statistics.ts'
 import type { FeatureLogits } from '../logits.ts'
 import { type ParquetColumn, writeParquet } from './duck.ts'
 

@@ -2,11 +2,11 @@
 import { existsSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { InputError, recoverDirectory } from '@mistudio/files'
-import { type FeatureExamples, readTopExamples } from '../extraction/top_examples.ts'
 import { literalPattern, openDuck, quoteText } from './duck.ts'
 import { type Example, exampleColumns } from './examples.ts'
 import { type ExtractionInfo, readExtractionInfo } from './extraction_file.ts'
 import { type Feature, featureColumns } from './features.ts'
+import { type FeatureExamples, readTopExamples } from './top_examples.ts'
 
 export type FeatureOrder = 'readability' | 'density' | 'max' | 'feature'
 

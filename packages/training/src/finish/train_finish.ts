@@ -6,9 +6,9 @@ import { InputError } from '@mistudio/files'
 import { type HookSpan, type Normaliser, type Sae, type SaeWeights, saveSae } from '@mistudio/sae'
 import type { Lanes } from '@mistudio/tensor'
 import type { CompleteMember } from '../member.ts'
-import type { EarlyEnd } from '../run/early_stop.ts'
 import type { Run } from '../run_settings.ts'
 import { type Calibration, createCalibrator } from './calibrate.ts'
+import type { EarlyEnd } from './early_stop.ts'
 import { finaliseSae } from './finalise.ts'
 
 /** How an SAE's training ended. `dir` is relative to the run's folder; null where nothing was saved. */

@@ -11,6 +11,7 @@ import {
   totalVariance,
 } from '@mistudio/sae'
 import type { Lanes } from '@mistudio/tensor'
+import { type EarlyEnd, type EarlyStop, emptyEarlyStop, judgeEarlyStop } from '../finish/early_stop.ts'
 import type { BatchSource, Columns, Learner, LearnerOptions } from '../learner.ts'
 import type { CompleteMember } from '../member.ts'
 import type { Run } from '../run_settings.ts'
@@ -18,7 +19,6 @@ import { learningRateAt, type Schedule } from '../schedule.ts'
 import { fitInitialWeights } from '../start/fit_weights.ts'
 import { initialWeights } from '../start/initial_weights.ts'
 import { checkActivations, fitNormaliser, type HookSample } from '../start/normalise.ts'
-import { type EarlyEnd, type EarlyStop, emptyEarlyStop, judgeEarlyStop } from './early_stop.ts'
 import {
   addDensity,
   addStep,

@@ -1,9 +1,9 @@
 // What a checkpoint holds of an SAE while it trains: JSON and tensors, the loop's beside the learner's.
 import { InputError, isObject } from '@mistudio/files'
+import type { EarlyStop } from '../finish/early_stop.ts'
 import type { LearnerState } from '../learner.ts'
 import { readNormaliser, type StoredNormaliser, storeNormaliser } from '../start/normalise.ts'
 import type { StoredMember } from './checkpoint.ts'
-import type { EarlyStop } from './early_stop.ts'
 import { hooksOf, type Recent, type RunningMember } from './train_member.ts'
 import type { WarningHistory } from './warnings.ts'
 

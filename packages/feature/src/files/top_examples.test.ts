@@ -1,8 +1,8 @@
 import { type DuckDBValue, listValue } from '@duckdb/node-api'
 import { expect, test } from 'vitest'
 import { useFolder } from '../../testing/feature_support.ts'
-import { openDuck, quoteText, writeParquet } from '../files/duck.ts'
-import { exampleColumns } from '../files/examples.ts'
+import { openDuck, quoteText, writeParquet } from './duck.ts'
+import { exampleColumns } from './examples.ts'
 import { type FeatureExamples, readTopExamples } from './top_examples.ts'
 
 const folder = useFolder()

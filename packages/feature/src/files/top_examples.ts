@@ -2,8 +2,8 @@
 // would read each row group many times.
 import { join } from 'node:path'
 import { InputError } from '@mistudio/files'
-import type { Duck } from '../files/duck.ts'
-import type { Example } from '../files/examples.ts'
+import type { Duck } from './duck.ts'
+import type { Example } from './examples.ts'
 
 /** A top example without its place in the text's files. */
 export type TopExample = Pick<Example, (typeof columns)[number]>
