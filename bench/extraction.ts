@@ -8,14 +8,13 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
+import { withCapture } from '@mistudio/capture'
 import { contextOrder, openTokenStore } from '@mistudio/corpus'
-import { extractFeatures, openExtraction } from '@mistudio/feature'
+import { extractFeatures, inputHooks, openExtraction } from '@mistudio/feature'
 import { writeSafetensors } from '@mistudio/files'
-import { openModel, openTokenizer } from '@mistudio/model'
 import { loadSae } from '@mistudio/sae'
-import { openLanes } from '@mistudio/tensor'
+import { gemmSpeed, openLanes } from '@mistudio/tensor'
 import { recipe } from '../apps/cli/src/demo/recipe.ts'
-import { gemmSpeed } from '../packages/tensor/src/gemm_speed.ts'
 import { compareTop, type PeerFeature } from './extraction_compare.ts'
 import { machine, markdown, runPeer, settle, show, spread } from './peer.ts'
 
@@ -146,17 +145,24 @@ async function extractOurs(): Promise<number> {
   const out = join(folder, 'ours')
   rmSync(out, { recursive: true, force: true })
   const began = performance.now()
-  const tokenizer = openTokenizer({ dir: modelDir })
-  const model = await openModel({ dir: modelDir, cacheDir: join(values['data-dir'], 'cache') })
-  await extractFeatures({
+  const sae = loadSae({ dir: saeDir })
+  const request = {
     lanes,
-    model,
-    tokenizer,
-    stores,
-    saes: [{ sae: loadSae({ dir: saeDir }), out }],
-    maxTokens: Number(values.tokens),
-    examplesPerFeature: topExamples,
-    seed,
-  })
+    models: [modelDir],
+    hooks: inputHooks([sae]),
+    cacheDir: join(values['data-dir'], 'cache'),
+    texts: { stores: stores.map(({ dir }) => dir) },
+    tokenizer: true,
+  }
+  await withCapture(request, capture =>
+    extractFeatures({
+      lanes,
+      capture,
+      saes: [{ sae, out }],
+      maxTokens: Number(values.tokens),
+      examplesPerFeature: topExamples,
+      seed,
+    }),
+  )
   return (performance.now() - began) / 1000
 }

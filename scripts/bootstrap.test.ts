@@ -2,18 +2,7 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import {
-  chooseNode,
-  installEnvironment,
-  majorOf,
-  minimumMajor,
-  npmCommand,
-  pinnedNodePath,
-  root,
-  runChild,
-  stampOf,
-  treeAgrees,
-} from './bootstrap.js'
+import { chooseNode, installEnvironment, majorOf, minimumMajor, npmCommand, pinnedNodePath, root, runChild, stampOf, treeAgrees } from './bootstrap.js'
 
 const read = (path: string) => readFileSync(join(root, path), 'utf8')
 

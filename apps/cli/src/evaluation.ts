@@ -9,7 +9,7 @@ import type { LanguageModel } from '@mistudio/model'
 import type { Sae } from '@mistudio/sae'
 import type { Lanes } from '@mistudio/tensor'
 import { type JobContext, shared } from './command.ts'
-import { checkStore, withLanes } from './engine.ts'
+import { withLanes } from './engine.ts'
 import type { OptionTable, Values } from './option_table.ts'
 import { count, figure, percent } from './output.ts'
 
@@ -140,26 +140,13 @@ export async function evaluateFolders(options: {
   use?: (opened: OpenedEvaluation) => Promise<void>
 }): Promise<Evaluated> {
   const { spec, context } = options
-  const { openTokenStore } = await import('@mistudio/corpus')
-  const { openModel } = await import('@mistudio/model')
+  const { openModelTexts, shuffledContexts } = await import('@mistudio/capture')
   const { evaluateSaes, openEvaluation } = await import('@mistudio/evaluation')
-  const { shuffledContexts } = await import('@mistudio/capture')
-  const model = await openModel({ dir: spec.model })
   const loaded = await loadSaes(spec.saes)
-  const stores = spec.datasets.map(dir => openTokenStore({ dir }))
+  const texts = await openModelTexts({ models: [spec.model], stores: spec.datasets })
   try {
-    for (const store of stores) checkStore({ store, model })
-    const { contextSize } = stores[0]
-    const other = stores.find(store => store.contextSize !== contextSize)
-    if (other !== undefined) {
-      throw new InputError({
-        message: 'the datasets have contexts of different lengths',
-        file: other.dir,
-        field: 'context_size',
-        found: String(other.contextSize),
-        expected: `${contextSize}, as in ${stores[0].dir}`,
-      })
-    }
+    const { stores, contextSize } = texts
+    const [model] = texts.models
     const splits = stores.map(store => store.split(spec.split))
     const source = shuffledContexts({ splits, contextSize, seed: 0 })
     return await withLanes({ threads: spec.threads }, async lanes => {
@@ -179,7 +166,7 @@ export async function evaluateFolders(options: {
       await opened.close()
       const result: Evaluated = {
         saes: loaded.map((sae, i) => ({ sae, evaluation: measured[i] })),
-        dataset: stores.map(({ name }) => name).join(', '),
+        dataset: texts.datasets.join(', '),
         contextSize,
       }
       const datasets = stores.map(({ name }, i) => ({ name, split: splits[i] }))
@@ -187,7 +174,7 @@ export async function evaluateFolders(options: {
       return result
     })
   } finally {
-    for (const store of stores) store.close()
+    texts.close()
   }
 }
 

@@ -1,15 +1,15 @@
 // Advice before `sae train`: whether memory and disk suffice, reckoned at once, and with --advice how long it takes by a
 // five-second probe. What cannot fit is refused with what would.
 import { statfsSync } from 'node:fs'
+import type { Capture } from '@mistudio/capture'
 import { InputError } from '@mistudio/files'
 import type { Advice, RunMember, TrainOptions } from '@mistudio/training'
-import type { Capture } from './training_source.ts'
 
 /** @param options.probe measure first */
 export async function adviceOf(options: {
   training: TrainOptions
   members: readonly RunMember[]
-  capture: Capture | undefined
+  capture: Capture
   probe: boolean
 }): Promise<Advice> {
   const { adviseTraining, planTraining, probeMachine } = await import('@mistudio/training')
@@ -37,14 +37,15 @@ export async function adviceOf(options: {
             return planned
           }
         },
-        ...(capture !== undefined && { capture: { ...capture, hooks } }),
+        // Cached activations cost no pass of a model.
+        ...(capture.kind === 'live' && { capture: { ...capture, hooks } }),
       })
     : null
   const disk = statfsSync(training.out)
   return adviseTraining({
     members: planned,
     run: { ...run, contextSize: windows.contextSize },
-    modelBytes: (capture?.parameters ?? 0) * 4,
+    modelBytes: capture.kind === 'live' ? capture.texts.parameters * 4 : 0,
     lanes: lanes.count,
     machine: { memoryBytes: process.availableMemory(), diskBytes: disk.bavail * disk.bsize },
     probe,

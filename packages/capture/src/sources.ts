@@ -131,6 +131,21 @@ function readInto(options: {
   split.readContext(context, ids.subarray(from, from + contextSize), mask.subarray(from, from + contextSize))
 }
 
+/** Any tokens, the same in every call: how fast a model runs does not depend on the text. */
+export function drawnContexts(options: { contextSize: number; vocabSize: number }): ContextSource {
+  const { contextSize, vocabSize } = options
+  return {
+    contextSize,
+    contexts: 1024,
+    read({ first, ids, mask }) {
+      mask.fill(1)
+      for (let i = 0; i < ids.length; i++) {
+        ids[i] = (Math.imul(first * contextSize + i + 1, 0x9e3779b1) >>> 0) % vocabSize
+      }
+    },
+  }
+}
+
 /** Elements per token of a forward pass's output. */
 export function widthOf(forward: Forward, port: string): number {
   const found = forward.outputs.find(({ name }) => name === port)

@@ -1,9 +1,9 @@
 // From a model and finished SAEs to what `evaluateSaes` takes: one capture for all of them, and one splice for each set of
 // output hook points, shared by the SAEs that have it.
 
-import type { Forward } from '@mistudio/capture'
+import { compileCapture, type Forward } from '@mistudio/capture'
 import { InputError } from '@mistudio/files'
-import { compileForward, compileSplice, contextsPerCall, type LanguageModel } from '@mistudio/model'
+import { compileSplice, type LanguageModel } from '@mistudio/model'
 import type { HookSpan, Sae } from '@mistudio/sae'
 import type { Lanes } from '@mistudio/tensor'
 import type { EvaluateMember } from './evaluate.ts'
@@ -26,7 +26,6 @@ export async function openEvaluation(options: {
 }): Promise<OpenEvaluation> {
   const { model, lanes, contextSize, saes } = options
   for (const one of saes) checkSaeFits({ ...one, model })
-  const perCall = contextsPerCall(contextSize)
   const opened: { close(): Promise<void> }[] = []
   const splices = new Map<string, Awaited<ReturnType<typeof compileSplice>>>()
   try {
@@ -42,16 +41,11 @@ export async function openEvaluation(options: {
       }
       members.push({ sae, splice })
     }
-    const captures = new Set(members.flatMap(({ sae, splice }) => hooksOf(sae, splice)))
-    const prefix = await compileForward({
-      model,
-      lanes,
-      contextsPerCall: perCall,
-      contextSize,
-      captures: [...captures],
-    })
-    opened.push(prefix)
-    return { saes: members, prefix, contextsPerCall: perCall, close: () => closeAll(opened) }
+    const hooks = members.flatMap(({ sae, splice }) => hooksOf(sae, splice))
+    const capture = await compileCapture({ models: [model], lanes, hooks, contextSize })
+    opened.push(capture)
+    const { forward: prefix, contextsPerCall } = capture
+    return { saes: members, prefix, contextsPerCall, close: () => closeAll(opened) }
   } catch (error) {
     await closeAll(opened)
     throw error

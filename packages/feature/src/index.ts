@@ -7,6 +7,7 @@ export {
   type ExtractOptions,
   extractFeatures,
   extractWith,
+  inputHooks,
   inResidualStream,
   logitHead,
 } from './extraction/extract.ts'

@@ -1,9 +1,8 @@
 // `mistudio feature extract`: the features of an SAE, or of several from one pass of the model.
 import { basename, join, resolve } from 'node:path'
-import type { TokenStore } from '@mistudio/corpus'
 import { defineCommand, type Stopped, shared } from '../command.ts'
 import { writableFolder } from '../data_folder.ts'
-import { checkStore, saeFolder, withLanes } from '../engine.ts'
+import { saeFolder, withLanes } from '../engine.ts'
 import { monitorExtraction } from '../extraction_monitor.ts'
 import { UsageError } from '../option_table.ts'
 import { count, table } from '../output.ts'
@@ -59,40 +58,24 @@ export const featureExtract = defineCommand({
     }
   },
   async job({ saes, model: dir, datasets, threads, out, ...options }, context) {
-    const { checkTokenizer, openTokenStore } = await import('@mistudio/corpus')
-    const { createProgressBoard, extractFeatures } = await import('@mistudio/feature')
-    const { openModel, openTokenizer } = await import('@mistudio/model')
+    const { withCapture } = await import('@mistudio/capture')
+    const { createProgressBoard, extractFeatures, inputHooks } = await import('@mistudio/feature')
     const { loadSae } = await import('@mistudio/sae')
     const board = createProgressBoard({ buffer: context.board })
-    const model = await openModel({ dir })
-    const stores: TokenStore[] = []
-    try {
-      for (const path of datasets) stores.push(openTokenStore({ dir: path }))
-      const tokenizer = openTokenizer({ dir })
-      for (const store of stores) {
-        checkStore({ store, model })
-        checkTokenizer({ store, tokenizer })
-      }
-      const extractions = await withLanes({ threads }, lanes =>
-        extractFeatures({
-          ...options,
-          lanes,
-          model,
-          tokenizer,
-          stores,
-          saes: saes.map(sae => ({ sae: loadSae({ dir: sae.dir }), out: sae.out })),
-          board,
-          signal: context.signal,
-        }),
-      )
-      const result: { extractions: typeof extractions } & Stopped = { extractions }
-      if (extractions.some(({ complete }) => !complete)) {
-        result.stopped = { savedTo: out, how: 'it holds what was read until then' }
-      }
-      return result
-    } finally {
-      for (const store of stores) store.close()
+    const loaded = saes.map(sae => ({ sae: loadSae({ dir: sae.dir }), out: sae.out }))
+    const hooks = inputHooks(loaded.map(({ sae }) => sae))
+    const { split } = options
+    const request = { models: [dir], hooks, texts: { stores: datasets, split }, tokenizer: true }
+    const extractions = await withLanes({ threads }, lanes =>
+      withCapture({ lanes, ...request }, capture =>
+        extractFeatures({ ...options, lanes, capture, saes: loaded, board, signal: context.signal }),
+      ),
+    )
+    const result: { extractions: typeof extractions } & Stopped = { extractions }
+    if (extractions.some(({ complete }) => !complete)) {
+      result.stopped = { savedTo: out, how: 'it holds what was read until then' }
     }
+    return result
   },
   monitor: ({ out }, onEvent) => monitorExtraction({ id: basename(out), begin: 'now', onEvent }),
   present: ({ extractions, stopped }) =>

@@ -1,6 +1,6 @@
 // `mistudio sae cache`: the activations that a training would capture, on disk, to train from many times.
 import { resolve } from 'node:path'
-import { datasetWeights, modelFolders, withCapture } from '../capture_setup.ts'
+import { datasetWeights, modelFolders } from '../capture_options.ts'
 import { defineCommand, type Stopped, shared } from '../command.ts'
 import { writableFolder } from '../data_folder.ts'
 import { withLanes } from '../engine.ts'
@@ -76,11 +76,13 @@ export const saeCache = defineCommand({
     threads: values.threads,
   }),
   async job(spec, context) {
-    const { cachedTokensOf, writeActivationCache } = await import('@mistudio/capture')
+    const { cachedTokensOf, withCapture, writeActivationCache } = await import('@mistudio/capture')
     const { models, datasets, hooks, weights, seed, tokens, out, dtype, threads } = spec
     return await withLanes({ threads }, lanes =>
-      withCapture({ lanes, models, datasets, hooks, weights, seed }, async setup => {
-        const { source, contextSize } = setup
+      withCapture({ lanes, models, hooks, texts: { stores: datasets, weights, seed } }, async capture => {
+        const { source, forward, contextsPerCall, texts } = capture
+        const { contextSize } = texts
+        const { modelName: model, ...fingerprints } = texts.names()
         if (tokens > source.contexts * contextSize) {
           context.note(
             `the datasets hold ${count(source.contexts * contextSize)} tokens: text comes more than once in the cache`,
@@ -88,8 +90,8 @@ export const saeCache = defineCommand({
         }
         const info = await writeActivationCache({
           lanes,
-          forward: setup.forward,
-          contextsPerCall: setup.contextsPerCall,
+          forward,
+          contextsPerCall,
           source,
           tokens,
           out,
@@ -103,14 +105,13 @@ export const saeCache = defineCommand({
               figures: { shards },
             }),
           origin: {
-            model: setup.modelName,
-            modelFingerprint: setup.modelFingerprint,
-            tokenizerFingerprint: setup.tokenizerFingerprint,
+            model,
+            ...fingerprints,
             hooks,
             dtype,
             windowContexts: Math.max(1, Math.floor(spec.windowTokens / contextSize)),
             seed,
-            datasets: setup.datasets,
+            datasets: [...texts.datasets],
             datasetWeights: weights,
             outlierNormMultiple: spec.outlierNormMultiple,
           },

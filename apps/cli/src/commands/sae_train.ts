@@ -2,7 +2,7 @@
 import { join, resolve } from 'node:path'
 import { InputError } from '@mistudio/files'
 import type { MemberProgress, TrainedSae, TrainOptions, TrainProgress } from '@mistudio/training'
-import { datasetWeights, modelFolders } from '../capture_setup.ts'
+import { datasetWeights, modelFolders } from '../capture_options.ts'
 import { defineCommand, type JobContext, type Stopped, shared } from '../command.ts'
 import { writableFolder } from '../data_folder.ts'
 import { withLanes } from '../engine.ts'
@@ -158,12 +158,16 @@ export const saeTrain = defineCommand({
     const { members, settings } = await trainingSettings(spec.words)
     const hooks = [...new Set(members.flatMap(({ inputs, outputs }) => [...inputs, ...outputs]))]
     const { models, datasets, cached, weights, threads, retry } = spec
-    const origin = { models, datasets, cached, weights, hooks, seed: spec.words.run.seed as number }
+    const given = { models, datasets, cached, weights, hooks, seed: spec.words.run.seed as number }
     return await withLanes({ threads }, lanes =>
-      withTrainingSource({ lanes, ...origin }, async (source, capture) => {
+      withTrainingSource({ lanes, ...given }, async (capture, origin) => {
+        const { windows, modelName, datasets } = capture
         const options: TrainOptions = {
-          ...source,
           lanes,
+          windows,
+          modelName,
+          datasets,
+          origin,
           members,
           settings,
           out: spec.out,

@@ -1,7 +1,7 @@
 // The demo's evaluation of all SAEs on held-out documents: each SAE's figures are measured once for its weights.
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { shuffledContexts } from '@mistudio/capture'
+import { openModelTexts, shuffledContexts } from '@mistudio/capture'
 import { type Evaluation, evaluateSaes, openEvaluation } from '@mistudio/evaluation'
 import { writeFileAtomic } from '@mistudio/files'
 import { loadSae } from '@mistudio/sae'
@@ -9,13 +9,7 @@ import { recipe } from './recipe.ts'
 import { checkStop, madeFrom, type Stage, saeDir, weightsHash } from './stage.ts'
 
 /** @returns the figures of each SAE by its hook point */
-export async function evaluate({
-  dir,
-  lanes,
-  model,
-  stores,
-  context,
-}: Stage): Promise<Record<string, Evaluation>> {
+export async function evaluate({ dir, lanes, place, context }: Stage): Promise<Record<string, Evaluation>> {
   const { contextSize, hooks } = recipe
   const fileOf = (hook: string) => join(dir, 'evaluations', `${hook}.json`)
   const result: Record<string, Evaluation> = {}
@@ -26,30 +20,33 @@ export async function evaluate({
   const missing = hooks.filter(hook => result[hook] === undefined)
   if (missing.length === 0) return result
   checkStop(context)
-  const opened = await openEvaluation({
-    model,
-    lanes,
-    contextSize,
-    saes: missing.map(hook => ({ sae: loadSae({ dir: saeDir(dir, hook) }) })),
-  })
-  const measured = await evaluateSaes({
-    ...opened,
-    lanes,
-    source: shuffledContexts({ splits: stores.map(store => store.split('held_out')), contextSize, seed: 0 }),
-    split: 'held_out',
-    ...recipe.evaluation,
-    stopped: context.signal.stopped,
-    onProgress: (done, total) =>
-      context.progress({ stage: 'evaluating on held-out documents', done, total, unit: 'contexts' }),
-  })
-  await opened.close()
-  checkStop(context)
-  mkdirSync(join(dir, 'evaluations'), { recursive: true })
-  missing.forEach((hook, i) => {
-    const { sums: _, ...evaluation } = measured[i]
-    result[hook] = evaluation
-    const record = { sae_sha256: weightsHash(saeDir(dir, hook)), ...evaluation }
-    writeFileAtomic(fileOf(hook), `${JSON.stringify(record, null, 2)}\n`)
-  })
+  const texts = await openModelTexts(place)
+  try {
+    const [model] = texts.models
+    const saes = missing.map(hook => ({ sae: loadSae({ dir: saeDir(dir, hook) }) }))
+    const opened = await openEvaluation({ model, lanes, contextSize, saes })
+    const splits = texts.stores.map(store => store.split('held_out'))
+    const measured = await evaluateSaes({
+      ...opened,
+      lanes,
+      source: shuffledContexts({ splits, contextSize, seed: 0 }),
+      split: 'held_out',
+      ...recipe.evaluation,
+      stopped: context.signal.stopped,
+      onProgress: (done, total) =>
+        context.progress({ stage: 'evaluating on held-out documents', done, total, unit: 'contexts' }),
+    })
+    await opened.close()
+    checkStop(context)
+    mkdirSync(join(dir, 'evaluations'), { recursive: true })
+    missing.forEach((hook, i) => {
+      const { sums: _, ...evaluation } = measured[i]
+      result[hook] = evaluation
+      const record = { sae_sha256: weightsHash(saeDir(dir, hook)), ...evaluation }
+      writeFileAtomic(fileOf(hook), `${JSON.stringify(record, null, 2)}\n`)
+    })
+  } finally {
+    texts.close()
+  }
   return result
 }

@@ -1,10 +1,10 @@
 // The demo: four datasets to token stores, four SAEs from one pass of the model, their evaluation, their features.
 // Everything lies in <data dir>/demo; each stage looks for what an earlier run finished and does not do it again.
+
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
-import type { TokenStore } from '@mistudio/corpus'
-import { openModel, openTokenizer } from '@mistudio/model'
 import { gemmSpeed } from '@mistudio/tensor'
+import { openTokenizer } from '@mistudio/tokenizer'
 import type { JobContext } from '../command.ts'
 import { withLanes } from '../engine.ts'
 import { evaluate } from './evaluate.ts'
@@ -20,19 +20,20 @@ export async function runDemo(spec: DemoSpec, context: JobContext): Promise<Demo
   const began = performance.now()
   const dir = join(spec.dataDir, 'demo')
   mkdirSync(dir, { recursive: true })
-  const model = await openModel({ dir: join(assets, 'model'), cacheDir: join(spec.dataDir, 'cache') })
-  const tokenizer = openTokenizer({ dir: join(assets, 'model') })
+  const model = join(assets, 'model')
+  const tokenizer = openTokenizer({ dir: model })
   const run = join(dir, `seed-${spec.seed}`)
-  const stores: TokenStore[] = []
   try {
     return await withLanes({ threads: spec.threads }, async lanes => {
       const gflops = await gemmSpeed({ lanes })
       context.note(`matrix product of this machine, ${lanes.count} threads: ${gflops.toFixed(0)} GFLOP/s`)
+      const stores: string[] = []
       for (const name of recipe.datasets) stores.push(await storeOf({ name, dir, tokenizer, context }))
-      const stage: Stage = { dir: run, spec, lanes, model, stores, context }
+      const place = { models: [model], cacheDir: join(spec.dataDir, 'cache'), stores }
+      const stage: Stage = { dir: run, spec, lanes, place, context }
       const trained = await train(stage)
       const evaluations = await evaluate(stage)
-      const extractions = await extract(stage, tokenizer)
+      const extractions = await extract(stage)
       return {
         saes: recipe.hooks.map(hook => {
           const {
@@ -74,7 +75,5 @@ export async function runDemo(spec: DemoSpec, context: JobContext): Promise<Demo
     }
     const seconds = (performance.now() - began) / 1000
     return { ...nothing, seconds, peak_rss_bytes: process.resourceUsage().maxRSS * 1024, stopped }
-  } finally {
-    for (const store of stores) store.close()
   }
 }

@@ -4,8 +4,6 @@ import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import type { TokenStore } from '@mistudio/corpus'
-import type { LanguageModel } from '@mistudio/model'
 import type { Lanes } from '@mistudio/tensor'
 import type { JobContext } from '../command.ts'
 import type { DemoSpec } from './result.ts'
@@ -17,8 +15,8 @@ export type Stage = {
   dir: string
   spec: DemoSpec
   lanes: Lanes
-  model: LanguageModel
-  stores: TokenStore[]
+  /** Where the model, its widened weights and the token stores lie. */
+  place: { models: string[]; cacheDir: string; stores: string[] }
   context: JobContext
 }
 

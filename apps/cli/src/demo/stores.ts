@@ -14,19 +14,18 @@ import type { JobContext } from '../command.ts'
 import { recipe } from './recipe.ts'
 import { assets, checkStop } from './stage.ts'
 
-/** The dataset's token store, made if there is none that fits. */
+/** The folder of the dataset's token store, made if there is none that fits. */
 export async function storeOf(options: {
   name: string
   dir: string
   tokenizer: TextTokenizer
   context: JobContext
-}): Promise<TokenStore> {
+}): Promise<string> {
   const { name, dir, tokenizer, context } = options
   checkStop(context)
   const out = join(dir, 'datasets', name)
   const file = join(assets, 'datasets', `${name}.jsonl`)
-  const found = existsSync(out) ? usableStore({ out, file, tokenizer }) : undefined
-  if (found !== undefined) return found
+  if (existsSync(out) && isUsable({ out, file, tokenizer })) return out
   await tokenizeFiles({
     files: [file],
     tokenizer,
@@ -37,25 +36,22 @@ export async function storeOf(options: {
       context.progress({ stage: `tokenizing ${name}`, done: bytesDone, total: bytesTotal, unit: 'bytes' })
     },
   })
-  return openTokenStore({ dir: out })
+  return out
 }
 
-/** An earlier store of the same text, tokenizer and context length; a damaged or other one is made again. */
-function usableStore(options: {
-  out: string
-  file: string
-  tokenizer: TextTokenizer
-}): TokenStore | undefined {
+/** Is there an earlier store of the same text, tokenizer and context length? A damaged or other one is made again. */
+function isUsable(options: { out: string; file: string; tokenizer: TextTokenizer }): boolean {
   const { out, file, tokenizer } = options
   let store: TokenStore | undefined
   try {
     store = openTokenStore({ dir: out })
     checkTokenizer({ store, tokenizer })
     const sha256 = createHash('sha256').update(readFileSync(file)).digest('hex')
-    if (store.contextSize === recipe.contextSize && store.info.files[0].sha256 === sha256) return store
+    return store.contextSize === recipe.contextSize && store.info.files[0].sha256 === sha256
   } catch (error) {
     if (!(error instanceof InputError)) throw error
+    return false
+  } finally {
+    store?.close()
   }
-  store?.close()
-  return undefined
 }

@@ -1,37 +1,23 @@
 // The demo's training: four SAEs from one pass of the model. A finished one is not done again, a stopped one goes on.
 import { join } from 'node:path'
-import { shuffledContexts } from '@mistudio/capture'
-import { compileForward } from '@mistudio/model'
+import { withCapture } from '@mistudio/capture'
 import { membersOf, trainSaes } from '@mistudio/training'
 import { showTraining } from '../commands/sae_train.ts'
-import { contextsPerCall } from '../engine.ts'
 import { recipe } from './recipe.ts'
 import { checkStop, type Stage, Stopped } from './stage.ts'
 
 /** @returns tokens each SAE was trained on */
-export async function train({ dir, spec, lanes, model, stores, context }: Stage): Promise<number> {
+export async function train({ dir, spec, lanes, place, context }: Stage): Promise<number> {
   checkStop(context)
-  const { contextSize, hooks, dSae, member, settings } = recipe
-  const perCall = contextsPerCall(contextSize)
-  const forward = await compileForward({
-    model,
-    lanes,
-    contextsPerCall: perCall,
-    contextSize,
-    captures: hooks,
-  })
-  try {
+  const { hooks, dSae, member, settings } = recipe
+  const { seed } = spec
+  const texts = { stores: place.stores, seed }
+  return await withCapture({ lanes, ...place, hooks, texts }, async ({ windows }) => {
     const result = await trainSaes({
       lanes,
-      forward,
-      contextsPerCall: perCall,
-      source: shuffledContexts({
-        splits: stores.map(store => store.split('train')),
-        contextSize,
-        seed: spec.seed,
-      }),
+      windows,
       members: membersOf({ family: 'topk', inputs: hooks, dSae, settings: member }),
-      settings: { ...settings, seed: spec.seed },
+      settings: { ...settings, seed },
       modelName: 'mistudio-demo',
       datasets: [...recipe.datasets],
       out: join(dir, 'training'),
@@ -41,7 +27,5 @@ export async function train({ dir, spec, lanes, model, stores, context }: Stage)
     })
     if (result.status === 'stopped') throw new Stopped()
     return result.tokens
-  } finally {
-    await forward.close()
-  }
+  })
 }

@@ -149,7 +149,7 @@ async function measure(
 ): Promise<Probe | null> {
   const { model, members, stores, contextSize, run } = options
   const { batchSize, totalSteps } = run
-  const places = { modelDir: storage.modelDir(model.path), cacheDir: storage.cacheDir, stores }
+  const places = { modelDirs: [storage.modelDir(model.path)], cacheDir: storage.cacheDir, stores }
   const runner = await startRunner({
     spec: { kind: 'probe', ...places, members, contextSize, batchSize, totalSteps },
     threads,

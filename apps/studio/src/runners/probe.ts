@@ -1,50 +1,25 @@
 // Probe: five seconds of measuring for advice before a training, in a process of its own as everything that computes.
-
-import { type ContextSource, shuffledContexts } from '@mistudio/capture'
-import { openTokenStore, type TokenStore } from '@mistudio/corpus'
-import { checkStore, compileForward, contextsPerCall, openModel } from '@mistudio/model'
+import { withCapture } from '@mistudio/capture'
 import { withLanes } from '@mistudio/tensor'
 import { completeMember, probeMachine } from '@mistudio/training'
 import type { Work } from './context.ts'
 import type { ProbeSpec } from './spec.ts'
 
-export const probe: Work<'probe'> = async (spec, context) => {
-  const { modelDir, cacheDir, contextSize, members } = spec
-  const model = await openModel({ dir: modelDir, cacheDir })
-  const stores: TokenStore[] = []
-  try {
-    for (const dir of spec.stores) stores.push(openTokenStore({ dir }))
-    for (const store of stores) checkStore({ store, model })
-    const hooks = [...new Set(members.flatMap(({ inputs, outputs }) => [...inputs, ...outputs]))]
-    const perCall = contextsPerCall(contextSize)
-    const splits = stores.map(store => store.split('train')).filter(split => split.contexts > 0)
-    const source =
-      splits.length === 0
-        ? drawnTokens({ contextSize, vocabSize: model.config.vocabSize })
-        : shuffledContexts({ splits, contextSize, seed: 0 })
-    return await withLanes({ threads: context.threads }, async lanes => {
-      const forward = await compileForward({
-        model,
+export const probe: Work<'probe'> = async (spec, { threads }) => {
+  const { modelDirs: models, cacheDir, stores, contextSize, members } = spec
+  const hooks = [...new Set(members.flatMap(({ inputs, outputs }) => [...inputs, ...outputs]))]
+  const texts = { stores, contextSize, orDrawn: true }
+  return await withLanes({ threads }, lanes =>
+    withCapture({ lanes, models, hooks, cacheDir, texts }, async capture => {
+      const measured = await probeMachine({
         lanes,
-        contextsPerCall: perCall,
-        contextSize,
-        captures: hooks,
+        small: sizes => smaller({ spec, widthOf: capture.windows.widthOf, ...sizes }),
+        capture: { ...capture, hooks },
       })
-      try {
-        const widthOf = (hook: string) => model.hooks.find(({ name }) => name === hook)!.width
-        const measured = await probeMachine({
-          lanes,
-          small: sizes => smaller({ spec, widthOf, ...sizes }),
-          capture: { forward, contextsPerCall: perCall, source, hooks },
-        })
-        return { kind: 'probe', probe: splits.length === 0 ? { ...measured, scales: {} } : measured }
-      } finally {
-        await forward.close()
-      }
-    })
-  } finally {
-    for (const store of stores) store.close()
-  }
+      // Drawn tokens say how fast the model runs, and nothing of its activations.
+      return { kind: 'probe', probe: capture.drawn ? { ...measured, scales: {} } : measured }
+    }),
+  )
 }
 
 /** The members with fewer latents where their settings allow it. */
@@ -71,19 +46,4 @@ function smaller(options: {
       return complete(member.dSae)
     }
   })
-}
-
-/** Any tokens: how fast a model runs does not depend on the text. */
-function drawnTokens(options: { contextSize: number; vocabSize: number }): ContextSource {
-  const { contextSize, vocabSize } = options
-  return {
-    contextSize,
-    contexts: 1024,
-    read({ first, ids, mask }) {
-      mask.fill(1)
-      for (let i = 0; i < ids.length; i++) {
-        ids[i] = (Math.imul(first * contextSize + i + 1, 0x9e3779b1) >>> 0) % vocabSize
-      }
-    },
-  }
 }

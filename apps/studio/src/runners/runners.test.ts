@@ -16,9 +16,11 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { DuckDBInstance } from '@duckdb/node-api'
+import { withCapture, writeActivationCache } from '@mistudio/capture'
 import { type NlpSummary, nlpSummary } from '@mistudio/contract'
 import { metricTable } from '@mistudio/evaluation'
 import { type NlpSummary as Analysed, openExtraction } from '@mistudio/feature'
+import { withLanes } from '@mistudio/tensor'
 import { checkpointsOf, membersOf, readCheckpoint } from '@mistudio/training'
 import { afterAll, beforeAll, expect, expectTypeOf, test } from 'vitest'
 import { processStart } from '../db/process_start.ts'
@@ -111,6 +113,45 @@ test('a training that is stopped, resumed, killed and resumed again has the bits
   expect(finished.end).toMatchObject({ kind: 'result', result: { status: 'completed', step: 100 } })
   expect(weightsOf(at('attempt-3', 'run'), hookPoints)).toEqual(weightsOf(at('whole', 'run'), hookPoints))
   expect(existsSync(at('attempt-3', 'run', 'checkpoints'))).toBe(false)
+})
+
+test('a training reads cached activations, and several models, as the command line does', async () => {
+  const spec = trainSpec({ stores, cacheDir, out: at('from-cache') })
+  const { modelDirs, hyperparameters, members } = spec
+  const { seed } = hyperparameters
+  const hooks = members.flatMap(({ inputs }) => inputs)
+  await withLanes({ threads: 2 }, lanes =>
+    withCapture({ lanes, models: modelDirs, hooks, cacheDir, texts: { stores, seed } }, async capture => {
+      const { forward, contextsPerCall, source, texts } = capture
+      const { modelName: model, ...fingerprints } = texts.names()
+      await writeActivationCache({
+        ...{ lanes, forward, contextsPerCall, source, tokens: 30_000, out: at('activations') },
+        origin: {
+          ...{ model, ...fingerprints, hooks, dtype: 'float32', windowContexts: 1024, seed },
+          ...{ datasets: [...texts.datasets], datasetWeights: null, outlierNormMultiple: 0 },
+        },
+      })
+    }),
+  )
+  const cached = await run({ ...spec, stores: [], cached: at('activations') })
+  expect(cached.end).toMatchObject({ kind: 'result', result: { status: 'completed', step: 100 } })
+  const names = members.map(({ name }) => name)
+  expect(weightsOf(at('from-cache', 'run'), names)).toEqual(weightsOf(at('whole', 'run'), names))
+
+  const inputs = ['0:blocks.0.hook_resid_post', '1:blocks.1.hook_resid_post']
+  const two = await run({
+    ...trainSpec({ stores, cacheDir, out: at('two-models') }),
+    modelDirs: [...modelDirs, ...modelDirs],
+    members: membersOf({ family: 'crosscoder', inputs, dSae: 128, settings: {} }),
+    hyperparameters: {
+      ...hyperparameters,
+      family: 'crosscoder',
+      d_sae: 128,
+      settings: {},
+      train_tokens: 1024,
+    },
+  })
+  expect(two.end).toMatchObject({ kind: 'result', result: { status: 'completed', step: 4 } })
 })
 
 test('a runner that computes is gone soon after its host was killed', async () => {
@@ -235,9 +276,18 @@ test('a stopped run of several families gives SAEs of its checkpoint, and one of
   )
   const runDir = at('families', 'run')
   const { step } = checkpointsOf(runDir).at(-1)!
-  const { trainingId, modelDir, datasetWeights } = spec
+  const { trainingId, modelDirs, datasetWeights } = spec
   const finalised = await run({
-    ...{ kind: 'finalise', trainingId, modelDir, cacheDir, stores, datasetWeights, members, hyperparameters },
+    ...{
+      kind: 'finalise',
+      trainingId,
+      modelDirs,
+      cacheDir,
+      stores,
+      datasetWeights,
+      members,
+      hyperparameters,
+    },
     ...{ runDir, step, out: at('finalised') },
   })
   expect(finalised.end).toEqual({
@@ -269,7 +319,7 @@ test('bad input fails with file, field, what was found and what was expected', a
     ],
     [
       { ...train, hyperparameters },
-      /file: .*store\.json; field: context_size; found: 64; expected: 32, as in the training's hyperparameters/,
+      /file: .*store\.json; field: context_size; found: 64; expected: 32, as asked for/,
     ],
     [
       { ...train, members: [{ ...train.members[0], inputs: ['blocks.9.hook_resid_post'] }] },

@@ -29,10 +29,13 @@ export type TrainSpec = Work<
   'train',
   {
     trainingId: string
-    modelDir: string
+    /** One, or several over the same tokens: hook points are MODEL:HOOK then. */
+    modelDirs: string[]
     modelName: string
     cacheDir: string
     stores: string[]
+    /** A folder of cached activations, read in place of running the models over the stores. */
+    cached?: string
     datasetNames: string[]
     /** One weight a store, or null: all texts once, one after the other. */
     datasetWeights: number[] | null
@@ -77,7 +80,14 @@ export type FinaliseSpec = Work<
   'finalise',
   Pick<
     TrainSpec,
-    'trainingId' | 'modelDir' | 'cacheDir' | 'stores' | 'datasetWeights' | 'members' | 'hyperparameters'
+    | 'trainingId'
+    | 'modelDirs'
+    | 'cacheDir'
+    | 'stores'
+    | 'cached'
+    | 'datasetWeights'
+    | 'members'
+    | 'hyperparameters'
   > & {
     /** The run whose checkpoint it is: read only. */
     runDir: string
@@ -89,7 +99,7 @@ export type FinaliseSpec = Work<
 export type ProbeSpec = Work<
   'probe',
   {
-    modelDir: string
+    modelDirs: string[]
     cacheDir: string
     contextSize: number
     /** Token stores to read from; with none, tokens are drawn and the activations' scale is not told. */

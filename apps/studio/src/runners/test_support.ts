@@ -31,7 +31,7 @@ export function trainSpec(options: { stores: string[]; cacheDir: string; out: st
   return {
     kind: 'train',
     trainingId: newId('training'),
-    modelDir,
+    modelDirs: [modelDir],
     modelName: 'mistudio-demo',
     datasetNames: options.stores.map((_, i) => `text ${i}`),
     datasetWeights: null,

@@ -12,10 +12,10 @@ import {
 } from '@mistudio/training'
 import type { RunnerContext, Work } from './context.ts'
 import type { TrainSpec } from './spec.ts'
-import { withText } from './train_text.ts'
+import { withActivations } from './train_capture.ts'
 
 export const train: Work<'train'> = (spec, context) =>
-  withText(spec, context, async opened => {
+  withActivations(spec, context, async opened => {
     const { members, modelName, datasetNames, hyperparameters, checkpointEverySteps, retry } = spec
     const { train_tokens: trainTokens, batch_size: batchSize, seed } = hyperparameters
     const options = {

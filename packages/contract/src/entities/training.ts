@@ -174,7 +174,7 @@ export type TrainingWarning = z.infer<typeof trainingWarning>
 /** A folder's name as well. */
 export const memberName = z
   .string()
-  .regex(/^\w[\w.,=+~-]{0,199}$/, 'the name of an SAE of the training')
+  .regex(/^\w[\w.,:=+~-]{0,199}$/, 'the name of an SAE of the training')
   .meta({ description: 'name of an SAE within its training' })
 
 /** One SAE of a training as last measured: means over the stretch since the event before. */

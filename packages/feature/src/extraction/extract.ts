@@ -1,11 +1,19 @@
 // The main job of this room: features of one or many SAEs of a model, from text to folders that a person can open.
 import { resolve } from 'node:path'
-import { type Forward, widthOf } from '@mistudio/capture'
+import { type Forward, type LiveCapture, widthOf } from '@mistudio/capture'
 import type { SplitName, TokenStore } from '@mistudio/corpus'
 import { InputError } from '@mistudio/files'
-import { compileForward, type LanguageModel } from '@mistudio/model'
-import { createEncoder, type Encoder, groupRows, outputsAreInputs, type SaeFile } from '@mistudio/sae'
+import type { LanguageModel } from '@mistudio/model'
+import {
+  createEncoder,
+  type Encoder,
+  groupRows,
+  outputsAreInputs,
+  type SaeFile,
+  type SaeHooks,
+} from '@mistudio/sae'
 import type { Lanes } from '@mistudio/tensor'
+import { openTokenizer } from '@mistudio/tokenizer'
 import { createCollector } from '../collect/collector.ts'
 import { defaultWindow, type WindowShape } from '../collect/windows.ts'
 import { type PieceTokenizer, tokenTexts } from '../files/examples.ts'
@@ -38,36 +46,36 @@ export type ExtractOptions = {
   signal?: { stopped(): boolean }
 }
 
-/** Contexts of one call of the model. */
-const defaultContextsPerCall = 8
-
 /**
  * Extracts the features of all SAEs in one pass of the model, and writes a folder for each.
+ * @param options.capture has every hook point that the SAEs read (`inputHooks`)
  * @throws InputError for stores, SAEs and model that do not fit each other
  */
 export async function extractFeatures(
-  options: ExtractOptions & { model: LanguageModel; contextsPerCall?: number },
+  options: Omit<ExtractOptions, 'tokenizer' | 'stores'> & {
+    capture: LiveCapture
+    /** Default: the model's own. */
+    tokenizer?: PieceTokenizer
+  },
 ): Promise<ExtractionSummary[]> {
-  const { model, lanes, contextsPerCall = defaultContextsPerCall } = options
-  options.board?.write({ phase: 'loading' })
-  const source = sourceOf(options)
-  for (const store of options.stores) checkVocabulary(store, model.config.vocabSize)
-  const captures = [...new Set(options.saes.flatMap(({ sae }) => sae.hooks.inputs.map(({ hook }) => hook)))]
-  const { contextSize } = source
-  const forward = await compileForward({ model, lanes, contextsPerCall, contextSize, captures })
-  try {
-    const modelOrigin = { dir: model.dir, name: model.name }
-    return await extractWith({
-      ...options,
-      forward,
-      contextsPerCall,
-      model: modelOrigin,
-      head: () => logitHead(model),
-    })
-  } finally {
-    await forward.close()
-  }
+  const { capture, ...rest } = options
+  const { texts, forward, contextsPerCall } = capture
+  const [model] = texts.models
+  return await extractWith({
+    ...rest,
+    tokenizer: options.tokenizer ?? texts.tokenizer ?? openTokenizer(model),
+    stores: texts.stores,
+    forward,
+    contextsPerCall,
+    model: { dir: model.dir, name: model.name },
+    head: () => logitHead(model),
+  })
 }
+
+/** Hook points that the SAEs read, each once: what the capture of an extraction is asked for. */
+export const inputHooks = (saes: readonly { hooks: SaeHooks }[]): string[] => [
+  ...new Set(saes.flatMap(({ hooks }) => hooks.inputs.map(({ hook }) => hook))),
+]
 
 /** As `extractFeatures`, over any forward pass that has the SAEs' hooks as outputs. */
 export async function extractWith(
@@ -240,15 +248,4 @@ function checkWidth(sae: SaeFile, forward: Forward): void {
       expected: String(width),
     })
   }
-}
-
-function checkVocabulary(store: TokenStore, vocabSize: number): void {
-  if (store.vocabSize <= vocabSize) return
-  throw new InputError({
-    message: 'the token store has ids beyond the model’s vocabulary',
-    file: store.dir,
-    field: 'vocab_size',
-    found: String(store.vocabSize),
-    expected: `at most ${vocabSize}`,
-  })
 }

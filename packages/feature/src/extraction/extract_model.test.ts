@@ -1,12 +1,14 @@
 // Extraction over real language models: everything is compared with the float64 oracle of model and SAE.
+
 import { fileURLToPath } from 'node:url'
-import { openTokenStore, type TokenStore } from '@mistudio/corpus'
+import { openCapture, withCapture } from '@mistudio/capture'
+import type { TokenStore } from '@mistudio/corpus'
 import { openModel, runModel } from '@mistudio/model'
 import { type Lanes, openLanes } from '@mistudio/tensor'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { byteTokenizer, naiveEncode, randomSae, storeOf, useFolder } from '../../testing/feature_support.ts'
 import { openExtraction } from '../files/show.ts'
-import { extractFeatures } from './extract.ts'
+import { extractFeatures, inputHooks } from './extract.ts'
 
 const contextSize = 24
 const vocabSize = 160
@@ -54,16 +56,18 @@ for (const kind of ['llama', 'gpt2']) {
     const residual = tensor(last)
     saes[0].sae.weights.wDec.set(residual.subarray(0, 64 * dIn))
 
-    const summaries = await extractFeatures({
-      lanes,
-      model,
-      tokenizer,
-      stores: [store],
-      saes,
-      seed: 3,
-      contextsPerCall: 4,
-    })
     store.close()
+    const summaries = await withCapture(
+      {
+        lanes,
+        models: [dir],
+        hooks: inputHooks(saes.map(({ sae }) => sae)),
+        cacheDir: folder.path('cache'),
+        texts: { stores: [store.dir] },
+        contextsPerCall: 4,
+      },
+      capture => extractFeatures({ lanes, capture, tokenizer, saes, seed: 3 }),
+    )
     const masked = contexts.flatMap(({ mask }) => Array.from(mask))
     for (const [i, { sae, out }] of saes.entries()) {
       const activations = tensor(hooks[i])
@@ -131,21 +135,11 @@ async function expectModelLogits(logits: Float32Array, out: string, bias: number
 
 test('a store of a larger vocabulary than the model’s is refused', async () => {
   const dir = fileURLToPath(new URL('../../../model/fixtures/llama', import.meta.url))
-  const model = await openModel({ dir, cacheDir: folder.path('cache') })
   const made = await storeOf({ dir: folder.path('large'), texts, contextSize })
   made.close()
-  const store = openTokenStore({ dir: folder.path('large') })
-  const sae = randomSae({ dir: 'sae', hookPoint: 'blocks.0.hook_resid_post', dIn: 32, dSae: 8, k: 2 })
-  const options = {
-    lanes,
-    model,
-    tokenizer,
-    stores: [store],
-    saes: [{ sae, out: folder.path('no') }],
-    seed: 1,
-  }
-  await expect(extractFeatures(options)).rejects.toThrow(
-    /field: vocab_size; found: 257; expected: at most 160/,
-  )
-  store.close()
+  const hooks = ['blocks.0.hook_resid_post']
+  const large = { stores: [folder.path('large')] }
+  await expect(
+    openCapture({ lanes, models: [dir], hooks, cacheDir: folder.path('cache'), texts: large }),
+  ).rejects.toThrow(/field: vocab_size; found: 257; expected: at most 160/)
 })

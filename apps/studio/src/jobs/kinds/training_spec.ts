@@ -31,7 +31,7 @@ export async function trainingSpec({ database: { db }, storage }: KindContext, t
   })
   return {
     trainingId,
-    modelDir: storage.modelDir(row.models.path),
+    modelDirs: [storage.modelDir(row.models.path)],
     modelName: row.models.name,
     cacheDir: storage.cacheDir,
     stores: ordered.map(store => storage.resolve(store.tokenizations.path!)),
