@@ -1,10 +1,11 @@
 // Writes an SAE of every activation, structure and row normalisation as we save it, with rows and what our encoder makes
 // of them, for `saelens_files.py check-all`: `node bench/saelens_ours.ts DIR`.
+
 import { join } from 'node:path'
 import { writeSafetensors } from '@mistudio/files'
+import { saveSae } from '@mistudio/sae'
 import { openLanes } from '@mistudio/tensor'
 import { createEncoder } from '../packages/sae/src/encoder/encoder.ts'
-import { saveSae } from '../packages/sae/src/formats/saelens.ts'
 import type { Activation, RowNormalisation } from '../packages/sae/src/sae.ts'
 import {
   activations,

@@ -1,12 +1,10 @@
 // What `sae evaluate` and `sae compare` share: their options, the SAEs and the run of them in one pass.
-import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
-import { basename, join } from 'node:path'
+import { basename } from 'node:path'
 import type { ContextSource } from '@mistudio/capture'
 import type { TokenSplit } from '@mistudio/corpus'
 import type { ContextLosses, Evaluation, EvaluationSums, Metric } from '@mistudio/evaluation'
-import { InputError } from '@mistudio/files'
 import type { LanguageModel } from '@mistudio/model'
-import type { Sae } from '@mistudio/sae'
+import { type Sae, type SaeFile, saeFoldersIn } from '@mistudio/sae'
 import type { Lanes } from '@mistudio/tensor'
 import { type JobContext, shared } from './command.ts'
 import { withLanes } from './engine.ts'
@@ -57,7 +55,7 @@ export type EvaluationSpec = {
 }
 
 export const evaluationSpec = (values: Values<typeof evaluationOptions>): EvaluationSpec => ({
-  saes: saeFolders(values.sae),
+  saes: values.sae.flatMap(saeFoldersIn),
   model: values.model,
   datasets: values.dataset,
   split: values.split === 'train' ? 'train' : 'held_out',
@@ -65,27 +63,6 @@ export const evaluationSpec = (values: Values<typeof evaluationOptions>): Evalua
   maxCeTokens: values['ce-tokens'],
   threads: values.threads,
 })
-
-/**
- * Folders of single SAEs: those given, and all SAEs of folders that hold several.
- * @throws InputError for a folder without any
- */
-export function saeFolders(dirs: readonly string[]): string[] {
-  return dirs.flatMap(dir => {
-    const holds = (path: string) => existsSync(join(path, 'cfg.json'))
-    if (holds(dir)) return [dir]
-    const inside = statSync(dir, { throwIfNoEntry: false })?.isDirectory() ? readdirSync(dir).sort() : []
-    const found = inside.map(name => join(dir, name)).filter(holds)
-    if (found.length > 0) return found
-    throw new InputError({
-      message: 'there is no SAE here',
-      file: dir,
-      field: '--sae',
-      found: 'no cfg.json',
-      expected: 'a folder with cfg.json and sae_weights.safetensors, or one that holds such folders',
-    })
-  })
-}
 
 export type EvaluatedSae = {
   path: string
@@ -99,7 +76,7 @@ export type EvaluatedSae = {
   dataset: string
 } & Evaluation
 
-export type LoadedSae = { sae: Sae; path: string; name: string }
+export type LoadedSae = { sae: SaeFile; path: string; name: string }
 
 export async function loadSaes(folders: readonly string[]): Promise<LoadedSae[]> {
   const { loadSae } = await import('@mistudio/sae')
@@ -227,7 +204,7 @@ export async function writeSaebench(options: {
       sums,
       weights: await weightMetrics({ lanes, sae: sae.sae }),
       run: { model, dataset: evaluated.dataset, contextSize: evaluated.contextSize, batchContexts: 64 },
-      sae: { name: sae.name, config: JSON.parse(readFileSync(join(sae.path, 'cfg.json'), 'utf8')) },
+      sae: { name: sae.name, config: sae.sae.config },
     })
     const several = evaluated.saes.length > 1
     const path = several ? file.replace(/(\.json)?$/, `.${sae.name.replaceAll('/', '_')}.json`) : file

@@ -2,17 +2,22 @@
 import { randomUUID } from 'node:crypto'
 import { mkdir, open, rename, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { readText, textFormat } from '@mistudio/corpus'
+import { readText, sourceOf } from '@mistudio/corpus'
 import { InputError } from '@mistudio/files'
 import { folders, type Storage } from './storage.ts'
 
-export type StoredText = { format: 'jsonl' | 'txt'; sizeBytes: number; documents: number; badLines: number }
+export type StoredText = {
+  /** The source's name. */
+  format: string
+  hasFields: boolean
+  /** Relative to the data folder. */
+  path: string
+  sizeBytes: number
+  documents: number
+  badLines: number
+}
 
 const folderOf = (storage: Storage) => join(storage.dataDir, 'uploads')
-
-/** The text of a dataset, relative to the data folder. */
-export const textPath = (datasetId: string, format: 'jsonl' | 'txt') =>
-  `${folders.dataset(datasetId)}/text.${format}`
 
 /** Uploads that a killed server left. */
 export async function clearUploads(storage: Storage): Promise<void> {
@@ -33,9 +38,10 @@ export async function storeText(options: {
   skipBadLines: boolean
 }): Promise<StoredText> {
   const { storage, datasetId, source, fileName, textField, skipBadLines } = options
-  const format = textFormat(fileName)
+  const { name: format, extensions, hasFields } = sourceOf(fileName)
+  const relative = `${folders.dataset(datasetId)}/text${extensions[0]}`
   const temporary = join(folderOf(storage), randomUUID())
-  const path = storage.resolve(textPath(datasetId, format))
+  const path = storage.resolve(relative)
   await mkdir(dirname(temporary), { recursive: true })
   try {
     const handle = await open(temporary, 'wx')
@@ -58,7 +64,7 @@ export async function storeText(options: {
         onBadLine: () => void badLines++,
       }
       for await (const document of readText(text)) {
-        if (format === 'txt') checkPlain(document.text, fileName)
+        if (!hasFields) checkPlain(document.text, fileName)
         if (document.text.trim() !== '') documents++
       }
       if (documents === 0) {
@@ -76,7 +82,7 @@ export async function storeText(options: {
     }
     await mkdir(dirname(path), { recursive: true })
     await rename(temporary, path)
-    return { format, sizeBytes, documents, badLines }
+    return { format, hasFields, path: relative, sizeBytes, documents, badLines }
   } catch (error) {
     await rm(temporary, { force: true })
     await removeText({ storage, datasetId })

@@ -50,7 +50,13 @@ const live = (over: Partial<LiveRequest> = {}): LiveRequest => ({
 /** The sums over the usable tokens of the second buffer. */
 async function momentsOf(request: LiveRequest | CachedRequest, of = hook) {
   return await withCapture(request, async ({ windows }) => {
-    const open = { hooks: request.hooks, contexts, seed, storedDtype: 'float32', outlierNormMultiple: 0 } as const
+    const open = {
+      hooks: request.hooks,
+      contexts,
+      seed,
+      storedDtype: 'float32',
+      outlierNormMultiple: 0,
+    } as const
     const buffer = await windows.open(open)
     const usable = await buffer.fill(1)
     const moments = buffer.moments(of)

@@ -6,6 +6,7 @@ import { dataset, datasetUpload, tokenization, tokenizationRequest } from './ent
 import { extraction, extractionRequest, extractionsCreated } from './entities/extraction.ts'
 import { families, metric, recipe } from './entities/family.ts'
 import { feature, featureDetail, featureQuery } from './entities/feature.ts'
+import { formats } from './entities/format.ts'
 import { job } from './entities/job.ts'
 import { model, modelRequest } from './entities/model.ts'
 import { availableSae, sae, saeImport, saeImportResult } from './entities/sae.ts'
@@ -37,7 +38,7 @@ export const routes = define({
   uploadDataset: {
     method: 'POST',
     path: '/datasets',
-    summary: 'Upload a .jsonl or .txt file',
+    summary: 'Upload a text file; GET /formats says which kinds there are',
     upload: datasetUpload,
     response: dataset,
     status: 201,
@@ -109,6 +110,12 @@ export const routes = define({
     params: byId('model'),
   },
 
+  listFormats: {
+    method: 'GET',
+    path: '/formats',
+    summary: 'Formats of texts and of SAEs that this server reads',
+    response: formats,
+  },
   listFamilies: {
     method: 'GET',
     path: '/families',

@@ -1,9 +1,11 @@
 // The public face of @mistudio/corpus.
 export * from './agreement.ts'
+export * from './document_sources.ts'
 export * from './held_out.ts'
 export * from './mixture.ts'
 export * from './order.ts'
 export * from './read_text.ts'
+export type * from './sources/document_source.ts'
 export type { SplitInfo, SplitName, TokenStoreInfo } from './store_format.ts'
 export { splitNames } from './store_format.ts'
 export * from './text_tokenizer.ts'

@@ -2,7 +2,9 @@ import type { InputError } from '@mistudio/files'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { inputError, jsonl, useFolder } from '../testing/corpus_support.ts'
-import { type ReadTextOptions, readText, type TextDocument, textFormat } from './read_text.ts'
+import { sourceOf } from './document_sources.ts'
+import { type ReadTextOptions, readText } from './read_text.ts'
+import type { TextDocument } from './sources/document_source.ts'
 
 const folder = useFolder()
 
@@ -156,5 +158,5 @@ test('lines longer than one read of the file are put together', async () => {
 })
 
 test('a file whose name has no extension is refused in words', () => {
-  expect(() => textFormat('notes')).toThrow(/found: a name without extension; expected: \.jsonl or \.txt/)
+  expect(() => sourceOf('notes')).toThrow(/found: a name without extension; expected: \.jsonl or \.txt/)
 })

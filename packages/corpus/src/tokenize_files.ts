@@ -4,8 +4,9 @@ import { createHash } from 'node:crypto'
 import { existsSync, readdirSync, statSync, writeFileSync } from 'node:fs'
 import { join, resolve, sep } from 'node:path'
 import { InputError, writeDirectoryAtomic } from '@mistudio/files'
+import { checkTextFile } from './document_sources.ts'
 import { isHeldOut } from './held_out.ts'
-import { checkTextFile, readText } from './read_text.ts'
+import { readText } from './read_text.ts'
 import { openSplitWriter } from './split_writer.ts'
 import { encodeStoreInfo, maxContextSize, type TokenStoreInfo } from './store_format.ts'
 import { type TextTokenizer, tokenizerFingerprint } from './text_tokenizer.ts'
@@ -20,7 +21,7 @@ export type TokenizeProgress = {
 }
 
 export type TokenizeOptions = {
-  /** .jsonl and .txt files. */
+  /** Text files of any kind (document_sources.ts). */
   files: string[]
   tokenizer: TextTokenizer
   /** Tokens a context, 2 to 1,048,576. */

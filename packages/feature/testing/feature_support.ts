@@ -115,6 +115,9 @@ export function randomSae(options: {
   const span = { hook: hookPoint, width: dIn }
   return {
     dir,
+    format: 'none',
+    file: 'none',
+    config: {},
     architecture: 'topk',
     family: 'topk',
     shape: { dIn, dSae, dOut: dIn },

@@ -1,7 +1,8 @@
 // The public face of @mistudio/sae.
 export * from './encoder/encoder.ts'
 export * from './folding.ts'
-export * from './formats/saelens.ts'
+export type * from './formats/format.ts'
+export * from './formats/formats.ts'
 export * from './group_rows.ts'
 export * from './infer.ts'
 export * from './metrics.ts'

@@ -46,7 +46,7 @@ export const datasets = pgTable('datasets', {
   id: id(),
   name: text('name').notNull(),
   source: text('source').$type<'upload' | 'demo'>().notNull(),
-  format: text('format').$type<'jsonl' | 'txt'>().notNull(),
+  format: text('format').notNull(),
   status: text('status').$type<'ready' | 'error'>().notNull(),
   path: text('path').notNull(),
   size_bytes: whole('size_bytes').notNull(),

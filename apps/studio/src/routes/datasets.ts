@@ -9,7 +9,7 @@ import { notFound, ProblemError } from '../problem.ts'
 import { parsePart } from '../problem_of.ts'
 import type { Handlers } from '../register.ts'
 import { folders } from '../storage.ts'
-import { removeText, storeText, textPath } from '../uploads.ts'
+import { removeText, storeText } from '../uploads.ts'
 import { changed, forget, inUse, removeFolders } from './changes.ts'
 import { iso, pageOfItems } from './paging.ts'
 import type { Services } from './services.ts'
@@ -38,7 +38,8 @@ export async function createDataset(
   const { storage, log, db } = services
   const { fileName, origin, name = fileName.slice(0, 200), textField } = options
   const id = newId('dataset')
-  const { format, sizeBytes, documents, badLines } = await storeText({ ...options, storage, datasetId: id })
+  const stored = await storeText({ ...options, storage, datasetId: id })
+  const { format, path, sizeBytes, documents, badLines } = stored
   try {
     await log.write(async tx => {
       await tx.insert(datasets).values({
@@ -47,11 +48,11 @@ export async function createDataset(
         source: origin,
         format,
         status: 'ready',
-        path: textPath(id, format),
+        path,
         size_bytes: sizeBytes,
         documents,
         bad_lines: badLines,
-        text_field: format === 'jsonl' ? textField : null,
+        text_field: stored.hasFields ? textField : null,
       })
       return [changed(`dataset/${id}`, 'created')]
     })

@@ -4,6 +4,7 @@ import { datasetHandlers } from './datasets.ts'
 import { extractionHandlers } from './extractions.ts'
 import { familyHandlers } from './families.ts'
 import { featureHandlers } from './features.ts'
+import { formatHandlers } from './formats.ts'
 import { jobHandlers } from './jobs.ts'
 import { modelHandlers } from './models.ts'
 import { saeHandlers } from './saes.ts'
@@ -17,6 +18,7 @@ export const handlersOf = (services: Services): Handlers => ({
   ...tokenizationHandlers(services),
   ...modelHandlers(services),
   ...familyHandlers(),
+  ...formatHandlers(),
   ...trainingHandlers(services),
   ...saeHandlers(services),
   ...extractionHandlers(services),

@@ -173,7 +173,7 @@ function checkFit(options: {
   modelName: string
 }): void {
   const { described, modelDir, modelName } = options
-  const file = join(described.dir, 'cfg.json')
+  const { file } = described
   const known = hookPoints(readModelConfig({ dir: modelDir }))
   const { inputs, outputs } = described.hooks
   for (const [field, spans] of [
@@ -199,7 +199,7 @@ async function copySae(from: string, to: string): Promise<void> {
   const next = `${to}.next`
   try {
     await mkdir(next, { recursive: true })
-    for (const name of saeFiles) {
+    for (const name of saeFiles({ dir: from })) {
       // Costs nothing where the file system can share the bytes.
       await copyFile(join(from, name), join(next, name), constants.COPYFILE_FICLONE)
     }

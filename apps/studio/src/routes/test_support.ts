@@ -96,6 +96,7 @@ export function addText(server: TestServer, name = 'text'): Promise<Dataset> {
 export const addDemoModel = (server: TestServer) =>
   server.client.createModel({ body: { path: demoModelPath } })
 
+const tokenizers = fileURLToPath(new URL('../../../../packages/tokenizer/fixtures', import.meta.url))
 const fixtures = fileURLToPath(new URL('../../../../packages/model/fixtures', import.meta.url))
 
 /** A folder with a tiny model of another width than the demo's. */
@@ -105,7 +106,7 @@ export function otherModelFolder(parent: string, name = 'tiny-llama'): string {
   for (const file of ['config.json', 'model.safetensors']) {
     cpSync(join(fixtures, 'llama', file), join(folder, file))
   }
-  cpSync(join(fixtures, 'tokenizers', 'llama2', 'tokenizer.json'), join(folder, 'tokenizer.json'))
+  cpSync(join(tokenizers, 'llama2', 'tokenizer.json'), join(folder, 'tokenizer.json'))
   return folder
 }
 

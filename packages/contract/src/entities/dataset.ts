@@ -2,18 +2,22 @@
 import { z } from 'zod'
 import { count, idOf, name, share, time } from '../base.ts'
 import { statesOf, tokenizationMachine } from '../states.ts'
+import { formatName } from './format.ts'
 
 export const dataset = z
   .strictObject({
     id: idOf('dataset'),
     name,
     source: z.enum(['upload', 'demo']),
-    format: z.enum(['jsonl', 'txt']),
+    format: formatName.meta({ description: 'the kind of file, by its name in GET /formats' }),
     status: z.enum(['ready', 'error']),
     size_bytes: count,
-    documents: count.meta({ description: 'lines of a .jsonl file that hold text; 1 for .txt' }),
+    documents: count.meta({ description: 'documents that hold text: lines of a .jsonl file, 1 for .txt' }),
     bad_lines: count.meta({ description: 'lines passed over on upload' }),
-    text_field: z.string().nullable().meta({ description: 'field of a .jsonl line that holds the text' }),
+    text_field: z
+      .string()
+      .nullable()
+      .meta({ description: 'field that holds the text; null where documents have no fields' }),
     error_message: z.string().nullable(),
     created_at: time,
   })

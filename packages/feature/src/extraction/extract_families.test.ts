@@ -58,6 +58,9 @@ test('statistics and examples of every kind of SAE equal a plain recount', async
     const sae: SaeFile = {
       ...random,
       dir: folder.path(`sae ${i}`),
+      format: 'none',
+      file: 'none',
+      config: {},
       architecture: 'any',
       metadata: { modelName: 'lookup', contextSize },
     }

@@ -8,8 +8,8 @@ import {
   type RowNormalisation,
   type Sae,
   type SaeHooks,
-} from '../sae.ts'
-import type { LatentGroup, SaeShape, Span } from '../shape.ts'
+} from '../../sae.ts'
+import type { LatentGroup, SaeShape, Span } from '../../shape.ts'
 import {
   type Architecture,
   architectureNamed,

@@ -1,6 +1,6 @@
 // SAELens v6: `cfg.json` beside `sae_weights.safetensors` (sae_lens/saes/sae.py). What SAELens reads back computes the
 // same numbers; what it cannot compute has an architecture that it refuses (architectures.ts).
-import { writeFileSync } from 'node:fs'
+import { existsSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import {
   InputError,
@@ -9,31 +9,29 @@ import {
   writeDirectoryAtomic,
   writeSafetensors,
 } from '@mistudio/files'
-import { foldNorms, outputNorms } from '../folding.ts'
-import type { Sae, SaeWeights } from '../sae.ts'
+import { foldNorms, outputNorms } from '../../folding.ts'
+import type { Sae, SaeWeights } from '../../sae.ts'
+import type { SaeDescription, SaeFile, SaeFormat, SaeMetadata } from '../format.ts'
 import { architectureOf, normalisationNames } from './architectures.ts'
 import { parseConfig, readConfigFile, type SaeConfig } from './config.ts'
-import { readMetadata, type SaeMetadata, writeMetadata } from './metadata.ts'
+import { readMetadata, writeMetadata } from './metadata.ts'
 import { checkTensors, readFinite, readWeights, tensorShapes, tensorsOf } from './tensors.ts'
-
-export type { SaeMetadata, SaeThresholds } from './metadata.ts'
-
-/** An SAE's folder without its weights. `architecture`: its name in cfg.json. */
-export type SaeDescription = Omit<Sae, 'weights'> & {
-  dir: string
-  architecture: string
-  metadata: SaeMetadata
-}
-
-export type SaeFile = SaeDescription & { weights: SaeWeights }
 
 const configName = 'cfg.json'
 const weightsName = 'sae_weights.safetensors'
-/** What an SAE's folder consists of. */
-export const saeFiles = [configName, weightsName] as const
 
-/** Writes the folder as one: a crash leaves the old one or none. */
-export async function saveSae(options: { dir: string; sae: Sae; metadata: SaeMetadata }): Promise<void> {
+export const saelens: SaeFormat = {
+  name: 'saelens',
+  summary: `a folder with ${configName} and ${weightsName}`,
+  marks: [configName],
+  recognise: ({ dir }) => existsSync(join(dir, configName)),
+  describe: ({ dir }) => withTensors(dir, ({ description }) => description),
+  load,
+  files: () => [configName, weightsName],
+  save,
+}
+
+async function save(options: { dir: string; sae: Sae; metadata: SaeMetadata }): Promise<void> {
   const { dir, sae, metadata } = options
   const { dIn, dSae, dOut } = sae.shape
   const architecture = architectureOf(sae)
@@ -66,8 +64,7 @@ export async function saveSae(options: { dir: string; sae: Sae; metadata: SaeMet
   })
 }
 
-/** Reads a SAELens v6 folder, or one of ours. @throws InputError naming file, field, found and expected. */
-export function loadSae({ dir }: { dir: string }): SaeFile {
+function load({ dir }: { dir: string }): SaeFile {
   return withTensors(dir, ({ description, config, shaped, tensors }) => {
     const weights = readWeights(tensors, shaped)
     if (config.rescaled) foldScore(config.sae, weights)
@@ -77,11 +74,6 @@ export function loadSae({ dir }: { dir: string }): SaeFile {
     }
     return { ...description, weights }
   })
-}
-
-/** Reads cfg.json and the head of the weights' file alone. @throws InputError as `loadSae` */
-export function describeSae({ dir }: { dir: string }): SaeDescription {
-  return withTensors(dir, ({ description }) => description)
 }
 
 /** θ of SAELens's BatchTopK checkpoints, a float64 scalar in the units of the score. */
@@ -110,7 +102,15 @@ function withTensors<T>(dir: string, use: (opened: Opened) => T): T {
     if (architecture.trainingThreshold) shapes.set(trainingThreshold, [])
     checkTensors(tensors, shapes)
     checkScaling(tensors)
-    const description = { ...sae, dir, architecture: architecture.name, metadata: readMetadata(json) }
+    const description = {
+      ...sae,
+      dir,
+      format: saelens.name,
+      file,
+      config: json,
+      architecture: architecture.name,
+      metadata: readMetadata(json),
+    }
     return use({ description, config, shaped, tensors })
   } finally {
     tensors.close()

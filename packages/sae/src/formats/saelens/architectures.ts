@@ -1,7 +1,7 @@
 // Names of architectures in cfg.json. SAELens's own are used where SAELens computes the same as we do (sae_lens 6,
 // saes/*.py); everything else is written in the same layout under a name of ours, which SAELens does not know and refuses.
 import { InputError } from '@mistudio/files'
-import { type Activation, outputsAreInputs, type RowNormalisation, type Sae } from '../sae.ts'
+import { type Activation, outputsAreInputs, type RowNormalisation, type Sae } from '../../sae.ts'
 
 /** How hook points and latents hang together. */
 export type Structure = 'sae' | 'transcoder' | 'skip_transcoder' | 'crosscoder' | 'cross_layer_transcoder'

@@ -1,7 +1,7 @@
 // The tensors of an SAE's file: names and shapes of SAELens (sae_lens/saes/*.py), the weights made from them and back.
 import { InputError, type SafetensorsFile, type TensorSource } from '@mistudio/files'
-import { groupRows } from '../group_rows.ts'
-import type { Sae, SaeWeights } from '../sae.ts'
+import { groupRows } from '../../group_rows.ts'
+import type { Sae, SaeWeights } from '../../sae.ts'
 
 type Shaped = Pick<Sae, 'shape' | 'groups' | 'activation'> & { skip: boolean }
 

@@ -1,29 +1,8 @@
 // The `metadata` of cfg.json: what SAELens knows under its names, what it does not under `mistudio_…`.
 import { isObject } from '@mistudio/files'
-import type { SaeHooks } from '../sae.ts'
+import type { SaeHooks } from '../../sae.ts'
+import type { SaeMetadata } from '../format.ts'
 import { isJoint, type Structure } from './architectures.ts'
-
-/** What an SAE's folder says beside its weights. Unknown numbers are absent, never invented. */
-export type SaeMetadata = {
-  modelName: string
-  contextSize: number
-  /** Tokens the SAE was trained on. */
-  trainingTokens?: number
-  seed?: number
-  dataset?: string[]
-  /** θ of BatchTopK, in the units of its score. */
-  thresholds?: SaeThresholds
-  /** Everything that the training was asked for and chose, under wire names. */
-  training?: Record<string, unknown>
-}
-
-/** `calibrated` is what the SAE uses where there is one; `l0` was counted with it over `tokens`. */
-export type SaeThresholds = {
-  ema: number | null
-  calibrated: number | null
-  l0: number | null
-  tokens: number | null
-}
 
 export function writeMetadata(options: {
   metadata: SaeMetadata

@@ -23,13 +23,14 @@ import {
   randomSae,
   structures,
   worst,
-} from '../../testing/encoder_support.ts'
-import { createEncoder } from '../encoder/encoder.ts'
-import { inferSae } from '../infer.ts'
-import type { Activation, RowNormalisation, Sae } from '../sae.ts'
-import { describeSae, loadSae, type SaeMetadata, saveSae } from './saelens.ts'
+} from '../../../testing/encoder_support.ts'
+import { createEncoder } from '../../encoder/encoder.ts'
+import { inferSae } from '../../infer.ts'
+import type { Activation, RowNormalisation, Sae } from '../../sae.ts'
+import type { SaeMetadata } from '../format.ts'
+import { describeSae, loadSae, saveSae } from '../formats.ts'
 
-const fixtures = fileURLToPath(new URL('../../fixtures/saelens', import.meta.url))
+const fixtures = fileURLToPath(new URL('../../../fixtures/saelens', import.meta.url))
 let lanes: Lanes
 let folder: string
 beforeAll(async () => {
@@ -80,10 +81,13 @@ test.each(all)(
     const dir = join(folder, 'round', structure, kind, normalisation)
     const sae: Sae = randomSae({ structure, activation: activations[kind], normalisation })
     await saveSae({ dir, sae, metadata })
-    const { dir: at, architecture, metadata: found, ...loaded } = loadSae({ dir })
+    const { dir: at, format, file, config, architecture, metadata: found, ...loaded } = loadSae({ dir })
     expect(loaded).toEqual(sae)
+    expect([format, file]).toEqual(['saelens', join(dir, 'cfg.json')])
+    expect(config).toEqual(JSON.parse(readFileSync(file, 'utf8')))
     expect(found).toEqual(metadata)
-    expect(describeSae({ dir })).toEqual({ ...omitWeights(loaded), dir: at, architecture, metadata })
+    const described = { ...omitWeights(loaded), dir: at, format, file, config, architecture, metadata }
+    expect(describeSae({ dir })).toEqual(described)
   },
 )
 

@@ -1,0 +1,61 @@
+// The formats of SAEs there are, in the order in which a folder is tried. A new one is a folder here and a line below.
+import { readdirSync, statSync } from 'node:fs'
+import { join } from 'node:path'
+import { InputError } from '@mistudio/files'
+import type { Sae } from '../sae.ts'
+import type { SaeDescription, SaeFile, SaeFormat, SaeMetadata } from './format.ts'
+import { saelens } from './saelens/saelens.ts'
+
+export const saeFormats: readonly SaeFormat[] = [saelens]
+
+/** What is written where nobody asks for another format. */
+const defaultFormat = saelens
+
+/** The format of a folder, or undefined where no format knows it. */
+export const saeFormatOf = (dir: string): SaeFormat | undefined =>
+  saeFormats.find(format => format.recognise({ dir }))
+
+/** Reads an SAE of any format. @throws InputError naming file, field, found and expected */
+export const loadSae = ({ dir }: { dir: string }): SaeFile => chosenFor(dir).load({ dir })
+
+/** What an SAE of any format is, without reading its weights. @throws InputError as `loadSae` */
+export const describeSae = ({ dir }: { dir: string }): SaeDescription => chosenFor(dir).describe({ dir })
+
+/** Names of the files that make up the SAE in a folder, for a copy. */
+export const saeFiles = ({ dir }: { dir: string }): readonly string[] => chosenFor(dir).files({ dir })
+
+/** The default format says what a folder that nobody knows lacks. */
+const chosenFor = (dir: string): SaeFormat => saeFormatOf(dir) ?? defaultFormat
+
+/**
+ * Writes the folder as one: a crash leaves the old one or none.
+ * @param options.format default `saelens`
+ */
+export async function saveSae(options: {
+  dir: string
+  sae: Sae
+  metadata: SaeMetadata
+  format?: SaeFormat
+}): Promise<void> {
+  const { format = defaultFormat, ...rest } = options
+  if (format.save === undefined) throw new Error(`SAEs are not written as ${format.name}`)
+  await format.save(rest)
+}
+
+/**
+ * Folders of single SAEs: the one given, or all those in it.
+ * @throws InputError for a folder without any
+ */
+export function saeFoldersIn(dir: string): string[] {
+  if (saeFormatOf(dir) !== undefined) return [dir]
+  const inside = statSync(dir, { throwIfNoEntry: false })?.isDirectory() ? readdirSync(dir).sort() : []
+  const found = inside.map(name => join(dir, name)).filter(path => saeFormatOf(path) !== undefined)
+  if (found.length > 0) return found
+  throw new InputError({
+    message: 'there is no SAE here',
+    file: dir,
+    field: '--sae',
+    found: `no ${saeFormats.flatMap(({ marks }) => marks).join(' or ')}`,
+    expected: `${saeFormats.map(({ summary }) => summary).join('; ')}; or a folder that holds such folders`,
+  })
+}
