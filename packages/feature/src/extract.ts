@@ -14,6 +14,7 @@ import {
 import { InputError, type Lanes } from '@mistudio/tensor'
 import { createCollector } from './collector.ts'
 import { type PieceTokenizer, tokenTexts } from './examples.ts'
+import { logitHead } from './logit_head.ts'
 import { computeLogits, type LogitHead } from './logits.ts'
 import { encoderRows, heapStats, type PassMember, type PassResult, runPass } from './pass.ts'
 import type { ProgressBoard } from './progress_board.ts'
@@ -208,19 +209,6 @@ export function residualDirections({ hooks, groups, shape, weights }: SaeFile): 
     }
   }
   return sums
-}
-
-/** The final norm and unembedding of a model. */
-export function logitHead({ config, weights }: Pick<LanguageModel, 'config' | 'weights'>): LogitHead {
-  const names = {
-    llama: { norm: 'model.norm.weight', embedding: 'model.embed_tokens.weight', centre: false },
-    gpt2: { norm: 'transformer.ln_f.weight', embedding: 'transformer.wte.weight', centre: true },
-  }[config.kind]
-  return {
-    unembed: weights.readF32(config.tiedEmbeddings ? names.embedding : 'lm_head.weight'),
-    gamma: weights.readF32(names.norm),
-    centre: names.centre,
-  }
 }
 
 function checkFolders(folders: string[]): void {

@@ -1,10 +1,11 @@
 // The public face of @mistudio/feature.
 export * from './collector.ts'
 export { type Example, exampleColumns, type PieceTokenizer } from './examples.ts'
-export { type ExtractOptions, extractFeatures, extractWith, inResidualStream, logitHead } from './extract.ts'
+export { type ExtractOptions, extractFeatures, extractWith, inResidualStream } from './extract.ts'
 export { type ExtractionInfo, readExtractionInfo } from './extraction_file.ts'
 export type { Feature } from './features.ts'
 export * from './heap.ts'
+export { logitHead } from './logit_head.ts'
 export { computeLogits, type FeatureLogits, type LogitHead } from './logits.ts'
 export * from './mark.ts'
 export * from './progress.ts'

@@ -33,7 +33,6 @@ describe.each(names)('%s', name => {
     const row = (i: number) => logits.data.subarray(i * vocabSize, (i + 1) * vocabSize)
     const stepper = await openStepper({ model, lanes, capacity: prompt.length })
     const oracleCache = emptyOracleCache()
-    const { config, weights } = model
     // A prompt of three, one token, two at once, one token.
     for (const [start, end] of [
       [0, 3],
@@ -43,7 +42,7 @@ describe.each(names)('%s', name => {
     ]) {
       const ids = prompt.slice(start, end)
       expect(largestDifference(await stepper.next(ids), row(end - 1))).toBeLessThan(1e-5)
-      const oracle = runOracle({ config, weights, inputIds: ids, cache: oracleCache })
+      const oracle = runOracle({ model, inputIds: ids, cache: oracleCache })
       expect(largestDifference(oracle.logits!.data, row(end - 1))).toBeLessThan(1e-5)
     }
     await stepper.close()

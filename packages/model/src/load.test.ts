@@ -96,7 +96,7 @@ describe('layouts', () => {
     copy('llama_bf16')
     const description = describeModel({ dir })
     expect(existsSync(cacheDir)).toBe(false)
-    const { weights, hookPoints, ...opened } = await openModel({ dir, cacheDir })
+    const { weights, hookPoints, forward, ...opened } = await openModel({ dir, cacheDir })
     weights.close()
     expect(description).toEqual(opened)
     expect(hookPoints).toEqual(description.hooks.map(({ name }) => name))

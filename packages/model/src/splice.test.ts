@@ -2,7 +2,8 @@
 import { type LanePlace, type Lanes, openLanes } from '@mistudio/tensor'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { LanguageModel } from './load.ts'
-import { matrix, runOracle } from './runtimes/oracle.ts'
+import { runOracle } from './runtimes/oracle.ts'
+import { matrix } from './runtimes/oracle_matrix.ts'
 import { compileSplice } from './splice.ts'
 import { openFixture, temporaryFolder } from './testing.ts'
 
@@ -33,14 +34,14 @@ function chances(
   inputIds: number[],
   replace: Record<string, Float64Array<ArrayBuffer>> = {},
 ) {
-  const { config, weights, hooks } = model
+  const { config, hooks } = model
   const changed = Object.fromEntries(
     Object.entries(replace).map(([hook, data]) => [
       hook,
       matrix(contextSize, hooks.find(({ name }) => name === hook)!.width, data),
     ]),
   )
-  const { logits } = runOracle({ config, weights, inputIds, replace: changed })
+  const { logits } = runOracle({ model, inputIds, replace: changed })
   const { vocabSize } = config
   return Array.from({ length: contextSize }, (_, t) =>
     logSoftmax(logits!.data.subarray(t * vocabSize, (t + 1) * vocabSize)),
@@ -107,9 +108,7 @@ describe.each(['llama', 'gpt2'])('a spliced run of %s', name => {
     const hooks = ['blocks.2.hook_mlp_out', 'blocks.0.hook_resid_post']
     const inputIds = [ids(model, 0), ids(model, 1)]
     const captures = [...hooks, 'blocks.2.hook_resid_mid']
-    const own = inputIds.map(
-      row => runOracle({ config: model.config, weights: model.weights, inputIds: row, captures }).hooks,
-    )
+    const own = inputIds.map(row => runOracle({ model, inputIds: row, captures }).hooks)
     const width = model.config.dModel
     const values = Object.fromEntries(
       captures.map(hook => [hook, own.flatMap(row => Array.from(row.get(hook)!.data))]),
@@ -136,8 +135,7 @@ describe.each(['llama', 'gpt2'])('a spliced run of %s', name => {
         )
       const first = at(hooks[1], own[row].get(hooks[1])!.data)
       const between = runOracle({
-        config: model.config,
-        weights: model.weights,
+        model,
         inputIds: tokens,
         captures: [hooks[0]],
         replace: { [hooks[1]]: matrix(contextSize, width, first) },

@@ -3,7 +3,7 @@ import { constants } from 'node:fs'
 import { copyFile, mkdir, rename, rm } from 'node:fs/promises'
 import { basename, join, resolve } from 'node:path'
 import type { RouteName } from '@mistudio/contract'
-import { hookPoints, readModelConfig, resolveHook } from '@mistudio/model'
+import { readDecoder, resolveHook } from '@mistudio/model'
 import { describeSae, saeFiles } from '@mistudio/sae'
 import { InputError } from '@mistudio/tensor'
 import { eq } from 'drizzle-orm'
@@ -174,7 +174,7 @@ function checkFit(options: {
 }): void {
   const { described, modelDir, modelName } = options
   const file = join(described.dir, 'cfg.json')
-  const known = hookPoints(readModelConfig({ dir: modelDir }))
+  const known = readDecoder({ dir: modelDir }).shapes.hooks
   const { inputs, outputs } = described.hooks
   for (const [field, spans] of [
     ['d_in', inputs],

@@ -1,6 +1,6 @@
 // The oracle runtime against what transformers computed (fixtures) and against closed forms.
 import { expect, test } from 'vitest'
-import { erf } from './oracle.ts'
+import { erf } from './oracle_matrix.ts'
 
 test('erf agrees with tabulated values on both sides of the switch', () => {
   const table = [
