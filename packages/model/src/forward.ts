@@ -8,7 +8,7 @@ import type { LanguageModel } from './load.ts'
 import { onnxOps } from './runtimes/onnx.ts'
 import { blocksByWindow, causalBlocks } from './runtimes/onnx_attention.ts'
 import type { ModelShapes } from './runtimes/shapes.ts'
-import { createTape, type Output, type Tape, type Value } from './runtimes/tape.ts'
+import { createTape, integers, type Output, type Tape, type Value } from './runtimes/tape.ts'
 import { openGraph } from './session.ts'
 
 /** `width` is in elements per token; a port holds [contexts · contextSize, width], contexts one after another. */
@@ -204,9 +204,6 @@ function contextTokens(tape: Tape, { contextsPerCall, contextSize }: ForwardOpti
     farthest: contextSize,
   }
 }
-
-const integers = (tape: Tape, ...numbers: number[]) =>
-  tape.constant(BigInt64Array.from(numbers, BigInt), [numbers.length])
 
 /** −log p at the next token. */
 function lossOfNext(tape: Tape, inputIds: Value, chances: Value, contexts: number, length: number): Value {

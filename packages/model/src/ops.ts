@@ -116,6 +116,8 @@ export type AttentionOptions = {
 
 export type ShortConv = {
   layer: number
+  /** Of x: every channel has its own kernel. */
+  width: number
   /** [width, 1, kernel] */
   weight: string
   /** [width] */

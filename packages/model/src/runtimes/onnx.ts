@@ -2,47 +2,19 @@
 // node replaces several passes over memory.
 import type { Attribute } from '@mistudio/tensor'
 import { finalNormalized } from '../hooks.ts'
-import type { Activation, Linear, Norm, Ops, ShortConv } from '../ops.ts'
+import type { Activation, Linear, Norm, Ops } from '../ops.ts'
 import { ropeTable } from '../rope.ts'
-import { attention, type CausalBlock, capped } from './onnx_attention.ts'
-import type { Tape, Value } from './tape.ts'
-
-/** The tokens a graph works on. */
-export type OnnxTokens = {
-  /** int32, any shape. */
-  inputIds: Value
-  /** int64 [tokens]: the position of each token in its context. */
-  positions: Value
-  /** [contexts, length] of the tokens; -1 for a length known only when the graph runs, of one context then. */
-  contexts: number
-  length: number
-  blocks: (window?: number) => readonly CausalBlock[]
-  /** int64, the position of the first token [1], or of every token [contexts, length]. */
-  rotaryPositions: Value
-  /** Positions that the rotary tables reach. */
-  farthest: number
-  /** What tokens before these left behind; without it every context begins here. */
-  cache?: OnnxCache
-  /** Logits of the last token alone. Default of all. */
-  lastOnly?: boolean
-}
-
-export type OnnxCache = {
-  /** @returns the keys [keys, kvHeads · dHead] and values of the layer that the tokens may see, their own at the end */
-  append(layer: number, k: Value, v: Value): { keys: Value; values: Value }
-  /** @returns a state as the tokens before left it */
-  state(layer: number, name: string): Value
-  /** The state behind these tokens. */
-  keep(layer: number, name: string, value: Value): void
-}
+import { attention, capped } from './onnx_attention.ts'
+import { shortConv } from './onnx_short_conv.ts'
+import type { OnnxTokens } from './onnx_tokens.ts'
+import { integers, reshape, type Tape, type Value } from './tape.ts'
 
 const microsoft = { domain: 'com.microsoft' }
 
 export function onnxOps(options: { tape: Tape; dModel: number; tokens: OnnxTokens }): Ops<Value> {
   const { tape, dModel, tokens } = options
   const { contexts } = tokens
-  const list = (...numbers: number[]) => tape.constant(BigInt64Array.from(numbers, BigInt), [numbers.length])
-  const reshape = (x: Value, ...dims: number[]) => tape.node('Reshape', [x, list(...dims)])
+  const list = (...numbers: number[]) => integers(tape, ...numbers)
   const number = (value: number) => tape.constant(Float32Array.of(value), [1])
   const ones = (width: number) => tape.constant(new Float32Array(width).fill(1), [width])
   const onesOfStream = ones(dModel)
@@ -73,12 +45,17 @@ export function onnxOps(options: { tape: Tape; dModel: number; tokens: OnnxToken
 
   return {
     linear,
-    embedTokens: weight => tape.node('Gather', [tape.weight(weight), reshape(tokens.inputIds, -1)]),
+    embedTokens: weight => tape.node('Gather', [tape.weight(weight), reshape(tape, tokens.inputIds, -1)]),
     embedPositions: weight => tape.node('Gather', [tape.weight(weight), tokens.positions]),
     norm: (x, norm) => normalized(x, norm, factor(norm) ?? onesLike(tape, x), biasOf(norm)),
     headNorm(x, { heads, dHead, ...norm }) {
-      const apart = reshape(x, -1, heads, dHead)
-      return reshape(normalized(apart, norm, factor(norm) ?? ones(dHead), biasOf(norm)), -1, heads * dHead)
+      const apart = reshape(tape, x, -1, heads, dHead)
+      return reshape(
+        tape,
+        normalized(apart, norm, factor(norm) ?? ones(dHead), biasOf(norm)),
+        -1,
+        heads * dHead,
+      )
     },
     finalNorm(x, norm, hooks) {
       if (norm.kind === 'none') return lastOnly(x)
@@ -102,20 +79,20 @@ export function onnxOps(options: { tape: Tape; dModel: number; tokens: OnnxToken
         table = { cos: tape.constant(cos, shape), sin: tape.constant(sin, shape) }
         tables.set(key, table)
       }
-      const rows = reshape(x, contexts, -1, heads * dHead)
+      const rows = reshape(tape, x, contexts, -1, heads * dHead)
       const attributes: Record<string, Attribute> = { interleaved: interleaved ? 1 : 0 }
       if (rotaryDims < dHead)
         Object.assign(attributes, { rotary_embedding_dim: rotaryDims, num_heads: heads })
       const inputs = [rows, tokens.rotaryPositions, table.cos, table.sin]
       const turned = tape.node('RotaryEmbedding', inputs, attributes, microsoft)
-      return reshape(turned, -1, heads * dHead)
+      return reshape(tape, turned, -1, heads * dHead)
     },
     attention(q, k, v, settings) {
       const { keys, values } = tokens.cache?.append(settings.layer, k, v) ?? { keys: k, values: v }
       const blocks = tokens.blocks(settings.window)
       return attention({ tape, contexts, q, k: keys, v: values, blocks, settings })
     },
-    shortConv: (x, settings) => shortConv(tape, tokens, x, settings),
+    shortConv: (x, settings) => shortConv({ tape, tokens, x, settings }),
     split: (x, widths) => tape.nodes('Split', [x, list(...widths)], { axis: 1 }, { outputs: widths.length }),
     add: (a, b) => tape.node('Add', [a, b]),
     multiply: (a, b) => tape.node('Mul', [a, b]),
@@ -127,34 +104,6 @@ export function onnxOps(options: { tape: Tape; dModel: number; tokens: OnnxToken
 function onesLike(tape: Tape, x: Value): Value {
   const shape = tape.node('Shape', [x], { start: -1 })
   return tape.node('Expand', [tape.constant(Float32Array.of(1), [1]), shape])
-}
-
-/** A sum of shifted rows: several times as fast here as a Conv of as many groups as channels. */
-function shortConv(tape: Tape, tokens: OnnxTokens, x: Value, settings: ShortConv): Value {
-  const { layer, weight, bias, kernel } = settings
-  const { contexts, length, cache } = tokens
-  const list = (...numbers: number[]) => tape.constant(BigInt64Array.from(numbers, BigInt), [numbers.length])
-  const reshape = (value: Value, ...dims: number[]) => tape.node('Reshape', [value, list(...dims)])
-  const before = kernel - 1
-  // Rows along `axis`, what stands before the first token in front.
-  const axis = cache === undefined ? 1 : 0
-  const joined =
-    cache === undefined
-      ? tape.node('Pad', [reshape(x, contexts, length, -1), list(0, before, 0, 0, 0, 0)])
-      : tape.node('Concat', [cache.state(layer, 'conv'), x], { axis: 0 })
-  const rows = (start: number, end: number) =>
-    tape.node('Slice', [joined, list(start), list(end), list(axis)])
-  const end = Number.MAX_SAFE_INTEGER
-  cache?.keep(layer, 'conv', rows(-before, end))
-
-  // [kernel, width]
-  const weights = tape.node('Transpose', [reshape(tape.weight(weight), 0, -1)], { perm: [1, 0] })
-  const ones = list(...new Array<number>(kernel).fill(1))
-  const taps = tape.nodes('Split', [weights, ones], { axis: 0 }, { outputs: kernel })
-  const terms = taps.map((tap, j) => tape.node('Mul', [rows(j, j === before ? end : j - before), tap]))
-  const sum = terms.reduce((total, term) => tape.node('Add', [total, term]))
-  const shifted = bias === undefined ? sum : tape.node('Add', [sum, tape.weight(bias)])
-  return cache === undefined ? reshape(shifted, contexts * length, -1) : shifted
 }
 
 function activate(tape: Tape, x: Value, kind: Activation): Value {

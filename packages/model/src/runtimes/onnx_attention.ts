@@ -2,7 +2,7 @@
 // half the work, and the masked scores are few. Plain MatMul and Softmax are faster here than the fused
 // MultiHeadAttention and GroupQueryAttention of ONNX Runtime, which compute the whole square.
 import type { AttentionOptions } from '../ops.ts'
-import type { Tape, Value } from './tape.ts'
+import { integers, reshape, type Tape, type Value } from './tape.ts'
 
 /** Some queries of every context and the keys that any of them sees. */
 export type CausalBlock = {
@@ -72,21 +72,20 @@ export function attention(options: {
   const { tape, contexts, q, k, v, blocks, settings } = options
   const { heads, kvHeads, dHead, dValue = dHead, scale, softCap, sinks } = settings
   const group = heads / kvHeads
-  const list = (...numbers: number[]) => tape.constant(BigInt64Array.from(numbers, BigInt), [numbers.length])
-  const reshape = (x: Value, ...dims: number[]) => tape.node('Reshape', [x, list(...dims)])
+  const list = (...numbers: number[]) => integers(tape, ...numbers)
   const transpose = (x: Value, ...perm: number[]) => tape.node('Transpose', [x], { perm })
   const slice = (x: Value, axis: number, start: number, end: number) =>
     tape.node('Slice', [x, list(start), list(end), list(axis)])
 
-  const queries = transpose(reshape(q, contexts, -1, kvHeads, group, dHead), 0, 2, 3, 1, 4)
-  const keys = transpose(reshape(k, contexts, -1, kvHeads, dHead), 0, 2, 1, 3)
-  const values = transpose(reshape(v, contexts, -1, kvHeads, dValue), 0, 2, 1, 3)
+  const queries = transpose(reshape(tape, q, contexts, -1, kvHeads, group, dHead), 0, 2, 3, 1, 4)
+  const keys = transpose(reshape(tape, k, contexts, -1, kvHeads, dHead), 0, 2, 1, 3)
+  const values = transpose(reshape(tape, v, contexts, -1, kvHeads, dValue), 0, 2, 1, 3)
   const parts = blocks.map(({ range, mask }) => {
     const whole = range === undefined || blocks.length === 1
     const seen = (x: Value) => (whole ? x : slice(x, 2, range.from, range.end))
     const asked = whole ? queries : slice(queries, 3, range.start, range.end)
     // The query heads of a group become rows of one product with their key head.
-    const rows = reshape(asked, contexts, kvHeads, -1, dHead)
+    const rows = reshape(tape, asked, contexts, kvHeads, -1, dHead)
     const products = tape.node(
       'FusedMatMul',
       [rows, seen(keys)],
@@ -94,37 +93,33 @@ export function attention(options: {
       { domain: 'com.microsoft' },
     )
     const scores = softCap === undefined ? products : capped(tape, products, softCap)
-    // Sizes known only when the graph runs cannot be split off, except into whole heads, which sinks need. Elsewhere the
-    // mask is repeated instead.
-    const apart =
-      range === undefined
-        ? sinks === undefined
-          ? scores
-          : reshape(scores, contexts, heads, -1, 0)
-        : reshape(scores, contexts, kvHeads, group, range.end - range.start, range.end - range.from)
-    const together = range === undefined && sinks === undefined
-    const masked = tape.node('Add', [
-      apart,
-      together && group > 1 ? tape.node('Tile', [mask, list(group, 1)]) : mask,
-    ])
-    const ofHeads = range === undefined ? [1, heads, 1, 1] : [1, kvHeads, group, 1, 1]
+    // Mask and sinks go by head. Of sizes known only when the graph runs one can be left open and one copied (0), which
+    // does for whole heads; without sinks the mask is repeated instead.
+    const keyCount = range === undefined ? 0 : range.end - range.from
+    const byHead =
+      range !== undefined
+        ? [contexts, kvHeads, group, range.end - range.start, keyCount]
+        : sinks !== undefined
+          ? [contexts, heads, -1, keyCount]
+          : undefined
+    const apart = byHead === undefined ? scores : reshape(tape, scores, ...byHead)
+    const repeated = byHead === undefined && group > 1
+    const masked = tape.node('Add', [apart, repeated ? tape.node('Tile', [mask, list(group, 1)]) : mask])
+    const ofHeads = range === undefined ? [heads, 1, 1] : [kvHeads, group, 1, 1]
     const shares =
       sinks === undefined
         ? softmax(tape, masked)
-        : softmaxWithSinks(tape, masked, reshape(tape.weight(sinks), ...ofHeads))
-    const keyCount = range === undefined ? 0 : range.end - range.from
-    const flat = together ? shares : reshape(shares, contexts, kvHeads, -1, keyCount)
-    return reshape(tape.node('MatMul', [flat, seen(values)]), contexts, kvHeads, group, -1, dValue)
+        : softmaxWithSinks(tape, masked, reshape(tape, tape.weight(sinks), ...ofHeads))
+    const flat = byHead === undefined ? shares : reshape(tape, shares, contexts, kvHeads, -1, keyCount)
+    return reshape(tape, tape.node('MatMul', [flat, seen(values)]), contexts, kvHeads, group, -1, dValue)
   })
   const z = parts.length === 1 ? parts[0] : tape.node('Concat', parts, { axis: 3 })
-  return reshape(transpose(z, 0, 3, 1, 2, 4), -1, heads * dValue)
+  return reshape(tape, transpose(z, 0, 3, 1, 2, 4), -1, heads * dValue)
 }
 
 /** c · tanh(x / c), of an x that has been divided by c already. */
 export const capped = (tape: Tape, x: Value, cap: number): Value =>
   tape.node('Mul', [tape.node('Tanh', [x]), tape.constant(Float32Array.of(cap), [1])])
-
-const last = (tape: Tape): Value => tape.constant(BigInt64Array.of(-1n), [1])
 
 /** The scores, none further than `deepest` below `largest`. */
 const raised = (tape: Tape, scores: Value, largest: Value): Value => {
@@ -133,15 +128,18 @@ const raised = (tape: Tape, scores: Value, largest: Value): Value => {
 }
 
 function softmax(tape: Tape, scores: Value): Value {
-  const largest = tape.node('ReduceMax', [scores, last(tape)], { keepdims: 1 })
+  const largest = tape.node('ReduceMax', [scores, integers(tape, -1)], { keepdims: 1 })
   return tape.node('Softmax', [raised(tape, scores, largest)], { axis: -1 })
 }
 
 /** Softmax over the scores and one more logit, whose share is dropped. */
 function softmaxWithSinks(tape: Tape, scores: Value, sinks: Value): Value {
-  const largest = tape.node('Max', [tape.node('ReduceMax', [scores, last(tape)], { keepdims: 1 }), sinks])
+  const largest = tape.node('Max', [
+    tape.node('ReduceMax', [scores, integers(tape, -1)], { keepdims: 1 }),
+    sinks,
+  ])
   const exponential = (x: Value) => tape.node('Exp', [tape.node('Sub', [x, largest])])
   const shares = exponential(raised(tape, scores, largest))
-  const total = tape.node('ReduceSum', [shares, last(tape)], { keepdims: 1 })
+  const total = tape.node('ReduceSum', [shares, integers(tape, -1)], { keepdims: 1 })
   return tape.node('Div', [shares, tape.node('Add', [total, exponential(sinks)])])
 }

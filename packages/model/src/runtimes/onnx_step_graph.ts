@@ -4,12 +4,12 @@ import type { LanguageModel } from '../load.ts'
 import { onnxOps } from './onnx.ts'
 import { blocksByWindow } from './onnx_attention.ts'
 import type { CacheEntry } from './shapes.ts'
-import { createTape, type Output, type Tape, type Value } from './tape.ts'
+import { createTape, integers, type Output, reshape, type Tape, type Value } from './tape.ts'
 
 /**
  * Inputs `input_ids` [1, length] and `positions` [length]; outputs `logits` [1, vocab]. For each layer with attention
  * inputs `past_keys.LAYER` and `past_values.LAYER` [past, width], the rows a window needs where there is one, and outputs
- * `keys.LAYER` and `values.LAYER` [length, width]; for each state input `past_NAME.LAYER` and output `NAME.LAYER`.
+ * `keys.LAYER` and `values.LAYER` [length, width]; for each state input `past_NAME.LAYER` and output `next_NAME.LAYER`.
  */
 export function recordStep({ config, shapes, forward, weights }: LanguageModel): Uint8Array {
   const tape = createTape()
@@ -17,7 +17,6 @@ export function recordStep({ config, shapes, forward, weights }: LanguageModel):
   const put = (name: string, value: Value, shape: (number | string)[]) =>
     outputs.push({ name, value, dtype: 'float32', shape })
   const positions = tape.node('Cast', [tape.input('positions', 'int32', ['length'])], { to: 7 })
-  const list = (...numbers: number[]) => tape.constant(BigInt64Array.from(numbers, BigInt), [numbers.length])
   const append = (name: string, value: Value, width: number, past: string) => {
     put(name, value, ['length', width])
     return tape.node('Concat', [tape.input(`past_${name}`, 'float32', [past, width]), value], { axis: 0 })
@@ -34,7 +33,7 @@ export function recordStep({ config, shapes, forward, weights }: LanguageModel):
       blocks: blocksByWindow(window =>
         window === undefined ? all : [{ mask: causalMask(tape, positions, window) }],
       ),
-      rotaryPositions: tape.node('Reshape', [positions, list(1, -1)]),
+      rotaryPositions: reshape(tape, positions, 1, -1),
       farthest: config.nCtx,
       lastOnly: true,
       cache: {
@@ -50,7 +49,7 @@ export function recordStep({ config, shapes, forward, weights }: LanguageModel):
         state: (layer, name) =>
           tape.input(`past_${name}.${layer}`, 'float32', stateCache(shapes.cache, layer, name).shape),
         keep: (layer, name, value) =>
-          put(`${name}.${layer}`, value, stateCache(shapes.cache, layer, name).shape),
+          put(`next_${name}.${layer}`, value, stateCache(shapes.cache, layer, name).shape),
       },
     },
   })
@@ -77,15 +76,14 @@ function stateCache(cache: readonly CacheEntry[], layer: number, name: string) {
  */
 function causalMask(tape: Tape, positions: Value, window?: number): Value {
   const scalar = (n: number) => tape.constant(BigInt64Array.of(BigInt(n)), [])
-  const list = (...numbers: number[]) => tape.constant(BigInt64Array.from(numbers, BigInt), [numbers.length])
-  const extreme = (op: string) => tape.node(op, [positions, list(0)], { keepdims: 0 })
+  const extreme = (op: string) => tape.node(op, [positions, integers(tape, 0)], { keepdims: 0 })
   const last = extreme('ReduceMax')
   const start =
     window === undefined
       ? scalar(0)
       : tape.node('Max', [tape.node('Sub', [extreme('ReduceMin'), scalar(window - 1)]), scalar(0)])
   const keys = tape.node('Range', [start, tape.node('Add', [last, scalar(1)]), scalar(1)])
-  const queries = tape.node('Reshape', [positions, list(-1, 1)])
+  const queries = reshape(tape, positions, -1, 1)
   const before = tape.node('LessOrEqual', [keys, queries])
   const seen =
     window === undefined

@@ -57,8 +57,8 @@ export async function openStepper(options: {
       const outputs: Record<string, View> = { logits: view(logits, 'float32', 1, vocabSize) }
       for (const { part, offset } of held) {
         const { read, written } = places(part, { past, length, runs })
-        inputs[`past_${part.name}`] = view(offset + read.at * 4, 'float32', ...read.shape)
-        outputs[part.name] = view(offset + written.at * 4, 'float32', ...written.shape)
+        inputs[part.past] = view(offset + read.at * 4, 'float32', ...read.shape)
+        outputs[part.next] = view(offset + written.at * 4, 'float32', ...written.shape)
       }
       await lanes.run([[{ session, inputs, outputs }]], { lane: 0 })
       past += length
@@ -72,8 +72,8 @@ export async function openStepper(options: {
   }
 }
 
-/** A tensor of the cache: its name in the graph and what it takes of memory. */
-type Part = { name: string; elements: number } & (
+/** A tensor of the cache: its names in the graph (onnx_step_graph.ts) and what it takes of memory. */
+type Part = { past: string; next: string; elements: number } & (
   | { kind: 'rows'; width: number; window?: number }
   | { kind: 'state'; shape: number[] }
 )
@@ -85,7 +85,8 @@ function partsOf(entry: CacheEntry, capacity: number): Part[] {
       const { keys, values, window } = entry
       const rows = (name: string, width: number): Part => ({
         kind: 'rows',
-        name: `${name}.${layer}`,
+        past: `past_${name}.${layer}`,
+        next: `${name}.${layer}`,
         elements: capacity * width,
         width,
         window,
@@ -95,7 +96,8 @@ function partsOf(entry: CacheEntry, capacity: number): Part[] {
     case 'state': {
       const { name, shape } = entry
       const elements = 2 * shape.reduce((product, size) => product * size, 1)
-      return [{ kind: 'state', name: `${name}.${layer}`, elements, shape }]
+      const [past, next] = [`past_${name}.${layer}`, `next_${name}.${layer}`]
+      return [{ kind: 'state', past, next, elements, shape }]
     }
   }
 }

@@ -191,13 +191,14 @@ function shapeOps(record: Record): Ops<Shape> {
       record.layers[layer].attention = { heads, kvHeads, dHead, ...limit }
       return { width: heads * dValue }
     },
-    shortConv(x, { layer, weight, bias, kernel }) {
+    shortConv(x, { layer, width, weight, bias, kernel }) {
       record.inBlock('a convolution', layer)
+      sized('what is convolved', x, width)
       check(Number.isSafeInteger(kernel) && kernel > 1, `a convolution over ${kernel} tokens`)
-      parameter(weight, x.width, 1, kernel)
-      parameter(bias, x.width)
-      record.cached({ kind: 'state', layer, name: 'conv', shape: [kernel - 1, x.width] })
-      return { width: x.width }
+      parameter(weight, width, 1, kernel)
+      parameter(bias, width)
+      record.cached({ kind: 'state', layer, name: 'conv', shape: [kernel - 1, width] })
+      return { width }
     },
     split(x, widths) {
       const total = widths.reduce((sum, width) => sum + width, 0)
