@@ -7,7 +7,8 @@ import { runModel } from './run.ts'
 import { openStepper } from './runtimes/onnx_stepper.ts'
 import { emptyOracleCache, runOracle } from './runtimes/oracle.ts'
 import { randomNumbers, sampleToken } from './sampling.ts'
-import { largestDifference, openFixture, temporaryFolder } from './testing.ts'
+import { largestDifference, openFixture, randomModel, temporaryFolder } from './testing.ts'
+import { toy } from './testing_toy.ts'
 
 const cache = temporaryFolder()
 const models = new Map<string, LanguageModel>()
@@ -16,6 +17,7 @@ let lanes: Lanes
 beforeAll(async () => {
   lanes = await openLanes({ count: 2 })
   for (const name of names) models.set(name, await openFixture(name, cache.path))
+  models.set('toy', await randomModel({ architecture: toy, folder: cache.path }))
 })
 afterAll(async () => {
   for (const model of models.values()) model.weights.close()
@@ -25,7 +27,7 @@ afterAll(async () => {
 const modelOf = (name: string) => models.get(name)!
 const prompt = [5, 17, 3, 44, 80, 2, 9]
 
-describe.each(names)('%s', name => {
+describe.each([...names, 'toy'])('%s', name => {
   test('tokens behind a cache have the logits of the whole computed again', async () => {
     const model = modelOf(name)
     const { vocabSize } = model.config

@@ -62,7 +62,10 @@ export type ModelDescription = Pick<
  * Reads config.json and the heads of the weight files alone: nothing is widened, linked or cached.
  * @throws InputError as `openModel`
  */
-export function describeModel(options: { dir: string }): ModelDescription {
+export function describeModel(options: {
+  dir: string
+  architectures?: readonly Architecture[]
+}): ModelDescription {
   return withWeights(options, ({ description }) => description)
 }
 

@@ -47,6 +47,8 @@ export interface Ops<T> {
   split(x: T, widths: readonly number[]): T[]
   add(a: T, b: T): T
   multiply(a: T, b: T): T
+  /** Every element times `factor`. */
+  scale(x: T, factor: number): T
   activation(x: T, kind: Activation): T
 }
 

@@ -5,7 +5,8 @@ import type { LanguageModel } from './load.ts'
 import { runOracle } from './runtimes/oracle.ts'
 import { matrix } from './runtimes/oracle_matrix.ts'
 import { compileSplice } from './splice.ts'
-import { openFixture, temporaryFolder } from './testing.ts'
+import { openFixture, randomModel, temporaryFolder } from './testing.ts'
+import { toy } from './testing_toy.ts'
 
 const cache = temporaryFolder()
 const contextSize = 10
@@ -14,6 +15,7 @@ const models = new Map<string, LanguageModel>()
 beforeAll(async () => {
   lanes = await openLanes({ count: 2 })
   for (const name of ['llama', 'gpt2']) models.set(name, await openFixture(name, cache.path))
+  models.set('toy', await randomModel({ architecture: toy, folder: cache.path }))
 })
 afterAll(async () => {
   for (const model of models.values()) model.weights.close()
@@ -98,7 +100,7 @@ async function runSplice(options: {
   return { untouched, changed, order: splice.hooks }
 }
 
-describe.each(['llama', 'gpt2'])('a spliced run of %s', name => {
+describe.each(['llama', 'gpt2', 'toy'])('a spliced run of %s', name => {
   const ids = (model: LanguageModel, row: number) =>
     Array.from({ length: contextSize }, (_, i) => (row * 31 + i * 17 + 5) % model.config.vocabSize)
 

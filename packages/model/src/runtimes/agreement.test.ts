@@ -142,6 +142,7 @@ const cases: Record<string, Parameters<typeof modelOf>[0]> = {
   'short convolution': { middle: shortConv(3) },
   'short convolution over two tokens': { middle: shortConv(2) },
   'short convolution with bias': { middle: shortConv(4, 'conv_bias') },
+  'a scaled stream': { middle: (ops, x) => ops.scale(x, -2.5) },
   'no final norm': { finalNorm: { kind: 'none' } },
   'final norm with unit offset': { finalNorm: { ...plain, unitOffset: true } },
   'final norm without weight': { finalNorm: rms },

@@ -96,6 +96,7 @@ export function onnxOps(options: { tape: Tape; dModel: number; tokens: OnnxToken
     split: (x, widths) => tape.nodes('Split', [x, list(...widths)], { axis: 1 }, { outputs: widths.length }),
     add: (a, b) => tape.node('Add', [a, b]),
     multiply: (a, b) => tape.node('Mul', [a, b]),
+    scale: (x, factor) => tape.node('Mul', [x, number(factor)]),
     activation: (x, kind) => activate(tape, x, kind),
   }
 }

@@ -164,6 +164,12 @@ export function oracleOps(options: {
     },
     add: addMatrices,
     multiply: multiplyMatrices,
+    scale: (x, factor) =>
+      matrix(
+        x.rows,
+        x.width,
+        x.data.map(value => value * factor),
+      ),
     activation: (x, kind) => matrix(x.rows, x.width, x.data.map(curves[kind])),
   }
 }

@@ -207,6 +207,7 @@ function shapeOps(record: Record): Ops<Shape> {
     },
     add: equal('what is added'),
     multiply: equal('what is multiplied'),
+    scale: x => ({ width: x.width }),
     activation: x => ({ width: x.width }),
   }
 }
