@@ -82,6 +82,7 @@ describe('llama', () => {
     [{ hidden_size: undefined }, /field: hidden_size; found: nothing; expected: a positive integer/],
     [{ hidden_size: -4 }, /field: hidden_size; found: -4/],
     [{ hidden_size: 1e12 }, /field: hidden_size/],
+    [{ num_hidden_layers: 2 ** 26 }, /field: number of layers; found: 67108864; expected: at most 4096/],
     [{ vocab_size: '100' }, /field: vocab_size; found: "100"/],
     [
       { num_key_value_heads: 3 },

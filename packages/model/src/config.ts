@@ -12,6 +12,8 @@ export type { ModelConfig } from './architecture.ts'
 
 /** A config larger than this is not one. */
 const largestConfigBytes = 1 << 22
+/** Many times the deepest decoders of today. */
+const mostLayers = 4096
 
 /**
  * Reads and checks `dir`/config.json: what the model is, without its weights.
@@ -30,6 +32,7 @@ export function readDecoder(options: {
   for (const architecture of architectures) {
     if (typeof modelType !== 'string' || !architecture.modelTypes.includes(modelType)) continue
     const decoder = architecture.read({ reader: configReader({ file, raw }), modelType })
+    checkDepth(file, decoder)
     return { ...decoder, shapes: shapesOf(decoder) }
   }
   throw new InputError({
@@ -38,6 +41,18 @@ export function readDecoder(options: {
     field: 'model_type',
     found: modelType === undefined ? 'nothing' : JSON.stringify(modelType),
     expected: `one of ${architectures.flatMap(({ modelTypes }) => modelTypes).join(', ')}`,
+  })
+}
+
+/** An architecture loops over its layers, so their number is bounded before it does. */
+function checkDepth(file: string, { config }: Decoder): void {
+  if (config.nLayers <= mostLayers) return
+  throw new InputError({
+    message: 'the model config cannot be used',
+    file,
+    field: 'number of layers',
+    found: String(config.nLayers),
+    expected: `at most ${mostLayers}`,
   })
 }
 
