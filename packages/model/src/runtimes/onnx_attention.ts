@@ -43,7 +43,7 @@ export function causalBlocks(options: { tape: Tape; length: number; window?: num
   })
 }
 
-/** One block for each window, made when first asked for: layers that share a window share its masks. */
+/** The blocks of each window, made when first asked for: layers that share a window share its masks. */
 export function blocksByWindow(
   make: (window: number | undefined) => CausalBlock[],
 ): (window?: number) => CausalBlock[] {

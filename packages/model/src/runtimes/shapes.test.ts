@@ -203,7 +203,7 @@ const contradictions: [string, Parts, RegExp][] = [
   [
     'no unembedding',
     { end: (ops, x, hooks) => ops.linear(ops.finalNorm(x, norm, hooks), { ...head, out: 5 }) },
-    /embedTokens, finalNorm and unembed are called once each/,
+    /embedTokens, finalNorm and unembed all have to be called/,
   ],
   [
     'something behind the unembedding',

@@ -39,15 +39,15 @@ type Shape = { readonly width: number }
 
 /** @throws Error where the forward pass contradicts itself or its config */
 export function shapesOf({ config, forward }: Pick<Decoder, 'config' | 'forward'>): ModelShapes {
-  const record = createRecord(config)
-  const logits = forward(shapeOps(record), record.mark)
-  const { parameters, hooks, layers, cache, embedding, finalNorm, unembed, open } = record
+  const found = createFindings(config)
+  const logits = forward(shapeOps(found), found.mark)
+  const { parameters, hooks, layers, cache, embedding, finalNorm, unembed, open } = found
   check(open === null, `block ${open} does not end with hook_resid_post`)
   check(layers.length === config.nLayers, `${layers.length} of ${config.nLayers} layers were run`)
   if (embedding === undefined || finalNorm === undefined || unembed === undefined) {
-    throw contradiction('embedTokens, finalNorm and unembed are called once each')
+    throw contradiction('embedTokens, finalNorm and unembed all have to be called')
   }
-  check(logits === record.logits, 'the logits are what unembed gives')
+  check(logits === found.logits, 'the logits are what unembed gives')
   sized('the logits', logits, config.vocabSize)
   return {
     parameters: Array.from(parameters, ([name, shape]) => ({ name, shape })),
@@ -60,11 +60,11 @@ export function shapesOf({ config, forward }: Pick<Decoder, 'config' | 'forward'
   }
 }
 
-type Record = ReturnType<typeof createRecord>
+type Findings = ReturnType<typeof createFindings>
 
 /** What has been found so far, and the checks that need more than one call. */
-function createRecord(config: ModelConfig) {
-  const record = {
+function createFindings(config: ModelConfig) {
+  const found = {
     parameters: new Map<string, number[]>(),
     hooks: [] as HookPoint[],
     layers: [] as LayerShape[],
@@ -79,54 +79,54 @@ function createRecord(config: ModelConfig) {
 
     parameter(name: string | undefined, ...shape: number[]): void {
       if (name === undefined) return
-      const known = record.parameters.get(name) ?? shape
+      const known = found.parameters.get(name) ?? shape
       check(known.join() === shape.join(), `${name} has the shapes [${known}] and [${shape}]`)
-      record.parameters.set(name, shape)
+      found.parameters.set(name, shape)
     },
 
     inBlock(what: string, layer: number): void {
-      const { open } = record
+      const { open } = found
       check(layer === open, `${what} of layer ${layer} ${open === null ? 'in no block' : `in block ${open}`}`)
     },
 
     cached(entry: CacheEntry): void {
       const key = (one: CacheEntry) => `${one.kind} ${one.layer} ${one.kind === 'state' ? one.name : ''}`
-      const twice = record.cache.some(known => key(known) === key(entry))
+      const twice = found.cache.some(known => key(known) === key(entry))
       check(!twice, `layer ${entry.layer} has two caches of one kind and name: ${key(entry)}`)
-      record.cache.push(entry)
+      found.cache.push(entry)
     },
 
     mark(name: string, value: Shape): Shape {
-      const { hooks, layers } = record
+      const { hooks, layers } = found
       check(!hooks.some(hook => hook.name === name), `${name} is marked twice`)
       const layer = layerOfHook(name)
-      if (layer === null) check(record.open === null, `${name} is marked in block ${record.open}`)
+      if (layer === null) check(found.open === null, `${name} is marked in block ${found.open}`)
       else {
         const names = blockHooks(layer)
         if (name === names.residPre) begin(layer)
-        record.inBlock(name, layer)
+        found.inBlock(name, layer)
         layers[layer].span.last = hooks.length
         if (name === names.residPre || name === names.residPost) sized(name, value, config.dModel)
         if (name === names.post) layers[layer].dMlp = value.width
-        if (name === names.residPost) record.open = null
+        if (name === names.residPost) found.open = null
       }
       hooks.push({ name, width: value.width, layer })
       return value
     },
   }
   function begin(layer: number): void {
-    const { layers, hooks, open } = record
+    const { layers, hooks, open } = found
     check(open === null, `block ${layer} begins in block ${open}`)
     check(layer === layers.length, `block ${layer} comes after ${layers.length} blocks`)
     check(layer < config.nLayers, `block ${layer} of a model of ${config.nLayers} layers`)
-    record.open = layer
+    found.open = layer
     layers.push({ span: { first: hooks.length, last: hooks.length }, attention: null, dMlp: null })
   }
-  return record
+  return found
 }
 
-function shapeOps(record: Record): Ops<Shape> {
-  const { config, parameter } = record
+function shapeOps(found: Findings): Ops<Shape> {
+  const { config, parameter } = found
   const linear: Ops<Shape>['linear'] = (x, { weight, out, bias, layout = 'out_in' }) => {
     parameter(weight, ...(layout === 'out_in' ? [out, x.width] : [x.width, out]))
     parameter(bias, out)
@@ -141,7 +141,7 @@ function shapeOps(record: Record): Ops<Shape> {
     linear,
     norm,
     embedTokens(weight, { vocab, width }) {
-      record.embedding ??= weight
+      found.embedding ??= weight
       parameter(weight, vocab, width)
       return { width }
     },
@@ -156,18 +156,18 @@ function shapeOps(record: Record): Ops<Shape> {
       return { width: x.width }
     },
     finalNorm(x, options, hooks: Hooks<Shape>) {
-      check(record.finalNorm === undefined && record.open === null, 'finalNorm comes once, behind the blocks')
+      check(found.finalNorm === undefined && found.open === null, 'finalNorm comes once, behind the blocks')
       sized('what enters the final norm', x, config.dModel)
-      record.finalNorm = options
+      found.finalNorm = options
       return options.kind === 'none' ? x : norm(hooks(finalNormalized, x), options)
     },
     unembed(x, options) {
-      check(record.finalNorm !== undefined, 'unembed comes behind finalNorm')
-      check(record.unembed === undefined, 'unembed comes once')
+      check(found.finalNorm !== undefined, 'unembed comes behind finalNorm')
+      check(found.unembed === undefined, 'unembed comes once')
       const { weight, vocab, bias, layout } = options
-      record.unembed = options
-      record.logits = linear(x, { weight, out: vocab, bias, layout })
-      return record.logits
+      found.unembed = options
+      found.logits = linear(x, { weight, out: vocab, bias, layout })
+      return found.logits
     },
     rotary(x, { heads, dHead, rotaryDims = dHead }) {
       sized('what is turned', x, heads * dHead)
@@ -176,7 +176,7 @@ function shapeOps(record: Record): Ops<Shape> {
       return { width: x.width }
     },
     attention(q, k, v, { layer, heads, kvHeads, dHead, dValue = dHead, window, sinks }) {
-      record.inBlock('attention', layer)
+      found.inBlock('attention', layer)
       check(heads % kvHeads === 0, `${heads} heads share ${kvHeads} heads of keys and values`)
       check(
         window === undefined || (Number.isSafeInteger(window) && window > 0),
@@ -187,17 +187,17 @@ function shapeOps(record: Record): Ops<Shape> {
       sized('the value', v, kvHeads * dValue)
       parameter(sinks, heads)
       const limit = window === undefined ? {} : { window }
-      record.cached({ kind: 'attention', layer, keys: k.width, values: v.width, ...limit })
-      record.layers[layer].attention = { heads, kvHeads, dHead, ...limit }
+      found.cached({ kind: 'attention', layer, keys: k.width, values: v.width, ...limit })
+      found.layers[layer].attention = { heads, kvHeads, dHead, ...limit }
       return { width: heads * dValue }
     },
     shortConv(x, { layer, width, weight, bias, kernel }) {
-      record.inBlock('a convolution', layer)
+      found.inBlock('a convolution', layer)
       sized('what is convolved', x, width)
       check(Number.isSafeInteger(kernel) && kernel > 1, `a convolution over ${kernel} tokens`)
       parameter(weight, width, 1, kernel)
       parameter(bias, width)
-      record.cached({ kind: 'state', layer, name: 'conv', shape: [kernel - 1, width] })
+      found.cached({ kind: 'state', layer, name: 'conv', shape: [kernel - 1, width] })
       return { width }
     },
     split(x, widths) {
