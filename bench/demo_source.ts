@@ -4,8 +4,9 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { type ContextSource, type Forward, shuffledContexts } from '@mistudio/capture'
 import { openTokenStore, type TokenStore, tokenizeFiles } from '@mistudio/corpus'
-import { compileForward, openModel, openTokenizer } from '@mistudio/model'
+import { compileForward, openModel } from '@mistudio/model'
 import { type Lanes, openLanes } from '@mistudio/tensor'
+import { openTokenizer } from '@mistudio/tokenizer'
 import { type TrainMember, trainSaes } from '@mistudio/training'
 
 export const demoModel = fileURLToPath(new URL('../assets/demo/model', import.meta.url))

@@ -11,8 +11,9 @@ import {
   shuffledContexts,
 } from '@mistudio/capture'
 import { openTokenStore, type TokenSplit, type TokenStore, tokenizeFiles } from '@mistudio/corpus'
-import { compileForward, openModel, openTokenizer } from '@mistudio/model'
+import { compileForward, openModel } from '@mistudio/model'
 import type { Lanes } from '@mistudio/tensor'
+import { openTokenizer } from '@mistudio/tokenizer'
 
 export const dModel = 256
 const contextSize = 128

@@ -9,9 +9,10 @@ import { contextsInOrder, createActivationWindow, shuffledContexts } from '@mist
 import { openTokenStore, type TokenStore, tokenizeFiles } from '@mistudio/corpus'
 import { type ContextLosses, evaluateSaes, openEvaluation, pairedInterval } from '@mistudio/evaluation'
 import { writeSafetensors } from '@mistudio/files'
-import { compileForward, openModel, openTokenizer } from '@mistudio/model'
+import { compileForward, openModel } from '@mistudio/model'
 import { loadSae } from '@mistudio/sae'
 import { openLanes } from '@mistudio/tensor'
+import { openTokenizer } from '@mistudio/tokenizer'
 import { trainSaes, untrainedSae } from '@mistudio/training'
 
 import { machine, markdown, runPeer } from './peer.ts'

@@ -4,7 +4,7 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Tokenizer as LibraryTokenizer } from '@huggingface/tokenizers'
-import { openTokenizer } from '@mistudio/model'
+import { openTokenizer } from '@mistudio/tokenizer'
 
 const assets = join(import.meta.dirname, '../assets/demo')
 const readJson = (name: string) => JSON.parse(readFileSync(join(assets, 'model', name), 'utf8'))

@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { type TokenizeOptions, tokenizeFiles } from '@mistudio/corpus'
 import { writeSafetensors } from '@mistudio/files'
-import { openTokenizer } from '@mistudio/model'
+import { openTokenizer } from '@mistudio/tokenizer'
 import { saveUntrained } from '@mistudio/training'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 

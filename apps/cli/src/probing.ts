@@ -51,7 +51,7 @@ export async function probeFolders(options: {
   const { spec, context, opened } = options
   if (!spec.probing && !spec.absorption && spec.probe.length === 0) return undefined
   const { lanes, model, result, datasets } = opened
-  const { openTokenizer } = await import('@mistudio/model')
+  const { openTokenizer } = await import('@mistudio/tokenizer')
   const { datasetTask, fileTask, firstLetterPrompts, nextLetterTask, probeSaes } = await import(
     '@mistudio/evaluation'
   )

@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { openCachedActivations } from '@mistudio/capture'
 import { tokenizeFiles } from '@mistudio/corpus'
-import { openTokenizer } from '@mistudio/model'
+import { openTokenizer } from '@mistudio/tokenizer'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 
 const root = fileURLToPath(new URL('../../..', import.meta.url))

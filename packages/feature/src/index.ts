@@ -9,7 +9,6 @@ export {
   extractWith,
   inputHooks,
   inResidualStream,
-  logitHead,
 } from './extraction/extract.ts'
 export * from './extraction/progress.ts'
 export * from './extraction/progress_board.ts'
@@ -21,6 +20,7 @@ export { readability, readabilityDefinition, readableDensity } from './files/rea
 export * from './files/show.ts'
 export type { FeatureExamples, TopExample } from './files/top_examples.ts'
 export { type ExtractionSummary, writeExtraction } from './files/write_extraction.ts'
+export { logitHead } from './logit_head.ts'
 export { computeLogits, type FeatureLogits, type LogitHead } from './logits.ts'
 export { createNlpAnalyser, type NlpAnalyser, type NlpSummary, nlpListLength } from './nlp/analyse.ts'
 export type { TokenShare } from './nlp/tally.ts'

@@ -1,7 +1,7 @@
 // A bug of another tool's hook points, shown not to be ours; docs/bugs.md maps it.
 import { expect, test } from 'vitest'
+import { largestDifference, openFixture, temporaryFolder } from '../testing/model_support.ts'
 import { runOracle } from './runtimes/oracle.ts'
-import { largestDifference, openFixture, temporaryFolder } from './testing.ts'
 
 test('miStudio, a residual hook that is a norm’s output: resid_post is resid_mid and what the MLP adds, of every length', async () => {
   const cache = temporaryFolder()
@@ -11,7 +11,7 @@ test('miStudio, a residual hook that is a norm’s output: resid_post is resid_m
     name => `${block}.${name}`,
   )
   const inputIds = Array.from({ length: 8 }, (_, i) => (i * 17 + 5) % model.config.vocabSize)
-  const { hooks } = runOracle({ config: model.config, weights: model.weights, inputIds, captures: names })
+  const { hooks } = runOracle({ model, inputIds, captures: names })
   const [pre, attn, mid, mlp, post] = names.map(name => Array.from(hooks.get(name)!.data))
   expect(
     largestDifference(

@@ -2,8 +2,8 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, describe, expect, test } from 'vitest'
-import { readModelConfig } from './config.ts'
-import { temporaryFolder } from './testing.ts'
+import { temporaryFolder } from '../testing/model_support.ts'
+import { readDecoder } from './config.ts'
 
 const folder = temporaryFolder()
 afterAll(() => folder.remove())
@@ -19,12 +19,12 @@ const llama = {
 function read(raw: Record<string, unknown>) {
   mkdirSync(folder.path, { recursive: true })
   writeFileSync(join(folder.path, 'config.json'), JSON.stringify(raw))
-  return readModelConfig({ dir: folder.path })
+  return readDecoder({ dir: folder.path })
 }
 
 describe('llama', () => {
   test('defaults are those of transformers', () => {
-    expect(read(llama)).toEqual({
+    expect(read(llama).config).toEqual({
       kind: 'llama',
       nLayers: 2,
       dModel: 32,
@@ -47,11 +47,11 @@ describe('llama', () => {
   })
 
   test('several end tokens, null and -1 for none', () => {
-    const config = read({ ...llama, eos_token_id: [7, 9], bos_token_id: -1 })
+    const { config } = read({ ...llama, eos_token_id: [7, 9], bos_token_id: -1 })
     expect(config.eosTokenId).toBe(7)
     expect(config.eosTokenIds).toEqual([7, 9])
     expect(config.bosTokenId).toBeNull()
-    expect(read({ ...llama, eos_token_id: null }).eosTokenIds).toEqual([])
+    expect(read({ ...llama, eos_token_id: null }).config.eosTokenIds).toEqual([])
   })
 
   test.each([
@@ -59,7 +59,7 @@ describe('llama', () => {
     ['newer', { rope_theta: 500, rope_scaling: { rope_type: 'linear', factor: 4 } }],
     ['transformers 5', { rope_parameters: { rope_theta: 500, rope_type: 'linear', factor: 4 } }],
   ])('rope scaling, %s', (_, keys) => {
-    const config = read({ ...llama, ...keys })
+    const { config } = read({ ...llama, ...keys })
     expect(config).toMatchObject({ rope: { theta: 500, scaling: { type: 'linear', factor: 4 } } })
   })
 
@@ -70,7 +70,7 @@ describe('llama', () => {
       high_freq_factor: 4,
       original_max_position_embeddings: 8192,
     }
-    expect(read({ ...llama, rope_scaling: { rope_type: 'llama3', ...scaling } })).toMatchObject({
+    expect(read({ ...llama, rope_scaling: { rope_type: 'llama3', ...scaling } }).config).toMatchObject({
       rope: {
         theta: 10_000,
         scaling: { type: 'llama3', factor: 8, lowFreqFactor: 1, highFreqFactor: 4, originalContext: 8192 },
@@ -82,6 +82,7 @@ describe('llama', () => {
     [{ hidden_size: undefined }, /field: hidden_size; found: nothing; expected: a positive integer/],
     [{ hidden_size: -4 }, /field: hidden_size; found: -4/],
     [{ hidden_size: 1e12 }, /field: hidden_size/],
+    [{ num_hidden_layers: 2 ** 26 }, /field: number of layers; found: 67108864; expected: at most 4096/],
     [{ vocab_size: '100' }, /field: vocab_size; found: "100"/],
     [
       { num_key_value_heads: 3 },
@@ -106,12 +107,13 @@ describe('llama', () => {
 
 describe('gpt2', () => {
   test('defaults are GPT-2 small', () => {
-    expect(read({ model_type: 'gpt2' })).toMatchObject({
+    const { config, shapes } = read({ model_type: 'gpt2' })
+    expect(shapes.layers[11].attention).toEqual({ heads: 12, kvHeads: 12, dHead: 64 })
+    expect(config).toMatchObject({
       kind: 'gpt2',
       nLayers: 12,
       dModel: 768,
       nHeads: 12,
-      nKvHeads: 12,
       dHead: 64,
       dMlp: 3072,
       nCtx: 1024,

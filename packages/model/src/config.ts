@@ -1,63 +1,59 @@
-// config.json of a Hugging Face model folder as a ModelConfig. What is common to all decoders is read here,
-// the rest by the architecture that `model_type` names (architectures.ts).
+// config.json of a Hugging Face model folder as a decoder: the architecture that `model_type` names reads it, and its
+// forward pass run over shapes says what it consists of.
 import { existsSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
-import { InputError } from '@mistudio/files'
-import type { Gpt2Config } from './architectures/gpt2.ts'
-import type { LlamaConfig } from './architectures/llama.ts'
-import { architectures } from './architectures.ts'
-import { configReader, isObject } from './config_reader.ts'
+import { InputError, isObject } from '@mistudio/files'
+import type { Architecture, Decoder } from './architecture.ts'
+import { architectures as known } from './architectures.ts'
+import { configReader } from './config_reader.ts'
+import { type ModelShapes, shapesOf } from './runtimes/shapes.ts'
 
-/** What every decoder has, whatever its architecture. Sizes in elements. */
-export type DecoderConfig = {
-  nLayers: number
-  dModel: number
-  nHeads: number
-  /** Key and value heads; fewer than `nHeads` in grouped-query attention. */
-  nKvHeads: number
-  dHead: number
-  dMlp: number
-  /** The longest context, in tokens. */
-  nCtx: number
-  vocabSize: number
-  /** The unembedding is the embedding. */
-  tiedEmbeddings: boolean
-  normEpsilon: number
-  /** Generation ends at any of `eosTokenIds`; `eosTokenId` is the first. */
-  eosTokenId: number | null
-  eosTokenIds: number[]
-  bosTokenId: number | null
-}
-
-export type ModelConfig = LlamaConfig | Gpt2Config
+export type { ModelConfig } from './architecture.ts'
 
 /** A config larger than this is not one. */
 const largestConfigBytes = 1 << 22
+/** Many times the deepest decoders of today. */
+const mostLayers = 4096
 
 /**
- * Reads and checks `dir`/config.json.
+ * Reads and checks `dir`/config.json: what the model is, without its weights.
+ * @param options.architectures default all there are
  * @throws InputError naming the file, the key, the value found and the value expected; an unknown `model_type`
  * lists those known.
  */
-export function readModelConfig({ dir }: { dir: string }): ModelConfig {
+export function readDecoder(options: {
+  dir: string
+  architectures?: readonly Architecture[]
+}): Decoder & { shapes: ModelShapes } {
+  const { dir, architectures = known } = options
   const file = join(dir, 'config.json')
   const raw = readJson(file, 'the model folder has no config.json')
-  const known = Object.keys(architectures)
   const modelType = raw.model_type
-  const architecture =
-    typeof modelType === 'string' && Object.hasOwn(architectures, modelType)
-      ? architectures[modelType as keyof typeof architectures]
-      : undefined
-  if (architecture === undefined) {
-    throw new InputError({
-      message: 'unknown model architecture',
-      file,
-      field: 'model_type',
-      found: modelType === undefined ? 'nothing' : JSON.stringify(modelType),
-      expected: `one of ${known.join(', ')}`,
-    })
+  for (const architecture of architectures) {
+    if (typeof modelType !== 'string' || !architecture.modelTypes.includes(modelType)) continue
+    const decoder = architecture.read({ reader: configReader({ file, raw }), modelType })
+    checkDepth(file, decoder)
+    return { ...decoder, shapes: shapesOf(decoder) }
   }
-  return architecture.readConfig(configReader({ file, raw }))
+  throw new InputError({
+    message: 'unknown model architecture',
+    file,
+    field: 'model_type',
+    found: modelType === undefined ? 'nothing' : JSON.stringify(modelType),
+    expected: `one of ${architectures.flatMap(({ modelTypes }) => modelTypes).join(', ')}`,
+  })
+}
+
+/** An architecture loops over its layers, so their number is bounded before it does. */
+function checkDepth(file: string, { config }: Decoder): void {
+  if (config.nLayers <= mostLayers) return
+  throw new InputError({
+    message: 'the model config cannot be used',
+    file,
+    field: 'number of layers',
+    found: String(config.nLayers),
+    expected: `at most ${mostLayers}`,
+  })
 }
 
 /** A JSON object from a file of bounded size. @throws InputError */

@@ -1,6 +1,6 @@
 // Typed access to a parsed config.json: every complaint names the file, the key, what was found and what was
 // expected, and sizes are bounded before anything is built from them.
-import { InputError } from '@mistudio/files'
+import { InputError, isObject } from '@mistudio/files'
 
 /** No size in a decoder's config is larger; a product of two stays an exact integer. */
 const largestSize = 2 ** 26
@@ -81,9 +81,6 @@ export function configReader(options: {
     },
   }
 }
-
-export const isObject = (value: unknown): value is Record<string, unknown> =>
-  typeof value === 'object' && value !== null && !Array.isArray(value)
 
 /** eos and bos of a config; both are optional. */
 export function readTokens(reader: ConfigReader): {

@@ -3,10 +3,11 @@
 import { InputError } from '@mistudio/files'
 import { type Lanes, openLanes } from '@mistudio/tensor'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { largestDifference, openFixture, runForward, temporaryFolder } from '../testing/model_support.ts'
 import { compileForward, type ForwardOptions } from './forward.ts'
 import type { LanguageModel } from './load.ts'
-import { matrix, runOracle } from './runtimes/oracle.ts'
-import { largestDifference, openFixture, runForward, temporaryFolder } from './testing.ts'
+import { runOracle } from './runtimes/oracle.ts'
+import { matrix } from './runtimes/oracle_matrix.ts'
 
 const cache = temporaryFolder()
 const contextSize = 10
@@ -46,18 +47,18 @@ async function run(
 /** The oracle's rows, one context after the other. */
 function oracle(
   model: LanguageModel,
-  options: Omit<Parameters<typeof runOracle>[0], 'config' | 'weights' | 'inputIds' | 'replace' | 'add'>,
+  options: Omit<Parameters<typeof runOracle>[0], 'model' | 'inputIds' | 'replace' | 'add'>,
   change: { kind: 'replace' | 'add'; hook: string; rows: Float32Array } | undefined = undefined,
 ) {
   return contexts(model, 2).map((inputIds, row) => {
-    const { config, weights, hooks } = model
+    const { hooks } = model
     const width = change && hooks.find(hook => hook.name === change.hook)!.width
     const part = (rows: Float32Array, n: number) =>
       Float64Array.from(rows.subarray(row * contextSize * n, (row + 1) * contextSize * n))
     const changed = change && {
       [change.kind]: { [change.hook]: matrix(contextSize, width!, part(change.rows, width!)) },
     }
-    return runOracle({ config, weights, inputIds, ...options, ...changed })
+    return runOracle({ model, inputIds, ...options, ...changed })
   })
 }
 

@@ -4,12 +4,12 @@
 
 import { InputError } from '@mistudio/files'
 import type { Dimension, GraphType, LanePlace, Lanes, Task, View } from '@mistudio/tensor'
-import { decode } from './architectures.ts'
-import { blockHooks, type HookPoint, resolveHook } from './hooks.ts'
+import { type HookPoint, resolveHook } from './hooks.ts'
 import type { LanguageModel } from './load.ts'
 import { onnxOps } from './runtimes/onnx.ts'
-import { causalBlocks } from './runtimes/onnx_attention.ts'
-import { createTape, type Output, type Tape, type Value } from './runtimes/tape.ts'
+import { blocksByWindow, causalBlocks } from './runtimes/onnx_attention.ts'
+import type { ModelShapes } from './runtimes/shapes.ts'
+import { createTape, integers, type Output, type Tape, type Value } from './runtimes/tape.ts'
 import { openGraph } from './session.ts'
 
 /** `width` is in elements per token; a port holds [contexts · contextSize, width], contexts one after another. */
@@ -101,10 +101,11 @@ export async function compileForward(options: ForwardOptions): Promise<Forward> 
 
 function recordForward(options: ForwardOptions) {
   const { model, captures = [], logits = false, tokenLoss = false, tokenKl = false, from } = options
-  const { config, hooks: points, weights } = model
+  const { config, shapes, forward, weights } = model
+  const points = shapes.hooks
   const tape = createTape()
   const tokens = contextTokens(tape, options)
-  const ops = onnxOps({ tape, config, tokens })
+  const ops = onnxOps({ tape, dModel: config.dModel, tokens })
   const replaced = new Set(options.replace)
   const added = new Set(options.add)
   const spliced = new Set(options.splice)
@@ -122,7 +123,7 @@ function recordForward(options: ForwardOptions) {
     ])
 
   checkHooks(options, points)
-  const result = decode(ops, config, (name, computed) => {
+  const result = forward(ops, (name, computed) => {
     let value = computed
     if (name === from) {
       value = input(name, name)
@@ -134,7 +135,7 @@ function recordForward(options: ForwardOptions) {
     if (spliced.has(name)) value = tape.node('Where', [isSpliced(), input(`splice:${name}`, name), value])
     if (added.has(name)) value = ops.add(value, input(`add:${name}`, name))
     values.set(name, value)
-    tape.layer = layerAfter(name, points)
+    tape.layer = layerAfter(name, shapes)
     return value
   })
   const outputs: Output[] = captures.map(name => ({
@@ -184,9 +185,10 @@ function recordForward(options: ForwardOptions) {
 }
 
 /** Nodes recorded after a block's first hook belong to it, those after its last to none. */
-function layerAfter(name: string, points: readonly HookPoint[]): number | null {
-  const { layer } = resolveHook(points, name)
-  return layer === null || name === blockHooks(layer).residPost ? null : layer
+function layerAfter(name: string, { hooks, layers }: ModelShapes): number | null {
+  const point = resolveHook(hooks, name)
+  const { layer } = point
+  return layer === null || point === hooks[layers[layer].span.last] ? null : layer
 }
 
 function contextTokens(tape: Tape, { contextsPerCall, contextSize }: ForwardOptions) {
@@ -198,13 +200,11 @@ function contextTokens(tape: Tape, { contextsPerCall, contextSize }: ForwardOpti
     positions: tape.constant(positions, [positions.length]),
     contexts: contextsPerCall,
     length: contextSize,
-    blocks: causalBlocks({ tape, length: contextSize }),
+    blocks: blocksByWindow(window => causalBlocks({ tape, length: contextSize, window })),
     rotaryPositions: tape.constant(BigInt64Array.of(0n), [1]),
+    farthest: contextSize,
   }
 }
-
-const integers = (tape: Tape, ...numbers: number[]) =>
-  tape.constant(BigInt64Array.from(numbers, BigInt), [numbers.length])
 
 /** −log p at the next token. */
 function lossOfNext(tape: Tape, inputIds: Value, chances: Value, contexts: number, length: number): Value {

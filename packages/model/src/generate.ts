@@ -1,19 +1,13 @@
 // Text generation: the next token from the logits of the last one, greedily or sampled. A stepper runs the model
-// behind a cache of keys and values; generate.ts does not know which runtime it is.
+// behind a cache of what earlier tokens left; generate.ts does not know which runtime it is.
 import { InputError } from '@mistudio/files'
 import type { Lanes } from '@mistudio/tensor'
 import type { LanguageModel } from './load.ts'
 import { openStepper } from './runtimes/onnx_stepper.ts'
 import { emptyOracleCache, runOracle } from './runtimes/oracle.ts'
+import type { Stepper } from './runtimes/stepper.ts'
 import { randomNumbers, sampleToken } from './sampling.ts'
 import { checkTokenIds } from './token_ids.ts'
-
-/** Runs tokens behind those it has seen. */
-export type Stepper = {
-  /** @returns the logits [vocab] of the last token; valid until the next call */
-  next(ids: readonly number[]): Promise<ArrayLike<number>>
-  close(): Promise<void>
-}
 
 export type GenerateOptions = {
   model: LanguageModel
@@ -101,10 +95,10 @@ async function stepperOf(
   return openStepper({ model, lanes, capacity })
 }
 
-function oracleStepper({ config, weights }: LanguageModel): Stepper {
+function oracleStepper(model: LanguageModel): Stepper {
   const cache = emptyOracleCache()
   return {
-    next: async ids => runOracle({ config, weights, inputIds: ids, cache }).logits!.data,
+    next: async ids => runOracle({ model, inputIds: ids, cache }).logits!.data,
     close: async () => {},
   }
 }

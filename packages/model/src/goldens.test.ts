@@ -2,10 +2,16 @@
 // greedy continuation exactly.
 import { type Lanes, openLanes } from '@mistudio/tensor'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import {
+  demoModel,
+  fixture,
+  largestDifference,
+  readGolden,
+  temporaryFolder,
+} from '../testing/model_support.ts'
 import { generate } from './generate.ts'
 import { openModel } from './load.ts'
 import { runModel } from './run.ts'
-import { demoModel, fixture, largestDifference, readGolden, temporaryFolder } from './testing.ts'
 
 const names = [
   'llama',

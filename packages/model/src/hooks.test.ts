@@ -1,8 +1,19 @@
 // Names of hook points and the short names that stand for them.
 import { expect, test } from 'vitest'
-import { aliasOfHook, hookOfAlias, hookPoints, resolveHook } from './hooks.ts'
+import { llama } from './architectures/llama.ts'
+import { configReader } from './config_reader.ts'
+import { aliasOfHook, hookOfAlias, resolveHook } from './hooks.ts'
+import { shapesOf } from './runtimes/shapes.ts'
 
-const points = hookPoints({ nLayers: 2, dModel: 8, nHeads: 3, dHead: 4, dMlp: 20 })
+const raw = {
+  num_hidden_layers: 2,
+  hidden_size: 8,
+  num_attention_heads: 3,
+  head_dim: 4,
+  intermediate_size: 20,
+  vocab_size: 10,
+}
+const points = shapesOf(llama.read({ reader: configReader({ file: '', raw }), modelType: 'llama' })).hooks
 
 test('names in the order of the forward pass, with widths', () => {
   const names = points.map(point => point.name)
@@ -38,5 +49,12 @@ test('short names', () => {
 test('an unknown hook lists the hooks there are', () => {
   expect(() => resolveHook(points, 'blocks.2.hook_resid_post')).toThrow(
     /unknown hook point; field: hook; found: blocks\.2\.hook_resid_post; expected: one of blocks\.\{0\.\.1\}\.hook_resid_pre, .*hook_mlp_out.*, ln_final\.hook_normalized/,
+  )
+})
+
+test('hooks that only some layers have are listed with them', () => {
+  const some = points.filter(({ name, layer }) => layer !== 1 || !name.endsWith('resid_mid'))
+  expect(() => resolveHook([...some, { name: 'blocks.3.own', width: 1, layer: 3 }], 'nothing')).toThrow(
+    /blocks\.\{0\.\.1\}\.hook_attn_out, blocks\.\{0\.\.0\}\.hook_resid_mid, .*ln_final\.hook_normalized, blocks\.\{3\.\.3\}\.own$/,
   )
 })

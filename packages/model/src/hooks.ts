@@ -6,8 +6,6 @@ import { InputError } from '@mistudio/files'
 /** The width of a hook point's value, in elements per token. */
 export type HookPoint = { name: string; width: number; layer: number | null }
 
-export type HookShape = { nLayers: number; dModel: number; nHeads: number; dHead: number; dMlp: number }
-
 /** Names of block `layer`, in the order in which a forward pass meets them. */
 export const blockHooks = (layer: number) => ({
   residPre: `blocks.${layer}.hook_resid_pre`,
@@ -22,18 +20,10 @@ export const blockHooks = (layer: number) => ({
 /** x / scale of the final norm, before its weight and bias. */
 export const finalNormalized = 'ln_final.hook_normalized'
 
-/** All hook points of a decoder with serial attention and MLP, in the order of the forward pass. */
-export function hookPoints({ nLayers, dModel, nHeads, dHead, dMlp }: HookShape): HookPoint[] {
-  const points: HookPoint[] = []
-  for (let layer = 0; layer < nLayers; layer++) {
-    const names = blockHooks(layer)
-    for (const name of Object.values(names)) {
-      const width = name === names.z ? nHeads * dHead : name === names.post ? dMlp : dModel
-      points.push({ name, width, layer })
-    }
-  }
-  points.push({ name: finalNormalized, width: dModel, layer: null })
-  return points
+/** The block that a hook point's name speaks of, if any. */
+export function layerOfHook(name: string): number | null {
+  const match = /^blocks\.(\d+)\./.exec(name)
+  return match === null ? null : Number(match[1])
 }
 
 /** The short names of the reference product; they are recorded beside the hook they stand for. */
@@ -70,11 +60,26 @@ export function resolveHook(points: readonly HookPoint[], name: string): HookPoi
   })
 }
 
-/** One line: the names of a block with its layer as {0..n}, then those outside the blocks. */
+/** One line: every name once, with the layers that have it as {0..n}. */
 function describeHooks(points: readonly HookPoint[]): string {
-  const last = Math.max(...points.map(point => point.layer ?? 0))
-  const names = points
-    .filter(point => point.layer === null || point.layer === 0)
-    .map(({ name, layer }) => (layer === null ? name : name.replace('blocks.0.', `blocks.{0..${last}}.`)))
+  const layersOf = new Map<string, number[]>()
+  for (const { name, layer } of points) {
+    const shared = layer === null ? name : name.replace(`blocks.${layer}.`, 'blocks.{i}.')
+    const layers = layersOf.get(shared) ?? []
+    if (layer !== null) layers.push(layer)
+    layersOf.set(shared, layers)
+  }
+  const names = Array.from(layersOf, ([name, layers]) => name.replace('{i}', `{${ranges(layers)}}`))
   return `one of ${names.join(', ')}`
+}
+
+/** `0..3,5..5` of ascending numbers. */
+function ranges(numbers: readonly number[]): string {
+  const runs: [number, number][] = []
+  for (const n of numbers) {
+    const last = runs.at(-1)
+    if (last !== undefined && n === last[1] + 1) last[1] = n
+    else runs.push([n, n])
+  }
+  return runs.map(([from, to]) => `${from}..${to}`).join()
 }

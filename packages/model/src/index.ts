@@ -1,8 +1,14 @@
 // The public face of @mistudio/model.
-
-export { openTokenizer, type Tokenizer } from '@mistudio/tokenizer'
-export { type Architecture, architectures, type Parameter } from './architectures.ts'
-export { type DecoderConfig, type ModelConfig, readModelConfig } from './config.ts'
+export {
+  type Architecture,
+  type Decoder,
+  type DecoderConfig,
+  defineArchitecture,
+  type ModelConfig,
+  type Parameter,
+} from './architecture.ts'
+export { architectures } from './architectures.ts'
+export { readDecoder } from './config.ts'
 export { checkStore, contextsPerCall } from './contexts.ts'
 export { modelFingerprint } from './fingerprint.ts'
 export { compileForward, type Forward, type ForwardOptions, type Port } from './forward.ts'
@@ -15,7 +21,6 @@ export {
   type HookPoint,
   hookAliases,
   hookOfAlias,
-  hookPoints,
   resolveHook,
 } from './hooks.ts'
 export {
@@ -25,9 +30,20 @@ export {
   type ModelDescription,
   openModel,
 } from './load.ts'
-export type { Activation, AttentionOptions, Hooks, Ops, WeightLayout } from './ops.ts'
+export type {
+  Activation,
+  AttentionOptions,
+  FinalNorm,
+  Hooks,
+  Norm,
+  Ops,
+  Unembed,
+  WeightLayout,
+} from './ops.ts'
 export { type NamedTensor, type RunOptions, runModel } from './run.ts'
-export { type Matrix, runOracle } from './runtimes/oracle.ts'
+export { runOracle } from './runtimes/oracle.ts'
+export type { Matrix } from './runtimes/oracle_matrix.ts'
+export type { CacheEntry, LayerShape, ModelShapes } from './runtimes/shapes.ts'
 export { compileSplice, type Splice } from './splice.ts'
 export { checkTokenIds } from './token_ids.ts'
 export type { WeightInfo, WeightStore } from './weights.ts'

@@ -19,8 +19,8 @@ import {
   writeSafetensors,
 } from '@mistudio/files'
 import { afterAll, beforeEach, describe, expect, test } from 'vitest'
+import { fixture, temporaryFolder } from '../testing/model_support.ts'
 import { describeModel, openModel } from './load.ts'
-import { fixture, temporaryFolder } from './testing.ts'
 
 const root = temporaryFolder()
 afterAll(() => root.remove())
@@ -96,7 +96,7 @@ describe('layouts', () => {
     copy('llama_bf16')
     const description = describeModel({ dir })
     expect(existsSync(cacheDir)).toBe(false)
-    const { weights, hookPoints, ...opened } = await openModel({ dir, cacheDir })
+    const { weights, hookPoints, forward, ...opened } = await openModel({ dir, cacheDir })
     weights.close()
     expect(description).toEqual(opened)
     expect(hookPoints).toEqual(description.hooks.map(({ name }) => name))

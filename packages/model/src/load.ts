@@ -5,11 +5,11 @@ import { createHash } from 'node:crypto'
 import { chmodSync, copyFileSync, existsSync, linkSync, mkdirSync, realpathSync, statSync } from 'node:fs'
 import { homedir, tmpdir } from 'node:os'
 import { basename, join, resolve } from 'node:path'
-import { InputError, openSafetensors, replaceFile, type SafetensorsFile } from '@mistudio/files'
-import { parametersOf } from './architectures.ts'
-import { type ModelConfig, readJson, readModelConfig } from './config.ts'
-import { isObject } from './config_reader.ts'
-import { type HookPoint, hookPoints } from './hooks.ts'
+import { InputError, isObject, openSafetensors, replaceFile, type SafetensorsFile } from '@mistudio/files'
+import type { Architecture, Decoder, ModelConfig } from './architecture.ts'
+import { readDecoder, readJson } from './config.ts'
+import type { HookPoint } from './hooks.ts'
+import type { ModelShapes } from './runtimes/shapes.ts'
 import { type Found, findParameters, type WeightStore, weightStore } from './weights.ts'
 import { writeWidened } from './widen.ts'
 
@@ -18,6 +18,9 @@ export type LanguageModel = {
   /** The folder's name. */
   name: string
   config: ModelConfig
+  /** What it consists of, found by its forward pass. */
+  shapes: ModelShapes
+  forward: Decoder['forward']
   /** Names of the hook points, in the order of the forward pass. */
   hookPoints: readonly string[]
   /** The same with widths and layers. */
@@ -32,58 +35,67 @@ export type LanguageModel = {
 /**
  * Opens a model: config.json and model.safetensors, or the shards of model.safetensors.index.json.
  * @param options.cacheDir where widened weights and graphs lie; default `defaultCacheDir()`
+ * @param options.architectures default all there are
  * @throws InputError for a missing or broken file, an unknown architecture, or a tensor that disagrees with the
  * config (names the tensor, the shape expected and the one found)
  */
-export async function openModel(options: { dir: string; cacheDir?: string }): Promise<LanguageModel> {
-  return withWeights(options.dir, ({ description, files, found }) => {
+export async function openModel(options: {
+  dir: string
+  cacheDir?: string
+  architectures?: readonly Architecture[]
+}): Promise<LanguageModel> {
+  return withWeights(options, ({ description, forward, files, found }) => {
     const { dir } = description
     const weights = prepare({ dir, cacheDir: options.cacheDir ?? defaultCacheDir(), files, found })
-    return { ...description, hookPoints: description.hooks.map(({ name }) => name), weights }
+    return { ...description, forward, hookPoints: description.hooks.map(({ name }) => name), weights }
   })
 }
 
 /** What a model is, without its weights. */
 export type ModelDescription = Pick<
   LanguageModel,
-  'dir' | 'name' | 'config' | 'hooks' | 'parameters' | 'storedDtypes'
+  'dir' | 'name' | 'config' | 'shapes' | 'hooks' | 'parameters' | 'storedDtypes'
 >
 
 /**
  * Reads config.json and the heads of the weight files alone: nothing is widened, linked or cached.
  * @throws InputError as `openModel`
  */
-export function describeModel(options: { dir: string }): ModelDescription {
-  return withWeights(options.dir, ({ description }) => description)
+export function describeModel(options: {
+  dir: string
+  architectures?: readonly Architecture[]
+}): ModelDescription {
+  return withWeights(options, ({ description }) => description)
 }
 
 function withWeights<T>(
-  folder: string,
+  options: { dir: string; architectures?: readonly Architecture[] },
   use: (opened: {
     description: ModelDescription
+    forward: Decoder['forward']
     files: readonly SafetensorsFile[]
     found: Map<string, Found>
   }) => T,
 ): T {
-  const dir = resolve(folder)
-  const config = readModelConfig({ dir })
-  const { parameters, prefix } = parametersOf(config)
+  const dir = resolve(options.dir)
+  const { config, prefix, forward, shapes } = readDecoder({ ...options, dir })
   const files: SafetensorsFile[] = []
   try {
     for (const path of weightFiles(dir)) files.push(openSafetensors(path))
-    const found = findParameters({ dir, files, parameters, prefix })
+    const found = findParameters({ dir, files, parameters: shapes.parameters, prefix })
     const description = {
       dir,
       name: basename(dir),
       config,
-      hooks: hookPoints(config),
+      shapes,
+      hooks: shapes.hooks,
       parameters: Array.from(found.values(), ({ shape }) => shape.reduce((n, size) => n * size, 1)).reduce(
         (sum, n) => sum + n,
         0,
       ),
       storedDtypes: [...new Set(Array.from(found.values(), ({ dtype }) => dtype))],
     }
-    return use({ description, files, found })
+    return use({ description, forward, files, found })
   } finally {
     for (const file of files) file.close()
   }

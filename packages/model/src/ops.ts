@@ -1,7 +1,8 @@
 // What a decoder is made of. A model definition is one function over these operations and never knows which
-// runtime gives them a meaning: `runtimes/onnx.ts` records a graph, `runtimes/oracle.ts` computes at once.
-// The tokens and their positions belong to the runtime (a whole context, or the next token behind a cache),
-// so no operation mentions them except the two embeddings, `rotary` and `attention`.
+// runtime gives them a meaning: `runtimes/onnx.ts` records a graph, `runtimes/oracle.ts` computes at once,
+// `runtimes/shapes.ts` finds out what the model consists of.
+// The tokens and their positions belong to the runtime (a whole context, or the next tokens behind a cache),
+// so no operation mentions them except the two embeddings, `rotary`, `attention` and `shortConv`.
 // Every value is a matrix [tokens, width]; the tokens of several contexts lie one context after the other.
 import type { RopeConfig } from './rope.ts'
 
@@ -13,33 +14,90 @@ export type WeightLayout = 'out_in' | 'in_out'
 
 /** Parameters are named as in the checkpoint (see `WeightStore`). */
 export interface Ops<T> {
-  /** The row of `weight` [vocab, d] of every token. */
-  embedTokens(weight: string): T
-  /** The row of `weight` [positions, d] of every token's position in its context. */
-  embedPositions(weight: string): T
-  /** `bias` [out] is added where given. */
-  linear(x: T, options: { weight: string; bias?: string; layout?: WeightLayout }): T
-  /** Mean removed, divided by the deviation √(variance + epsilon), then weight and bias. */
-  layerNorm(x: T, options: { weight: string; bias: string; epsilon: number }): T
-  /** Divided by √(mean square + epsilon), then weight. */
-  rmsNorm(x: T, options: { weight: string; epsilon: number }): T
-  /** A norm without its weight and bias: what `ln_final.hook_normalized` shows. `centre` removes the mean. */
-  normalize(x: T, options: { centre: boolean; epsilon: number }): T
-  /** x · weight (+ bias), element by element along the width. */
-  affine(x: T, options: { weight: string; bias?: string }): T
-  /** Rotary position embedding of every head, halves rotated against each other. x [tokens, heads · dHead]. */
-  rotary(x: T, options: { heads: number; dHead: number; rope: RopeConfig }): T
+  /** The row of `weight` [vocab, width] of every token. */
+  embedTokens(weight: string, table: { vocab: number; width: number }): T
+  /** The row of `weight` [positions, width] of every token's position in its context. */
+  embedPositions(weight: string, table: { positions: number; width: number }): T
+  /** To the width `out`. */
+  linear(x: T, options: Linear): T
+  norm(x: T, norm: Norm): T
+  /** The norm of every head by itself, with one weight and bias [dHead] for all. x [tokens, heads · dHead]. */
+  headNorm(x: T, options: Norm & { heads: number; dHead: number }): T
+  /**
+   * The norm behind the last block. Marks `ln_final.hook_normalized` before weight and bias. A runtime may keep from
+   * here on only the tokens whose logits are wanted.
+   */
+  finalNorm(x: T, norm: FinalNorm, hooks: Hooks<T>): T
+  /** The logits [tokens, vocab]: the last operation of every architecture. */
+  unembed(x: T, options: Unembed): T
+  /** Rotary position embedding of every head. x [tokens, heads · dHead]. */
+  rotary(x: T, options: Rotary): T
   /**
    * Causal attention inside each context: softmax(scale · q kᵀ) v, head by head; `heads / kvHeads` query heads
-   * share one key and value head. q [tokens, heads · dHead], k and v [tokens, kvHeads · dHead].
-   * @returns [tokens, heads · dHead], the heads' results side by side (`hook_z`).
+   * share one key and value head. q [tokens, heads · dHead], k [tokens, kvHeads · dHead], v [tokens, kvHeads · dValue].
+   * @returns [tokens, heads · dValue], the heads' results side by side (`hook_z`).
    */
   attention(q: T, k: T, v: T, options: AttentionOptions): T
+  /**
+   * Causal depthwise convolution inside each context, as torch's Conv1d with a group a channel and zeros before the
+   * first token: y[t] = Σⱼ weight[:, 0, j] · x[t − kernel + 1 + j] (+ bias).
+   */
+  shortConv(x: T, options: ShortConv): T
   /** Cuts the width into parts. */
   split(x: T, widths: readonly number[]): T[]
   add(a: T, b: T): T
   multiply(a: T, b: T): T
+  /** Every element times `factor`. */
+  scale(x: T, factor: number): T
   activation(x: T, kind: Activation): T
+}
+
+export type Linear = {
+  /** [out, in], or [in, out] where the layout says so. */
+  weight: string
+  out: number
+  /** [out] */
+  bias?: string
+  /** Default `out_in`. */
+  layout?: WeightLayout
+}
+
+/** x / √(mean square + epsilon), then weight and bias, both [width]. */
+export type Norm = {
+  /** `layer` removes the mean first. */
+  kind: 'layer' | 'rms'
+  epsilon: number
+  weight?: string
+  bias?: string
+  /** Multiplies by 1 + weight (Gemma). Default false. */
+  unitOffset?: boolean
+}
+
+/** `none`: the last block's output goes into the unembedding as it is; there is no hook point then. */
+export type FinalNorm = Norm | { kind: 'none' }
+
+export type Unembed = {
+  /** [vocab, width], or [width, vocab] where the layout says so. */
+  weight: string
+  vocab: number
+  /** [vocab] */
+  bias?: string
+  /** Default `out_in`. */
+  layout?: WeightLayout
+  /** Multiplies the logits. Default 1. */
+  scale?: number
+  /** c: logits, scaled, become c · tanh(logits / c). */
+  softCap?: number
+}
+
+export type Rotary = {
+  heads: number
+  dHead: number
+  rope: RopeConfig
+  /** How many of a head's dimensions turn, the first ones. Default all. */
+  rotaryDims?: number
+  /** Pairs are (0, 1), (2, 3), … (GPT-J) and not those of the first half with the second. Default false. */
+  interleaved?: boolean
 }
 
 export type AttentionOptions = {
@@ -47,7 +105,27 @@ export type AttentionOptions = {
   heads: number
   kvHeads: number
   dHead: number
+  /** Width of a value head. Default `dHead`. */
+  dValue?: number
   scale: number
+  /** Keys that a query sees, itself included, as transformers counts `sliding_window`. Default all before it. */
+  window?: number
+  /** c: scores become c · tanh(scale · q kᵀ / c). */
+  softCap?: number
+  /** A weight [heads]: a logit that joins each query's softmax and carries no value (gpt-oss). */
+  sinks?: string
+}
+
+export type ShortConv = {
+  layer: number
+  /** Of x: every channel has its own kernel. */
+  width: number
+  /** [width, 1, kernel] */
+  weight: string
+  /** [width] */
+  bias?: string
+  /** Tokens that a token sees, itself included; at least 2. */
+  kernel: number
 }
 
 /** Marks a hook point; what it returns takes the value's place (the value itself where nobody intervenes). */

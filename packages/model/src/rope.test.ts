@@ -9,7 +9,11 @@ test('θ^(−2i/d), and the table at position 0 and 3', () => {
   plain.forEach((frequency, i) => {
     expect(frequency).toBeCloseTo(theta ** (-i / 4), 7)
   })
-  const { cos, sin } = ropeTable({ rope: { theta, scaling: { type: 'default' } }, dHead: 8, positions: 4 })
+  const { cos, sin } = ropeTable({
+    rope: { theta, scaling: { type: 'default' } },
+    rotaryDims: 8,
+    positions: 4,
+  })
   expect(Array.from(cos.subarray(0, 4))).toEqual([1, 1, 1, 1])
   expect(Array.from(sin.subarray(0, 4))).toEqual([0, 0, 0, 0])
   expect(sin[3 * 4 + 1]).toBeCloseTo(Math.sin(3 * plain[1]), 6)

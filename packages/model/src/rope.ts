@@ -16,17 +16,17 @@ export type RopeScaling =
 export type RopeConfig = { theta: number; scaling: RopeScaling }
 
 /**
- * cos and sin of position · frequency, both [positions, dHead / 2].
+ * cos and sin of position · frequency, both [positions, rotaryDims / 2]; `rotaryDims` of a head's dimensions turn.
  * Frequencies and angles are rounded to float32 where transformers rounds them: at far positions the rounding
  * is larger than the tolerance of the goldens.
  */
-export function ropeTable(options: { rope: RopeConfig; dHead: number; positions: number }): {
+export function ropeTable(options: { rope: RopeConfig; rotaryDims: number; positions: number }): {
   cos: Float32Array
   sin: Float32Array
 } {
-  const { rope, dHead, positions } = options
-  const frequencies = ropeFrequencies(rope, dHead)
-  const half = dHead / 2
+  const { rope, rotaryDims, positions } = options
+  const frequencies = ropeFrequencies(rope, rotaryDims)
+  const half = rotaryDims / 2
   const cos = new Float32Array(positions * half)
   const sin = new Float32Array(positions * half)
   for (let position = 0; position < positions; position++) {
@@ -39,9 +39,12 @@ export function ropeTable(options: { rope: RopeConfig; dHead: number; positions:
   return { cos, sin }
 }
 
-/** Radians per position of each pair of dimensions, [dHead / 2]. */
-export function ropeFrequencies({ theta, scaling }: RopeConfig, dHead: number): Float32Array {
-  const frequencies = Float32Array.from({ length: dHead / 2 }, (_, i) => theta ** ((-2 * i) / dHead))
+/** Radians per position of each pair of dimensions, [rotaryDims / 2]. */
+export function ropeFrequencies({ theta, scaling }: RopeConfig, rotaryDims: number): Float32Array {
+  const frequencies = Float32Array.from(
+    { length: rotaryDims / 2 },
+    (_, i) => theta ** ((-2 * i) / rotaryDims),
+  )
   if (scaling.type === 'default') return frequencies
   if (scaling.type === 'linear') return frequencies.map(frequency => frequency / scaling.factor)
   const { factor, lowFreqFactor, highFreqFactor, originalContext } = scaling

@@ -2,9 +2,9 @@
 import { InputError } from '@mistudio/files'
 import { type Lanes, openLanes } from '@mistudio/tensor'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { largestDifference, openFixture, temporaryFolder } from '../testing/model_support.ts'
 import type { LanguageModel } from './load.ts'
 import { runModel } from './run.ts'
-import { largestDifference, openFixture, temporaryFolder } from './testing.ts'
 
 const cache = temporaryFolder()
 let lanes: Lanes

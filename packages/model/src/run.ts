@@ -67,9 +67,8 @@ export async function runModel(options: RunOptions): Promise<NamedTensor[]> {
 type Keep = (row: number, name: string, values: ArrayLike<number>) => void
 
 function runRows({ model, inputIds }: RunOptions, captures: readonly string[], keep: Keep): void {
-  const { config, weights } = model
   inputIds.forEach((ids, row) => {
-    const { hooks, logits } = runOracle({ config, weights, inputIds: ids, captures })
+    const { hooks, logits } = runOracle({ model, inputIds: ids, captures })
     for (const [name, { data }] of hooks) keep(row, name, data)
     keep(row, 'logits', logits!.data)
   })

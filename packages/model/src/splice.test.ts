@@ -1,10 +1,12 @@
 // Spliced runs against the float64 oracle: losses and KL divergences, and what stays untouched.
 import { type LanePlace, type Lanes, openLanes } from '@mistudio/tensor'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { openFixture, randomModel, temporaryFolder } from '../testing/model_support.ts'
+import { toy } from '../testing/toy_model.ts'
 import type { LanguageModel } from './load.ts'
-import { matrix, runOracle } from './runtimes/oracle.ts'
+import { runOracle } from './runtimes/oracle.ts'
+import { matrix } from './runtimes/oracle_matrix.ts'
 import { compileSplice } from './splice.ts'
-import { openFixture, temporaryFolder } from './testing.ts'
 
 const cache = temporaryFolder()
 const contextSize = 10
@@ -13,6 +15,7 @@ const models = new Map<string, LanguageModel>()
 beforeAll(async () => {
   lanes = await openLanes({ count: 2 })
   for (const name of ['llama', 'gpt2']) models.set(name, await openFixture(name, cache.path))
+  models.set('toy', await randomModel({ architecture: toy, folder: cache.path }))
 })
 afterAll(async () => {
   for (const model of models.values()) model.weights.close()
@@ -33,14 +36,14 @@ function chances(
   inputIds: number[],
   replace: Record<string, Float64Array<ArrayBuffer>> = {},
 ) {
-  const { config, weights, hooks } = model
+  const { config, hooks } = model
   const changed = Object.fromEntries(
     Object.entries(replace).map(([hook, data]) => [
       hook,
       matrix(contextSize, hooks.find(({ name }) => name === hook)!.width, data),
     ]),
   )
-  const { logits } = runOracle({ config, weights, inputIds, replace: changed })
+  const { logits } = runOracle({ model, inputIds, replace: changed })
   const { vocabSize } = config
   return Array.from({ length: contextSize }, (_, t) =>
     logSoftmax(logits!.data.subarray(t * vocabSize, (t + 1) * vocabSize)),
@@ -97,7 +100,7 @@ async function runSplice(options: {
   return { untouched, changed, order: splice.hooks }
 }
 
-describe.each(['llama', 'gpt2'])('a spliced run of %s', name => {
+describe.each(['llama', 'gpt2', 'toy'])('a spliced run of %s', name => {
   const ids = (model: LanguageModel, row: number) =>
     Array.from({ length: contextSize }, (_, i) => (row * 31 + i * 17 + 5) % model.config.vocabSize)
 
@@ -107,9 +110,7 @@ describe.each(['llama', 'gpt2'])('a spliced run of %s', name => {
     const hooks = ['blocks.2.hook_mlp_out', 'blocks.0.hook_resid_post']
     const inputIds = [ids(model, 0), ids(model, 1)]
     const captures = [...hooks, 'blocks.2.hook_resid_mid']
-    const own = inputIds.map(
-      row => runOracle({ config: model.config, weights: model.weights, inputIds: row, captures }).hooks,
-    )
+    const own = inputIds.map(row => runOracle({ model, inputIds: row, captures }).hooks)
     const width = model.config.dModel
     const values = Object.fromEntries(
       captures.map(hook => [hook, own.flatMap(row => Array.from(row.get(hook)!.data))]),
@@ -136,8 +137,7 @@ describe.each(['llama', 'gpt2'])('a spliced run of %s', name => {
         )
       const first = at(hooks[1], own[row].get(hooks[1])!.data)
       const between = runOracle({
-        config: model.config,
-        weights: model.weights,
+        model,
         inputIds: tokens,
         captures: [hooks[0]],
         replace: { [hooks[1]]: matrix(contextSize, width, first) },

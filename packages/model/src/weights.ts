@@ -2,7 +2,7 @@
 // of the whole checkpoint; files that leave out the leading `model.` or `transformer.` are understood.
 import { basename } from 'node:path'
 import { InputError, type SafetensorsFile, type TensorInfo } from '@mistudio/files'
-import type { Parameter } from './architectures.ts'
+import type { Parameter } from './architecture.ts'
 
 export type WeightInfo = {
   /** The name in the file. */

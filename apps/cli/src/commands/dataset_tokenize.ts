@@ -53,7 +53,7 @@ export const datasetTokenize = defineCommand({
   },
   async job({ model, ...options }, context) {
     const { tokenizeFiles } = await import('@mistudio/corpus')
-    const { openTokenizer } = await import('@mistudio/model')
+    const { openTokenizer } = await import('@mistudio/tokenizer')
     const tokenizer = openTokenizer({ dir: model })
     const info = await tokenizeFiles({
       ...options,

@@ -43,7 +43,8 @@ export const modelGenerate = defineCommand({
     return { model, prompt, file, maxNewTokens: values['max-new-tokens'], temperature, seed, threads }
   },
   async job({ model: dir, prompt, file, threads, ...options }, context) {
-    const { generate, openModel, openTokenizer } = await import('@mistudio/model')
+    const { generate, openModel } = await import('@mistudio/model')
+    const { openTokenizer } = await import('@mistudio/tokenizer')
     const model = await openModel({ dir })
     const tokenizer = openTokenizer({ dir })
     const inputIds = file === undefined ? tokenizer.encode(prompt ?? '').ids : onlyRow(file)

@@ -1,7 +1,8 @@
 // Models: folders in Hugging Face layout that stay where they are.
 import { basename, isAbsolute, resolve } from 'node:path'
-import { hookTypes, type Model, parseHookPoint } from '@mistudio/contract'
-import { describeModel, openTokenizer } from '@mistudio/model'
+import { type HookType, hookPointOf, hookTypes, type Model } from '@mistudio/contract'
+import { describeModel } from '@mistudio/model'
+import { openTokenizer } from '@mistudio/tokenizer'
 import { and, desc, eq, inArray, sql } from 'drizzle-orm'
 import type { Executor, Transaction } from '../db/connect.ts'
 import { extractions, models, saes, tokenizations, trainings } from '../db/schema.ts'
@@ -35,7 +36,12 @@ export async function createModel(
   const { config, hooks, parameters } = describeModel({ dir })
   // A model without its tokenizer could do nothing here.
   openTokenizer({ dir })
-  const known = new Set(hooks.map(hook => parseHookPoint(hook.name)?.hookType))
+  const known = new Set(hooks.map(({ name }) => name))
+  // A training asks for layers and hook types, each with each.
+  const everywhere = (hookType: HookType) =>
+    Array.from({ length: config.nLayers }, (_, layer) => hookPointOf({ layer, hookType })).every(name =>
+      known.has(name),
+    )
   const id = newId('model')
   await log.write(async tx => {
     // Two at once: the second looks when the first is there.
@@ -61,7 +67,7 @@ export async function createModel(
       d_model: config.dModel,
       vocab_size: config.vocabSize,
       context_length: config.nCtx,
-      hook_types: hookTypes.filter(type => known.has(type)),
+      hook_types: hookTypes.filter(everywhere),
     })
     return [changed(`model/${id}`, 'created')]
   })

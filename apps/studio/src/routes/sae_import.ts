@@ -4,7 +4,7 @@ import { copyFile, mkdir, rename, rm } from 'node:fs/promises'
 import { basename, join, resolve } from 'node:path'
 import type { RouteName } from '@mistudio/contract'
 import { InputError } from '@mistudio/files'
-import { hookPoints, readModelConfig, resolveHook } from '@mistudio/model'
+import { readDecoder, resolveHook } from '@mistudio/model'
 import { describeSae, saeFiles } from '@mistudio/sae'
 import { eq } from 'drizzle-orm'
 import { models, saes, trainings } from '../db/schema.ts'
@@ -174,7 +174,7 @@ function checkFit(options: {
 }): void {
   const { described, modelDir, modelName } = options
   const { file } = described
-  const known = hookPoints(readModelConfig({ dir: modelDir }))
+  const known = readDecoder({ dir: modelDir }).shapes.hooks
   const { inputs, outputs } = described.hooks
   for (const [field, spans] of [
     ['d_in', inputs],

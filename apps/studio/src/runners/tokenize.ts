@@ -1,7 +1,7 @@
 // Tokenize: a text file to a token store. A stop ends the process (main.ts): there is nothing to keep.
 import { join } from 'node:path'
 import { tokenizeFiles } from '@mistudio/corpus'
-import { openTokenizer } from '@mistudio/model'
+import { openTokenizer } from '@mistudio/tokenizer'
 import { progressRule, type Work } from './context.ts'
 
 export const tokenize: Work<'tokenize'> = async (spec, { emit }) => {

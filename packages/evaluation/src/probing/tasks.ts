@@ -4,8 +4,8 @@
 import { readFileSync } from 'node:fs'
 import type { TokenSplit } from '@mistudio/corpus'
 import { InputError } from '@mistudio/files'
-import type { Tokenizer } from '@mistudio/model'
 import { randomStream } from '@mistudio/tensor'
+import type { Tokenizer } from '@mistudio/tokenizer'
 import type { Unit } from './collect.ts'
 
 export type LabelledUnit = Unit & { label: string; document: string }

@@ -3,7 +3,6 @@ import { resolve } from 'node:path'
 import { type Forward, type LiveCapture, widthOf } from '@mistudio/capture'
 import type { SplitName, TokenStore } from '@mistudio/corpus'
 import { InputError } from '@mistudio/files'
-import type { LanguageModel } from '@mistudio/model'
 import {
   createEncoder,
   type Encoder,
@@ -18,6 +17,7 @@ import { createCollector } from '../collect/collector.ts'
 import { defaultWindow, type WindowShape } from '../collect/windows.ts'
 import { type PieceTokenizer, tokenTexts } from '../files/examples.ts'
 import { type ExtractionSummary, writeExtraction } from '../files/write_extraction.ts'
+import { logitHead } from '../logit_head.ts'
 import { computeLogits, type LogitHead } from '../logits.ts'
 import { encoderRows, heapStats, type PassMember, type PassResult, runPass } from './pass.ts'
 import type { ProgressBoard } from './progress_board.ts'
@@ -210,19 +210,6 @@ export function residualDirections({ hooks, groups, shape, weights }: SaeFile): 
     }
   }
   return sums
-}
-
-/** The final norm and unembedding of a model. */
-export function logitHead({ config, weights }: Pick<LanguageModel, 'config' | 'weights'>): LogitHead {
-  const names = {
-    llama: { norm: 'model.norm.weight', embedding: 'model.embed_tokens.weight', centre: false },
-    gpt2: { norm: 'transformer.ln_f.weight', embedding: 'transformer.wte.weight', centre: true },
-  }[config.kind]
-  return {
-    unembed: weights.readF32(config.tiedEmbeddings ? names.embedding : 'lm_head.weight'),
-    gamma: weights.readF32(names.norm),
-    centre: names.centre,
-  }
 }
 
 function checkFolders(folders: string[]): void {

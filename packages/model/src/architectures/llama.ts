@@ -1,14 +1,20 @@
 // Llama (Touvron et al. 2023; transformers' LlamaForCausalLM): RMS norms, rotary positions, grouped-query
 // attention, a gated MLP. Weight names are the checkpoint's.
-import type { Architecture, Parameter } from '../architectures.ts'
-import type { DecoderConfig } from '../config.ts'
+import { type DecoderConfig, defineArchitecture } from '../architecture.ts'
 import { type ConfigReader, readTokens } from '../config_reader.ts'
-import { blockHooks, finalNormalized } from '../hooks.ts'
-import { type Activation, activations, type Hooks, type Ops } from '../ops.ts'
+import { blockHooks } from '../hooks.ts'
+import { type Activation, activations, type Hooks, type Norm, type Ops } from '../ops.ts'
 import type { RopeConfig, RopeScaling } from '../rope.ts'
 
 export type LlamaConfig = DecoderConfig & {
-  kind: 'llama'
+  nHeads: number
+  /** Key and value heads; fewer than `nHeads` in grouped-query attention. */
+  nKvHeads: number
+  dHead: number
+  dMlp: number
+  /** The unembedding is the embedding. */
+  tiedEmbeddings: boolean
+  normEpsilon: number
   activation: Activation
   attentionBias: boolean
   mlpBias: boolean
@@ -19,61 +25,42 @@ const embedding = 'model.embed_tokens.weight'
 const block = (layer: number) => `model.layers.${layer}`
 
 function forward<T>(ops: Ops<T>, config: LlamaConfig, hooks: Hooks<T>): T {
-  const { nHeads: heads, nKvHeads: kvHeads, dHead, rope, normEpsilon: epsilon } = config
+  const { dModel, nHeads: heads, nKvHeads: kvHeads, dHead, dMlp, rope, vocabSize: vocab } = config
   const scale = 1 / Math.sqrt(dHead)
-  const attentionBias = (name: string) => (config.attentionBias ? `${name}.bias` : undefined)
-  const mlpBias = (name: string) => (config.mlpBias ? `${name}.bias` : undefined)
-  const project = (x: T, name: string) =>
-    ops.linear(x, { weight: `${name}.weight`, bias: attentionBias(name) })
-  const mlp = (x: T, name: string) => ops.linear(x, { weight: `${name}.weight`, bias: mlpBias(name) })
+  const norm = (name: string): Norm => ({
+    kind: 'rms',
+    epsilon: config.normEpsilon,
+    weight: `${name}.weight`,
+  })
+  const linear = (x: T, name: string, out: number, bias: boolean) =>
+    ops.linear(x, { weight: `${name}.weight`, out, bias: bias ? `${name}.bias` : undefined })
 
-  let x = ops.embedTokens(embedding)
+  let x = ops.embedTokens(embedding, { vocab, width: dModel })
   for (let layer = 0; layer < config.nLayers; layer++) {
     const names = blockHooks(layer)
     const here = block(layer)
     x = hooks(names.residPre, x)
 
-    const attentionIn = ops.rmsNorm(x, { weight: `${here}.input_layernorm.weight`, epsilon })
-    const q = ops.rotary(project(attentionIn, `${here}.self_attn.q_proj`), { heads, dHead, rope })
-    const k = ops.rotary(project(attentionIn, `${here}.self_attn.k_proj`), { heads: kvHeads, dHead, rope })
-    const v = project(attentionIn, `${here}.self_attn.v_proj`)
+    const attentionIn = ops.norm(x, norm(`${here}.input_layernorm`))
+    const project = (from: T, name: string, out: number) =>
+      linear(from, `${here}.self_attn.${name}`, out, config.attentionBias)
+    const q = ops.rotary(project(attentionIn, 'q_proj', heads * dHead), { heads, dHead, rope })
+    const k = ops.rotary(project(attentionIn, 'k_proj', kvHeads * dHead), { heads: kvHeads, dHead, rope })
+    const v = project(attentionIn, 'v_proj', kvHeads * dHead)
     const z = hooks(names.z, ops.attention(q, k, v, { layer, heads, kvHeads, dHead, scale }))
-    const attentionOut = hooks(names.attnOut, project(z, `${here}.self_attn.o_proj`))
+    const attentionOut = hooks(names.attnOut, project(z, 'o_proj', dModel))
     x = hooks(names.residMid, ops.add(x, attentionOut))
 
-    const mlpIn = ops.rmsNorm(x, { weight: `${here}.post_attention_layernorm.weight`, epsilon })
-    const gate = ops.activation(mlp(mlpIn, `${here}.mlp.gate_proj`), config.activation)
-    const post = hooks(names.post, ops.multiply(gate, mlp(mlpIn, `${here}.mlp.up_proj`)))
-    const mlpOut = hooks(names.mlpOut, mlp(post, `${here}.mlp.down_proj`))
+    const mlpIn = ops.norm(x, norm(`${here}.post_attention_layernorm`))
+    const mlp = (from: T, name: string, out: number) =>
+      linear(from, `${here}.mlp.${name}`, out, config.mlpBias)
+    const gate = ops.activation(mlp(mlpIn, 'gate_proj', dMlp), config.activation)
+    const post = hooks(names.post, ops.multiply(gate, mlp(mlpIn, 'up_proj', dMlp)))
+    const mlpOut = hooks(names.mlpOut, mlp(post, 'down_proj', dModel))
     x = hooks(names.residPost, ops.add(x, mlpOut))
   }
-  const normalized = hooks(finalNormalized, ops.normalize(x, { centre: false, epsilon }))
-  const final = ops.affine(normalized, { weight: 'model.norm.weight' })
-  return ops.linear(final, { weight: config.tiedEmbeddings ? embedding : 'lm_head.weight' })
-}
-
-function parameters(config: LlamaConfig): Parameter[] {
-  const { nHeads, nKvHeads, dHead, dModel, dMlp, vocabSize } = config
-  const list: Parameter[] = [{ name: embedding, shape: [vocabSize, dModel] }]
-  const linear = (name: string, out: number, into: number, bias: boolean) => {
-    list.push({ name: `${name}.weight`, shape: [out, into] })
-    if (bias) list.push({ name: `${name}.bias`, shape: [out] })
-  }
-  for (let layer = 0; layer < config.nLayers; layer++) {
-    const here = block(layer)
-    list.push({ name: `${here}.input_layernorm.weight`, shape: [dModel] })
-    linear(`${here}.self_attn.q_proj`, nHeads * dHead, dModel, config.attentionBias)
-    linear(`${here}.self_attn.k_proj`, nKvHeads * dHead, dModel, config.attentionBias)
-    linear(`${here}.self_attn.v_proj`, nKvHeads * dHead, dModel, config.attentionBias)
-    linear(`${here}.self_attn.o_proj`, dModel, nHeads * dHead, config.attentionBias)
-    list.push({ name: `${here}.post_attention_layernorm.weight`, shape: [dModel] })
-    linear(`${here}.mlp.gate_proj`, dMlp, dModel, config.mlpBias)
-    linear(`${here}.mlp.up_proj`, dMlp, dModel, config.mlpBias)
-    linear(`${here}.mlp.down_proj`, dModel, dMlp, config.mlpBias)
-  }
-  list.push({ name: 'model.norm.weight', shape: [dModel] })
-  if (!config.tiedEmbeddings) list.push({ name: 'lm_head.weight', shape: [vocabSize, dModel] })
-  return list
+  const final = ops.finalNorm(x, norm('model.norm'), hooks)
+  return ops.unembed(final, { weight: config.tiedEmbeddings ? embedding : 'lm_head.weight', vocab })
 }
 
 // Defaults are those of transformers' LlamaConfig, which leaves out of config.json what equals them.
@@ -90,7 +77,6 @@ function readConfig(reader: ConfigReader): LlamaConfig {
   const dHead = reader.size('head_dim', Math.floor(dModel / nHeads))
   if (dHead % 2 !== 0) reader.fail('head_dim', dHead, 'an even number: rotary positions turn pairs')
   return {
-    kind: 'llama',
     nLayers: reader.size('num_hidden_layers'),
     dModel,
     nHeads,
@@ -138,4 +124,9 @@ function readScaling(nested: ConfigReader, reader: ConfigReader): RopeScaling {
   }
 }
 
-export const llama: Architecture<LlamaConfig> = { readConfig, parameters, prefix: 'model.', forward }
+export const llama = defineArchitecture<LlamaConfig>({
+  modelTypes: ['llama'],
+  prefix: 'model.',
+  readConfig,
+  forward,
+})

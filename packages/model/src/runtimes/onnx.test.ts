@@ -2,13 +2,14 @@
 // long contexts in uneven blocks, scores far apart.
 import { type Lanes, openLanes } from '@mistudio/tensor'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { largestDifference, openFixture, temporaryFolder } from '../../testing/model_support.ts'
 import { activations } from '../ops.ts'
 import { runModel } from '../run.ts'
-import { largestDifference, openFixture, temporaryFolder } from '../testing.ts'
 import type { WeightStore } from '../weights.ts'
 import { onnxOps } from './onnx.ts'
 import { attention, causalBlocks } from './onnx_attention.ts'
-import { matrix, oracleOps } from './oracle.ts'
+import { oracleOps } from './oracle.ts'
+import { matrix } from './oracle_matrix.ts'
 import { createTape, type Tape, type Value } from './tape.ts'
 
 const cache = temporaryFolder()
@@ -81,9 +82,10 @@ test.each(activations)('%s over −12 to 12', async kind => {
         rotaryPositions: none,
         contexts: 1,
         length: 1,
-        blocks: [],
+        blocks: () => [],
+        farthest: 1,
       }
-      return onnxOps({ tape, config: model.config, tokens }).activation(value, kind)
+      return onnxOps({ tape, dModel: model.config.dModel, tokens }).activation(value, kind)
     },
   })
   const expected = oracle.activation(matrix(1, x.length, Float64Array.from(x)), kind)

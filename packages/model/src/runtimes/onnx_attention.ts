@@ -2,12 +2,15 @@
 // half the work, and the masked scores are few. Plain MatMul and Softmax are faster here than the fused
 // MultiHeadAttention and GroupQueryAttention of ONNX Runtime, which compute the whole square.
 import type { AttentionOptions } from '../ops.ts'
-import type { Tape, Value } from './tape.ts'
+import { integers, reshape, type Tape, type Value } from './tape.ts'
 
-/** Some queries of every context and the keys before the block's end. */
+/** Some queries of every context and the keys that any of them sees. */
 export type CausalBlock = {
-  /** Left out: all queries and keys, as many as there are when the graph runs. */
-  range?: { start: number; end: number }
+  /**
+   * Queries from `start` and keys from `from`, both before `end`. Left out: all queries and keys, as many as there are
+   * when the graph runs.
+   */
+  range?: { start: number; end: number; from: number }
   /** float32 [queries, keys], added to the scores: 0 where a key may be seen, −∞ elsewhere. */
   mask: Value
 }
@@ -22,26 +25,40 @@ const mostBlocks = 16
  */
 const deepest = 60
 
-/** The blocks of contexts of `length` tokens. */
-export function causalBlocks(options: { tape: Tape; length: number }): CausalBlock[] {
-  const { tape, length } = options
+/** The blocks of contexts of `length` tokens; with a window a query sees its last `window` keys, itself included. */
+export function causalBlocks(options: { tape: Tape; length: number; window?: number }): CausalBlock[] {
+  const { tape, length, window = length } = options
   const size = Math.max(smallestBlock, Math.ceil(length / mostBlocks))
   return Array.from({ length: Math.ceil(length / size) }, (_, i) => {
-    const range = { start: i * size, end: Math.min((i + 1) * size, length) }
-    const rows = range.end - range.start
-    const mask = new Float32Array(rows * range.end)
-    for (let row = 0; row < rows; row++) {
-      const at = row * range.end
-      mask.fill(Number.NEGATIVE_INFINITY, at + range.start + row + 1, at + range.end)
+    const start = i * size
+    const end = Math.min(start + size, length)
+    const from = Math.max(0, start - window + 1)
+    const [rows, columns] = [end - start, end - from]
+    const mask = new Float32Array(rows * columns).fill(Number.NEGATIVE_INFINITY)
+    for (let query = start; query < end; query++) {
+      const at = (query - start) * columns - from
+      mask.fill(0, at + Math.max(from, query - window + 1), at + query + 1)
     }
-    return { range, mask: tape.constant(mask, [rows, range.end]) }
+    return { range: { start, end, from }, mask: tape.constant(mask, [rows, columns]) }
   })
+}
+
+/** The blocks of each window, made when first asked for: layers that share a window share its masks. */
+export function blocksByWindow(
+  make: (window: number | undefined) => CausalBlock[],
+): (window?: number) => CausalBlock[] {
+  const made = new Map<number | undefined, CausalBlock[]>()
+  return window => {
+    const blocks = made.get(window) ?? make(window)
+    made.set(window, blocks)
+    return blocks
+  }
 }
 
 /**
  * @param options.contexts how many contexts the rows of q, k and v divide into
- * @param options.q [tokens, heads · dHead]; k and v [keys, kvHeads · dHead]
- * @returns [tokens, heads · dHead]
+ * @param options.q [tokens, heads · dHead]; k [keys, kvHeads · dHead] and v [keys, kvHeads · dValue]
+ * @returns [tokens, heads · dValue]
  */
 export function attention(options: {
   tape: Tape
@@ -53,43 +70,76 @@ export function attention(options: {
   settings: AttentionOptions
 }): Value {
   const { tape, contexts, q, k, v, blocks, settings } = options
-  const { heads, kvHeads, dHead, scale } = settings
+  const { heads, kvHeads, dHead, dValue = dHead, scale, softCap, sinks } = settings
   const group = heads / kvHeads
-  const list = (...numbers: number[]) => tape.constant(BigInt64Array.from(numbers, BigInt), [numbers.length])
-  const reshape = (x: Value, ...dims: number[]) => tape.node('Reshape', [x, list(...dims)])
+  const list = (...numbers: number[]) => integers(tape, ...numbers)
   const transpose = (x: Value, ...perm: number[]) => tape.node('Transpose', [x], { perm })
   const slice = (x: Value, axis: number, start: number, end: number) =>
     tape.node('Slice', [x, list(start), list(end), list(axis)])
 
-  const queries = transpose(reshape(q, contexts, -1, kvHeads, group, dHead), 0, 2, 3, 1, 4)
-  const keys = transpose(reshape(k, contexts, -1, kvHeads, dHead), 0, 2, 1, 3)
-  const values = transpose(reshape(v, contexts, -1, kvHeads, dHead), 0, 2, 1, 3)
+  const queries = transpose(reshape(tape, q, contexts, -1, kvHeads, group, dHead), 0, 2, 3, 1, 4)
+  const keys = transpose(reshape(tape, k, contexts, -1, kvHeads, dHead), 0, 2, 1, 3)
+  const values = transpose(reshape(tape, v, contexts, -1, kvHeads, dValue), 0, 2, 1, 3)
   const parts = blocks.map(({ range, mask }) => {
     const whole = range === undefined || blocks.length === 1
-    const seen = (x: Value) => (whole ? x : slice(x, 2, 0, range.end))
+    const seen = (x: Value) => (whole ? x : slice(x, 2, range.from, range.end))
     const asked = whole ? queries : slice(queries, 3, range.start, range.end)
     // The query heads of a group become rows of one product with their key head.
-    const rows = reshape(asked, contexts, kvHeads, -1, dHead)
-    const scores = tape.node(
+    const rows = reshape(tape, asked, contexts, kvHeads, -1, dHead)
+    const products = tape.node(
       'FusedMatMul',
       [rows, seen(keys)],
-      { transB: 1, alpha: { float: scale } },
+      { transB: 1, alpha: { float: softCap === undefined ? scale : scale / softCap } },
       { domain: 'com.microsoft' },
     )
-    // Sizes known only when the graph runs cannot be split off again: there the mask is repeated instead.
-    const masked =
-      range === undefined
-        ? tape.node('Add', [scores, group === 1 ? mask : tape.node('Tile', [mask, list(group, 1)])])
-        : tape.node('Add', [
-            reshape(scores, contexts, kvHeads, group, range.end - range.start, range.end),
-            mask,
-          ])
-    const largest = tape.node('ReduceMax', [masked, list(-1)], { keepdims: 1 })
-    const lowest = tape.node('Sub', [largest, tape.constant(Float32Array.of(deepest), [1])])
-    const shares = tape.node('Softmax', [tape.node('Max', [masked, lowest])], { axis: -1 })
-    const flat = range === undefined ? shares : reshape(shares, contexts, kvHeads, -1, range.end)
-    return reshape(tape.node('MatMul', [flat, seen(values)]), contexts, kvHeads, group, -1, dHead)
+    const scores = softCap === undefined ? products : capped(tape, products, softCap)
+    // Mask and sinks go by head. Of sizes known only when the graph runs one can be left open and one copied (0), which
+    // does for whole heads; without sinks the mask is repeated instead.
+    const keyCount = range === undefined ? 0 : range.end - range.from
+    const byHead =
+      range !== undefined
+        ? [contexts, kvHeads, group, range.end - range.start, keyCount]
+        : sinks !== undefined
+          ? [contexts, heads, -1, keyCount]
+          : undefined
+    const apart = byHead === undefined ? scores : reshape(tape, scores, ...byHead)
+    const repeated = byHead === undefined && group > 1
+    const masked = tape.node('Add', [apart, repeated ? tape.node('Tile', [mask, list(group, 1)]) : mask])
+    const ofHeads = range === undefined ? [heads, 1, 1] : [kvHeads, group, 1, 1]
+    const shares =
+      sinks === undefined
+        ? softmax(tape, masked)
+        : softmaxWithSinks(tape, masked, reshape(tape, tape.weight(sinks), ...ofHeads))
+    const flat = byHead === undefined ? shares : reshape(tape, shares, contexts, kvHeads, -1, keyCount)
+    return reshape(tape, tape.node('MatMul', [flat, seen(values)]), contexts, kvHeads, group, -1, dValue)
   })
   const z = parts.length === 1 ? parts[0] : tape.node('Concat', parts, { axis: 3 })
-  return reshape(transpose(z, 0, 3, 1, 2, 4), -1, heads * dHead)
+  return reshape(tape, transpose(z, 0, 3, 1, 2, 4), -1, heads * dValue)
+}
+
+/** c · tanh(x / c), of an x that has been divided by c already. */
+export const capped = (tape: Tape, x: Value, cap: number): Value =>
+  tape.node('Mul', [tape.node('Tanh', [x]), tape.constant(Float32Array.of(cap), [1])])
+
+/** The scores, none further than `deepest` below `largest`. */
+const raised = (tape: Tape, scores: Value, largest: Value): Value => {
+  const lowest = tape.node('Sub', [largest, tape.constant(Float32Array.of(deepest), [1])])
+  return tape.node('Max', [scores, lowest])
+}
+
+function softmax(tape: Tape, scores: Value): Value {
+  const largest = tape.node('ReduceMax', [scores, integers(tape, -1)], { keepdims: 1 })
+  return tape.node('Softmax', [raised(tape, scores, largest)], { axis: -1 })
+}
+
+/** Softmax over the scores and one more logit, whose share is dropped. */
+function softmaxWithSinks(tape: Tape, scores: Value, sinks: Value): Value {
+  const largest = tape.node('Max', [
+    tape.node('ReduceMax', [scores, integers(tape, -1)], { keepdims: 1 }),
+    sinks,
+  ])
+  const exponential = (x: Value) => tape.node('Exp', [tape.node('Sub', [x, largest])])
+  const shares = exponential(raised(tape, scores, largest))
+  const total = tape.node('ReduceSum', [shares, integers(tape, -1)], { keepdims: 1 })
+  return tape.node('Div', [shares, tape.node('Add', [total, exponential(sinks)])])
 }

@@ -1,14 +1,13 @@
 // Generation on ONNX Runtime: one graph for the prompt and for every token after it. Keys and values lie
-// preallocated in shared memory, a row a position: the past is a prefix view of it, and a run writes the rows of
-// its new tokens right behind, so no cache is ever copied between runs.
+// preallocated in shared memory, a row a position: the past is a view of the rows that matter, and a run writes the rows
+// of its new tokens right behind, so no cache is ever copied between runs. States of a fixed size take turns between two
+// places, one that is read and one that is written.
 import type { Lanes, SharedMemory, View } from '@mistudio/tensor'
-import { decode } from '../architectures.ts'
-import type { Stepper } from '../generate.ts'
-import { finalNormalized } from '../hooks.ts'
 import type { LanguageModel } from '../load.ts'
 import { openGraph } from '../session.ts'
-import { onnxOps } from './onnx.ts'
-import { createTape, type Output, type Tape, type Value } from './tape.ts'
+import { recordStep } from './onnx_step_graph.ts'
+import type { CacheEntry } from './shapes.ts'
+import type { Stepper } from './stepper.ts'
 
 /** @param options.capacity the most tokens that will be run, prompt included */
 export async function openStepper(options: {
@@ -17,24 +16,24 @@ export async function openStepper(options: {
   capacity: number
 }): Promise<Stepper> {
   const { model, lanes, capacity } = options
-  const { nLayers, nKvHeads, dHead, vocabSize } = model.config
-  const width = nKvHeads * dHead
+  const { vocabSize } = model.config
   const settings = { lane: 0, threads: lanes.count }
   const session = await openGraph({ model, lanes, bytes: recordStep(model), settings })
-  const cacheBytes = capacity * width * 4
+  const parts = model.shapes.cache.flatMap(entry => partsOf(entry, capacity))
   let memory: SharedMemory
   try {
     memory = await lanes.memory({
-      bytes: 2 * nLayers * (cacheBytes + 64) + capacity * 8 + vocabSize * 4 + 4096,
+      bytes:
+        parts.reduce((sum, { elements }) => sum + elements * 4 + 64, 0) + capacity * 8 + vocabSize * 4 + 4096,
     })
   } catch (error) {
     await lanes.closeSession(session)
     throw error
   }
-  const caches = Array.from({ length: nLayers }, () => ({
-    keys: memory.alloc(cacheBytes),
-    values: memory.alloc(cacheBytes),
-  }))
+  const held = parts.map(part => ({ part, offset: memory.alloc(part.elements * 4) }))
+  for (const { part, offset } of held) {
+    if (part.kind === 'state') memory.f32(offset, part.elements).fill(0)
+  }
   const ids = memory.alloc(capacity * 4)
   const positions = memory.alloc(capacity * 4)
   const logits = memory.alloc(vocabSize * 4)
@@ -45,6 +44,7 @@ export async function openStepper(options: {
     shape,
   })
   let past = 0
+  let runs = 0
   return {
     async next(tokens) {
       const length = tokens.length
@@ -55,14 +55,14 @@ export async function openStepper(options: {
         positions: view(positions, 'int32', length),
       }
       const outputs: Record<string, View> = { logits: view(logits, 'float32', 1, vocabSize) }
-      caches.forEach(({ keys, values }, layer) => {
-        inputs[`past_keys.${layer}`] = view(keys, 'float32', past, width)
-        inputs[`past_values.${layer}`] = view(values, 'float32', past, width)
-        outputs[`keys.${layer}`] = view(keys + past * width * 4, 'float32', length, width)
-        outputs[`values.${layer}`] = view(values + past * width * 4, 'float32', length, width)
-      })
+      for (const { part, offset } of held) {
+        const { read, written } = places(part, { past, length, runs })
+        inputs[part.past] = view(offset + read.at * 4, 'float32', ...read.shape)
+        outputs[part.next] = view(offset + written.at * 4, 'float32', ...written.shape)
+      }
       await lanes.run([[{ session, inputs, outputs }]], { lane: 0 })
       past += length
+      runs++
       return memory.f32(logits, vocabSize)
     },
     async close() {
@@ -72,51 +72,51 @@ export async function openStepper(options: {
   }
 }
 
-function recordStep({ config, weights }: LanguageModel): Uint8Array {
-  const tape = createTape()
-  const width = config.nKvHeads * config.dHead
-  const outputs: Output[] = []
-  const positions = tape.node('Cast', [tape.input('positions', 'int32', ['length'])], { to: 7 })
-  const past = (name: string, layer: number) =>
-    tape.input(`past_${name}.${layer}`, 'float32', ['past', width])
-  // Every layer's past has the length of the first one's.
-  const appendTo = (name: string, layer: number, value: Value) => {
-    outputs.push({ name: `${name}.${layer}`, value, dtype: 'float32', shape: ['length', width] })
-    return tape.node('Concat', [past(name, layer), value], { axis: 0 })
+/** A tensor of the cache: its names in the graph (onnx_step_graph.ts) and what it takes of memory. */
+type Part = { past: string; next: string; elements: number } & (
+  | { kind: 'rows'; width: number; window?: number }
+  | { kind: 'state'; shape: number[] }
+)
+
+function partsOf(entry: CacheEntry, capacity: number): Part[] {
+  const { layer } = entry
+  switch (entry.kind) {
+    case 'attention': {
+      const { keys, values, window } = entry
+      const rows = (name: string, width: number): Part => ({
+        kind: 'rows',
+        past: `past_${name}.${layer}`,
+        next: `${name}.${layer}`,
+        elements: capacity * width,
+        width,
+        window,
+      })
+      return [rows('keys', keys), rows('values', values)]
+    }
+    case 'state': {
+      const { name, shape } = entry
+      const elements = 2 * shape.reduce((product, size) => product * size, 1)
+      const [past, next] = [`past_${name}.${layer}`, `next_${name}.${layer}`]
+      return [{ kind: 'state', past, next, elements, shape }]
+    }
   }
-  const list = (...numbers: number[]) => tape.constant(BigInt64Array.from(numbers, BigInt), [numbers.length])
-  const ops = onnxOps({
-    tape,
-    config,
-    tokens: {
-      inputIds: tape.input('input_ids', 'int32', [1, 'length']),
-      positions,
-      contexts: 1,
-      length: -1,
-      blocks: [{ mask: causalMask(tape, positions) }],
-      rotaryPositions: tape.node('Reshape', [positions, list(1, -1)]),
-      cached: (layer, k, v) => ({ keys: appendTo('keys', layer, k), values: appendTo('values', layer, v) }),
-    },
-  })
-  const logits = decode(ops, config, (name, value) =>
-    name === finalNormalized
-      ? tape.node('Slice', [value, list(-1), list(Number.MAX_SAFE_INTEGER), list(0)])
-      : value,
-  )
-  outputs.push({ name: 'logits', value: logits, dtype: 'float32', shape: [1, config.vocabSize] })
-  return tape.emit({ outputs, weights }).bytes
 }
 
-/** [length, past + length]: the new tokens are the last keys, so the last position counts all keys. */
-function causalMask(tape: Tape, positions: Value): Value {
-  const scalar = (n: number) => tape.constant(BigInt64Array.of(BigInt(n)), [])
-  const list = (...numbers: number[]) => tape.constant(BigInt64Array.from(numbers, BigInt), [numbers.length])
-  const last = tape.node('ReduceMax', [positions, list(0)], { keepdims: 0 })
-  const keys = tape.node('Range', [scalar(0), tape.node('Add', [last, scalar(1)]), scalar(1)])
-  const seen = tape.node('LessOrEqual', [keys, tape.node('Reshape', [positions, list(-1, 1)])])
-  return tape.node('Where', [
-    seen,
-    tape.constant(Float32Array.of(0), []),
-    tape.constant(Float32Array.of(Number.NEGATIVE_INFINITY), []),
-  ])
+/** Where a run reads and writes a part, in elements. */
+function places(part: Part, { past, length, runs }: { past: number; length: number; runs: number }) {
+  switch (part.kind) {
+    case 'rows': {
+      const { width, window = past + 1 } = part
+      const rows = Math.min(past, window - 1)
+      return {
+        read: { at: (past - rows) * width, shape: [rows, width] },
+        written: { at: past * width, shape: [length, width] },
+      }
+    }
+    case 'state': {
+      const { elements, shape } = part
+      const [read, written] = runs % 2 === 0 ? [0, elements / 2] : [elements / 2, 0]
+      return { read: { at: read, shape }, written: { at: written, shape } }
+    }
+  }
 }

@@ -94,6 +94,14 @@ export function createTape(): Tape {
   return tape
 }
 
+/** An int64 constant of one dimension. */
+export const integers = (tape: Tape, ...numbers: number[]): Value =>
+  tape.constant(BigInt64Array.from(numbers, BigInt), [numbers.length])
+
+/** As ONNX's Reshape: -1 is what is left, 0 the dimension that x has there. */
+export const reshape = (tape: Tape, x: Value, ...dims: number[]): Value =>
+  tape.node('Reshape', [x, integers(tape, ...dims)])
+
 function emit(recorded: readonly TapeNode[], { outputs, weights, cut = new Map() }: EmitOptions): Emitted {
   const live = liveNodes(outputs, cut)
   const graph = createGraph()

@@ -1,15 +1,17 @@
 // What the tests of this room share: fixtures, their goldens under hook names, and running a compiled forward.
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { openSafetensors } from '@mistudio/files'
+import { openSafetensors, writeSafetensors } from '@mistudio/files'
 import type { Lanes, Place } from '@mistudio/tensor'
-import type { Forward } from './forward.ts'
-import { type LanguageModel, openModel } from './load.ts'
+import type { Architecture } from '../src/architecture.ts'
+import { readDecoder } from '../src/config.ts'
+import type { Forward } from '../src/forward.ts'
+import { type LanguageModel, openModel } from '../src/load.ts'
+import { randomNumbers } from '../src/sampling.ts'
 
-export const fixture = (name: string): string =>
-  fileURLToPath(new URL(`../fixtures/${name}`, import.meta.url))
+export const fixture = (name: string): string => fileURLToPath(new URL(`../fixtures/${name}`, import.meta.url))
 
 export const demoModel: string = fileURLToPath(new URL('../../../assets/demo/model', import.meta.url))
 
@@ -21,6 +23,29 @@ export function temporaryFolder(): { path: string; remove: () => void } {
 
 export const openFixture = (name: string, cacheDir: string): Promise<LanguageModel> =>
   openModel({ dir: fixture(name), cacheDir })
+
+/**
+ * A model of the test's own architecture: every weight that its forward pass asks for, evenly drawn within ±`spread`.
+ * @param options.folder gets the model's files and its cache
+ */
+export async function randomModel(options: {
+  architecture: Architecture
+  folder: string
+  spread?: number
+}): Promise<LanguageModel> {
+  const { architecture, folder, spread = 0.6 } = options
+  const dir = mkdtempSync(join(folder, 'random-'))
+  writeFileSync(join(dir, 'config.json'), JSON.stringify({ model_type: architecture.modelTypes[0] }))
+  const { shapes } = readDecoder({ dir, architectures: [architecture] })
+  const random = randomNumbers(1)
+  const tensors = shapes.parameters.map(({ name, shape }) => {
+    const length = shape.reduce((product, size) => product * size, 1)
+    const data = Float32Array.from({ length }, () => spread * (2 * random() - 1))
+    return { name, dtype: 'F32' as const, shape, data }
+  })
+  await writeSafetensors({ path: join(dir, 'model.safetensors'), tensors })
+  return openModel({ dir, cacheDir: join(folder, 'cache'), architectures: [architecture] })
+}
 
 export type Golden = { inputIds: number[][]; greedy: number[]; tensors: Map<string, Float32Array> }
 
