@@ -3,9 +3,9 @@
 // on from there.
 import type { WebSocket } from '@fastify/websocket'
 import { type SocketMessage, type SocketRequest, socketRequest } from '@mistudio/contract'
+import type { Services } from '../domain/services.ts'
+import { snapshotOf } from '../domain/snapshot.ts'
 import { parsePart, problemOf } from '../problem_of.ts'
-import type { Services } from '../routes/services.ts'
-import { snapshotOf } from '../routes/snapshot.ts'
 
 /** Bytes that wait to be sent to one client. */
 export const maxBufferedBytes = 8 << 20

@@ -4,9 +4,9 @@ import type { ServerResponse } from 'node:http'
 import { eventsQuery } from '@mistudio/contract'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { z } from 'zod'
+import type { Services } from '../domain/services.ts'
+import { snapshotOf } from '../domain/snapshot.ts'
 import { parsePart } from '../problem_of.ts'
-import type { Services } from '../routes/services.ts'
-import { snapshotOf } from '../routes/snapshot.ts'
 import { maxBufferedBytes } from './socket.ts'
 
 /** A comment now and then keeps the connection and finds out that it is gone. */

@@ -1,10 +1,10 @@
 // What the host needs to know of a kind of job.
 import type { JobKind } from '@mistudio/contract'
 import type { OpenDatabase, Transaction } from '../db/connect.ts'
+import type { JobRow } from '../domain/jobs/job.ts'
 import type { EventLog, NewEvent } from '../events/log.ts'
 import type { RunnerEvent, RunnerResult, RunnerSpec } from '../runners/spec.ts'
 import type { Storage } from '../storage.ts'
-import type { JobRow } from './plan.ts'
 
 export type KindContext = {
   database: OpenDatabase

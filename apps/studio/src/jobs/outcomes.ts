@@ -1,10 +1,10 @@
 // Where a job goes when its runner has ended: the job's row and what it works for, moved together.
 import type { Transaction } from '../db/connect.ts'
+import type { JobRow } from '../domain/jobs/job.ts'
+import { moveJob } from '../domain/moves.ts'
 import type { NewEvent } from '../events/log.ts'
 import type { RunnerResult } from '../runners/spec.ts'
 import { kinds } from './kinds.ts'
-import { moveJob } from './moves.ts'
-import type { JobRow } from './plan.ts'
 
 /** Crashes of a runner without getting further, after which its job has failed. */
 const crashesAllowed = 5

@@ -4,13 +4,13 @@ import { isTerminal, jobMachine } from '@mistudio/contract'
 import { eq } from 'drizzle-orm'
 import type { Database, Transaction } from '../db/connect.ts'
 import { jobs } from '../db/schema.ts'
+import type { JobRow } from '../domain/jobs/job.ts'
+import { lockJob, moveJob } from '../domain/moves.ts'
 import type { EventLog, NewEvent } from '../events/log.ts'
 import { illegalMove } from '../problem.ts'
 import { folders } from '../storage.ts'
 import { kinds } from './kinds.ts'
-import { lockJob, moveJob } from './moves.ts'
 import { cancelJob } from './outcomes.ts'
-import type { JobRow } from './plan.ts'
 
 export type JobRequest = NonNullable<JobRow['request']>
 

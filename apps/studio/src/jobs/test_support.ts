@@ -3,9 +3,9 @@
 import { hookPointOf } from '@mistudio/contract'
 import type { Database } from '../db/connect.ts'
 import { datasets, extractions, jobs, models, saes, tokenizations, trainings } from '../db/schema.ts'
+import { newJob } from '../domain/jobs/job.ts'
 import { newId } from '../ids.ts'
 import type { HostMessage, RunnerEvent, RunnerResult, RunnerSpec } from '../runners/spec.ts'
-import { newJob } from './plan.ts'
 import type { RunnerEnd, StartRunner } from './runner.ts'
 
 export type FakeRunner = {

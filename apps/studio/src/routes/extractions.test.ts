@@ -15,7 +15,7 @@ import {
   type TestServer,
   temporaryFolder,
   writeSae,
-} from './test_support.ts'
+} from '../test_support/server.ts'
 
 const unknownSae = `sae_${'0'.repeat(20)}`
 

@@ -3,14 +3,14 @@ import { type Extraction, extractionMachine, isTerminal, stageOf } from '@mistud
 import { and, asc, desc, eq, inArray, type SQL } from 'drizzle-orm'
 import type { Executor } from '../db/connect.ts'
 import { extractions, models, saes } from '../db/schema.ts'
+import { forget, removeFolders } from '../domain/changes.ts'
+import { datasetNames } from '../domain/datasets/names.ts'
+import { createExtractions } from '../domain/extractions/plan.ts'
+import { inOrderOf, iso, isoOrNull, type Paging, pageOfItems } from '../domain/paging.ts'
+import type { Services } from '../domain/services.ts'
 import { illegalMove, notFound } from '../problem.ts'
-import type { Handlers } from '../register.ts'
 import { folders } from '../storage.ts'
-import { forget, removeFolders } from './changes.ts'
-import { createExtractions } from './extraction_plan.ts'
-import { datasetNames } from './names.ts'
-import { inOrderOf, iso, isoOrNull, type Paging, pageOfItems } from './paging.ts'
-import type { Services } from './services.ts'
+import type { Handlers } from './register.ts'
 
 async function selectExtractions(db: Executor, where: SQL | undefined, page: Paging): Promise<Extraction[]> {
   const found = await db

@@ -25,7 +25,7 @@ import {
   splitRecipe,
   wireName,
 } from '@mistudio/sae'
-import type { Handlers } from '../register.ts'
+import type { Handlers } from './register.ts'
 
 type Names = 'listFamilies' | 'listRecipes' | 'listMetrics'
 

@@ -7,7 +7,7 @@ import { eq } from 'drizzle-orm'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { extractions, features } from '../db/schema.ts'
 import { databaseTargets } from '../db/test_support.ts'
-import { featureRows } from '../jobs/feature_rows.ts'
+import { featureRows } from '../domain/features/rows.ts'
 import {
   addDemoModel,
   addText,
@@ -17,7 +17,7 @@ import {
   temporaryFolder,
   writeExtractionFolder,
   writeSae,
-} from './test_support.ts'
+} from '../test_support/server.ts'
 
 describe.each(databaseTargets())('on $kind', target => {
   let server: TestServer

@@ -11,13 +11,13 @@ import { InputError } from '@mistudio/tensor'
 import { and, asc, eq, gte, like, lte, type SQL, sql } from 'drizzle-orm'
 import type { Executor } from '../db/connect.ts'
 import { extractions, features } from '../db/schema.ts'
+import { datasetNames } from '../domain/datasets/names.ts'
+import { pageOfItems } from '../domain/paging.ts'
+import { containing } from '../domain/search.ts'
+import type { Services } from '../domain/services.ts'
 import { notFound, ProblemError } from '../problem.ts'
-import type { Handlers } from '../register.ts'
 import { findExtraction } from './extractions.ts'
-import { datasetNames } from './names.ts'
-import { pageOfItems } from './paging.ts'
-import { containing } from './search.ts'
-import type { Services } from './services.ts'
+import type { Handlers } from './register.ts'
 
 type Row = typeof features.$inferSelect
 

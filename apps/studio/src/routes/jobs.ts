@@ -3,10 +3,10 @@ import { isTerminal, type Job, jobMachine, statesOf } from '@mistudio/contract'
 import { desc, eq, inArray, type SQL } from 'drizzle-orm'
 import type { Executor } from '../db/connect.ts'
 import { jobs } from '../db/schema.ts'
+import { iso, isoOrNull, type Paging, pageOfItems } from '../domain/paging.ts'
+import type { Services } from '../domain/services.ts'
 import { notFound } from '../problem.ts'
-import type { Handlers } from '../register.ts'
-import { iso, isoOrNull, type Paging, pageOfItems } from './paging.ts'
-import type { Services } from './services.ts'
+import type { Handlers } from './register.ts'
 
 const toJob = (row: typeof jobs.$inferSelect): Job => ({
   id: row.id,

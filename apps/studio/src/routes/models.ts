@@ -5,13 +5,13 @@ import { describeModel, openTokenizer } from '@mistudio/model'
 import { and, desc, eq, inArray, sql } from 'drizzle-orm'
 import type { Executor, Transaction } from '../db/connect.ts'
 import { extractions, models, saes, tokenizations, trainings } from '../db/schema.ts'
+import { changed, forget, inUse, removeFolders } from '../domain/changes.ts'
+import { iso, pageOfItems } from '../domain/paging.ts'
+import type { Services } from '../domain/services.ts'
 import { newId } from '../ids.ts'
 import { notFound, ProblemError } from '../problem.ts'
-import type { Handlers } from '../register.ts'
 import { demoModelPath, folders } from '../storage.ts'
-import { changed, forget, inUse, removeFolders } from './changes.ts'
-import { iso, pageOfItems } from './paging.ts'
-import type { Services } from './services.ts'
+import type { Handlers } from './register.ts'
 
 type Row = typeof models.$inferSelect
 

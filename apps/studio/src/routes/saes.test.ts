@@ -20,7 +20,7 @@ import {
   temporaryFolder,
   trainingBody,
   writeSae,
-} from './test_support.ts'
+} from '../test_support/server.ts'
 
 describe.each(databaseTargets())('on $kind', target => {
   let server: TestServer

@@ -2,12 +2,12 @@
 import { extractionTemplateName, type Template } from '@mistudio/contract'
 import { and, desc, eq } from 'drizzle-orm'
 import { templates } from '../db/schema.ts'
+import { changed } from '../domain/changes.ts'
+import { iso, pageOfItems } from '../domain/paging.ts'
+import type { Services } from '../domain/services.ts'
 import { newId } from '../ids.ts'
 import { notFound } from '../problem.ts'
-import type { Handlers } from '../register.ts'
-import { changed } from './changes.ts'
-import { iso, pageOfItems } from './paging.ts'
-import type { Services } from './services.ts'
+import type { Handlers } from './register.ts'
 
 const toTemplate = ({ created_at, ...row }: typeof templates.$inferSelect): Template => ({
   ...row,

@@ -19,7 +19,7 @@ import {
   trainingBody,
   trainingHooks,
   writeSae,
-} from './test_support.ts'
+} from '../test_support/server.ts'
 
 describe.each(databaseTargets())('on $kind', target => {
   let server: TestServer

@@ -6,12 +6,12 @@ import { and, eq, inArray } from 'drizzle-orm'
 import { insertChunked } from '../../db/chunked.ts'
 import type { Transaction } from '../../db/connect.ts'
 import { extractions, features, models, saes, tokenizations } from '../../db/schema.ts'
+import { featureRows } from '../../domain/features/rows.ts'
+import { entityId } from '../../domain/jobs/job.ts'
+import { extractionCounters, extractionState, moveExtraction } from '../../domain/moves.ts'
 import type { NewEvent } from '../../events/log.ts'
 import { folders } from '../../storage.ts'
-import { featureRows } from '../feature_rows.ts'
 import { type JobKindHandler, resultOf } from '../kind.ts'
-import { extractionCounters, extractionState, moveExtraction } from '../moves.ts'
-import { entityId } from '../plan.ts'
 
 const extractionOf = (path: string) => `${path}/extraction`
 const rowsPerChunk = 500

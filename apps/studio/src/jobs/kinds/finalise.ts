@@ -1,11 +1,11 @@
 // Finalise: the SAEs of a checkpoint, made beside those of the training's end. The training itself does not move.
 import { existsSync, mkdirSync, renameSync, rmSync } from 'node:fs'
 import { dirname, join } from 'node:path'
+import { newestRun } from '../../domain/jobs/attempts.ts'
+import { entityId, type JobRow } from '../../domain/jobs/job.ts'
+import { tellTraining } from '../../domain/trainings/member_changes.ts'
 import { folders } from '../../storage.ts'
-import { newestRun } from '../attempts.ts'
 import type { JobKindHandler } from '../kind.ts'
-import { entityId, type JobRow } from '../plan.ts'
-import { tellTraining } from '../training_members.ts'
 import { trainingSpec } from './training_spec.ts'
 
 const stepOf = ({ input }: JobRow): number => {

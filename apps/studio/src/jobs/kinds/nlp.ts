@@ -3,12 +3,12 @@ import { open } from 'node:fs/promises'
 import { join } from 'node:path'
 import { and, eq, sql } from 'drizzle-orm'
 import { extractions, features } from '../../db/schema.ts'
+import { nlpSearchText } from '../../domain/features/rows.ts'
+import { entityId } from '../../domain/jobs/job.ts'
+import { extractionState, moveExtraction } from '../../domain/moves.ts'
 import type { NlpLine } from '../../runners/spec.ts'
 import { folders } from '../../storage.ts'
-import { nlpSearchText } from '../feature_rows.ts'
 import { type JobKindHandler, resultOf } from '../kind.ts'
-import { extractionState, moveExtraction } from '../moves.ts'
-import { entityId } from '../plan.ts'
 
 const rowsPerChunk = 200
 

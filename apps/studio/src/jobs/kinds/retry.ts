@@ -3,12 +3,12 @@
 import { eq } from 'drizzle-orm'
 import type { Transaction } from '../../db/connect.ts'
 import { saes, trainings } from '../../db/schema.ts'
+import { takeOver } from '../../domain/jobs/attempts.ts'
+import { entityId, type JobRow } from '../../domain/jobs/job.ts'
+import { changeMembers } from '../../domain/trainings/member_changes.ts'
 import type { NewEvent } from '../../events/log.ts'
 import { folders } from '../../storage.ts'
-import { takeOver } from '../attempts.ts'
 import type { JobKindHandler } from '../kind.ts'
-import { entityId, type JobRow } from '../plan.ts'
-import { changeMembers } from '../training_members.ts'
 import { trainingSpec } from './training_spec.ts'
 
 const memberOf = ({ input }: JobRow): string => {

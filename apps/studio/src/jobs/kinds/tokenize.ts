@@ -1,10 +1,10 @@
 // Tokenize: a dataset's text to a token store.
 import { eq } from 'drizzle-orm'
 import { datasets, models, tokenizations } from '../../db/schema.ts'
+import { entityId } from '../../domain/jobs/job.ts'
+import { moveTokenization } from '../../domain/moves.ts'
 import { folders } from '../../storage.ts'
 import { type JobKindHandler, resultOf } from '../kind.ts'
-import { moveTokenization } from '../moves.ts'
-import { entityId } from '../plan.ts'
 
 export const tokenizeKind: JobKindHandler = {
   folder: job => folders.tokenization(entityId(job)),

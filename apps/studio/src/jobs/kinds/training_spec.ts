@@ -1,7 +1,7 @@
 // What a runner needs to read the text of a training again: model, token stores and members, every path resolved.
 import { and, eq, inArray } from 'drizzle-orm'
 import { datasets, models, tokenizations, trainings } from '../../db/schema.ts'
-import { runMembers } from '../../routes/training_members.ts'
+import { runMembers } from '../../domain/trainings/members.ts'
 import type { KindContext } from '../kind.ts'
 
 export async function trainingSpec({ database: { db }, storage }: KindContext, trainingId: string) {

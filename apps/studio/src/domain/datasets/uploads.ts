@@ -4,7 +4,7 @@ import { mkdir, open, rename, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { readText, textFormat } from '@mistudio/corpus'
 import { InputError } from '@mistudio/tensor'
-import { folders, type Storage } from './storage.ts'
+import { folders, type Storage } from '../../storage.ts'
 
 export type StoredText = { format: 'jsonl' | 'txt'; sizeBytes: number; documents: number; badLines: number }
 

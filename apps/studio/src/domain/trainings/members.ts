@@ -24,8 +24,8 @@ import {
   splitRecipe,
 } from '@mistudio/sae'
 import { InputError } from '@mistudio/tensor'
-import { ProblemError } from '../problem.ts'
-import { plainSettings } from './families.ts'
+import { ProblemError } from '../../problem.ts'
+import { plainSettings } from '../../routes/families.ts'
 
 /** A request once its hyperparameters are resolved, or a training's row. */
 export type Asked = Pick<TrainingRequest, 'layers' | 'hook_types' | 'output_hook_type' | 'sweep'> & {

@@ -2,9 +2,9 @@
 // must have ended, however. A batch is nothing but such a chain, so it goes on whatever ends a member.
 import type { JobKind } from '@mistudio/contract'
 import { channelOf } from '@mistudio/contract'
-import type { JobInput, jobs } from '../db/schema.ts'
-import type { NewEvent } from '../events/log.ts'
-import { newId } from '../ids.ts'
+import type { JobInput, jobs } from '../../db/schema.ts'
+import type { NewEvent } from '../../events/log.ts'
+import { newId } from '../../ids.ts'
 
 export type JobRow = typeof jobs.$inferSelect
 

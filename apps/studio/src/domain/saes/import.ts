@@ -7,21 +7,14 @@ import { hookPoints, readModelConfig, resolveHook } from '@mistudio/model'
 import { describeSae, saeFiles } from '@mistudio/sae'
 import { InputError } from '@mistudio/tensor'
 import { eq } from 'drizzle-orm'
-import { models, saes, trainings } from '../db/schema.ts'
-import { newId } from '../ids.ts'
-import { illegalMove, notFound, ProblemError } from '../problem.ts'
-import type { HandlerRequest } from '../register.ts'
-import { folders } from '../storage.ts'
-import { changed, inSequence } from './changes.ts'
-import type { Services } from './services.ts'
-import {
-  importedSaes,
-  saeColumns,
-  saeKey,
-  saesAvailable,
-  type TrainedSae,
-  trainedSaes,
-} from './training_saes.ts'
+import { models, saes, trainings } from '../../db/schema.ts'
+import { newId } from '../../ids.ts'
+import { illegalMove, notFound, ProblemError } from '../../problem.ts'
+import type { HandlerRequest } from '../../routes/register.ts'
+import { folders } from '../../storage.ts'
+import { changed, inSequence } from '../changes.ts'
+import type { Services } from '../services.ts'
+import { importedSaes, saeColumns, saeKey, saesAvailable, type TrainedSae, trainedSaes } from './offered.ts'
 
 type Import = HandlerRequest<Extract<RouteName, 'importSaes'>>['body']
 type Result = { imported: string[]; skipped: { hook_point: string; member: string; reason: string }[] }

@@ -3,7 +3,7 @@ import type { Database } from '../db/connect.ts'
 import type { EventLog } from '../events/log.ts'
 import type { JobHost } from '../jobs/host.ts'
 import type { Storage } from '../storage.ts'
-import type { ExtractionShelf } from './extraction_shelf.ts'
+import type { ExtractionShelf } from './extractions/shelf.ts'
 
 export type Services = {
   db: Database

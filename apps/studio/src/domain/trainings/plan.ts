@@ -1,14 +1,14 @@
 // A request for a training becomes a row and its jobs: the tokenizations that are missing, then the training itself.
 import { channelOf, type TrainingRequest } from '@mistudio/contract'
-import { jobs, trainings } from '../db/schema.ts'
-import { newId } from '../ids.ts'
-import { jobEvent, newJob } from '../jobs/plan.ts'
-import { changed, inSequence } from './changes.ts'
-import type { Services } from './services.ts'
-import { checkContextSize, ensureTokenizations, lockTexts } from './tokenizations.ts'
-import { refuseUnfit } from './training_advice.ts'
-import { checkHooks } from './training_checks.ts'
-import { type Asked, planMembers, resolveHyperparameters, unmeasuredMember } from './training_members.ts'
+import { jobs, trainings } from '../../db/schema.ts'
+import { newId } from '../../ids.ts'
+import { checkContextSize, ensureTokenizations, lockTexts } from '../../routes/tokenizations.ts'
+import { changed, inSequence } from '../changes.ts'
+import { jobEvent, newJob } from '../jobs/job.ts'
+import type { Services } from '../services.ts'
+import { refuseUnfit } from './advice.ts'
+import { checkHooks } from './checks.ts'
+import { type Asked, planMembers, resolveHyperparameters, unmeasuredMember } from './members.ts'
 
 /** @returns the training's id */
 export async function createTraining(services: Services, request: TrainingRequest): Promise<string> {

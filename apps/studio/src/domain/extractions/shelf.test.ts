@@ -3,8 +3,8 @@ import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { InputError } from '@mistudio/tensor'
 import { afterEach, beforeAll, expect, test } from 'vitest'
-import { createExtractionShelf, type ExtractionShelf } from './extraction_shelf.ts'
-import { eventually, temporaryFolder, writeExtractionFolder } from './test_support.ts'
+import { eventually, temporaryFolder, writeExtractionFolder } from '../../test_support/server.ts'
+import { createExtractionShelf, type ExtractionShelf } from './shelf.ts'
 
 const folder = temporaryFolder()
 const dirOf = (name: string) => join(folder, name)

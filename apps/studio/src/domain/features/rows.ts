@@ -1,7 +1,7 @@
 // A finished extraction's features as rows: what lists show, sort and search. Examples stay in the Parquet file.
 import type { NlpSummary } from '@mistudio/contract'
 import type { Extraction } from '@mistudio/feature'
-import type { features } from '../db/schema.ts'
+import type { features } from '../../db/schema.ts'
 
 type FeatureRow = typeof features.$inferInsert
 

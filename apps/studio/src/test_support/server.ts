@@ -22,12 +22,12 @@ import { writeExtraction } from '../../../../packages/feature/src/write_extracti
 import { openDatabase } from '../db/connect.ts'
 import { jobs, trainings } from '../db/schema.ts'
 import type { DatabaseTarget } from '../db/test_support.ts'
+import { createExtractionShelf } from '../domain/extractions/shelf.ts'
+import type { Services } from '../domain/services.ts'
 import { createEventLog } from '../events/log.ts'
 import { createJobHost } from '../jobs/host.ts'
 import { buildServer } from '../server.ts'
 import { createStorage, demoModelPath, folders } from '../storage.ts'
-import { createExtractionShelf } from './extraction_shelf.ts'
-import type { Services } from './services.ts'
 
 export type TestServer = {
   services: Services

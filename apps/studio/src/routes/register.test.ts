@@ -3,10 +3,10 @@ import { apiPrefix, createClient, type Route, type RouteName, routes } from '@mi
 import { InputError } from '@mistudio/tensor'
 import Fastify, { type FastifyInstance } from 'fastify'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
-import { ProblemError } from './problem.ts'
+import type { Services } from '../domain/services.ts'
+import { ProblemError } from '../problem.ts'
+import { handlersOf } from './handlers.ts'
 import { type Handlers, registerRoutes, sendProblem } from './register.ts'
-import { handlersOf } from './routes/handlers.ts'
-import type { Services } from './routes/services.ts'
 
 const names = Object.keys(routes) as RouteName[]
 

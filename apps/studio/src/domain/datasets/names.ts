@@ -1,7 +1,7 @@
 // Names of datasets by their ids: a person reads names, never ids.
 import { inArray } from 'drizzle-orm'
-import type { Executor } from '../db/connect.ts'
-import { datasets } from '../db/schema.ts'
+import type { Executor } from '../../db/connect.ts'
+import { datasets } from '../../db/schema.ts'
 
 /** @returns names in the order of the ids; a dataset in use cannot be deleted, so each is there */
 export async function datasetNames(

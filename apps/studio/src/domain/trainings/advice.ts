@@ -13,12 +13,12 @@ import {
   type Advice as SaeAdvice,
 } from '@mistudio/sae'
 import { and, eq, inArray } from 'drizzle-orm'
-import { jobs, models, tokenizations } from '../db/schema.ts'
-import { startRunner } from '../jobs/runner_process.ts'
-import { notFound, ProblemError } from '../problem.ts'
-import type { Services } from './services.ts'
-import { checkHooks } from './training_checks.ts'
-import { type PlannedMember, planMembers, resolveHyperparameters } from './training_members.ts'
+import { jobs, models, tokenizations } from '../../db/schema.ts'
+import { startRunner } from '../../jobs/runner_process.ts'
+import { notFound, ProblemError } from '../../problem.ts'
+import type { Services } from '../services.ts'
+import { checkHooks } from './checks.ts'
+import { type PlannedMember, planMembers, resolveHyperparameters } from './members.ts'
 
 type Asked = Omit<TrainingRequest, 'name'> & { probe: boolean }
 

@@ -1,7 +1,7 @@
 // Whether a model has the layers and hook types that a training asks for.
 import type { HookType } from '@mistudio/contract'
-import type { models } from '../db/schema.ts'
-import { ProblemError } from '../problem.ts'
+import type { models } from '../../db/schema.ts'
+import { ProblemError } from '../../problem.ts'
 
 /** @throws ProblemError naming the field, what was found and what the model has */
 export function checkHooks(options: {

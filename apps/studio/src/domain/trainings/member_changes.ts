@@ -1,9 +1,9 @@
 // What a job says of the SAEs of a training that does not itself move: its row and the event that tells of it.
 import { channelOf, type TrainingMember } from '@mistudio/contract'
 import { eq } from 'drizzle-orm'
-import type { Transaction } from '../db/connect.ts'
-import { trainings } from '../db/schema.ts'
-import type { NewEvent } from '../events/log.ts'
+import type { Transaction } from '../../db/connect.ts'
+import { trainings } from '../../db/schema.ts'
+import type { NewEvent } from '../../events/log.ts'
 
 /** Changes members of the row. @returns the event, with all of them */
 export async function changeMembers(

@@ -8,8 +8,8 @@ import {
   routes,
 } from '@mistudio/contract'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
-import { ProblemError } from './problem.ts'
-import { parsePart, problemOf } from './problem_of.ts'
+import { ProblemError } from '../problem.ts'
+import { parsePart, problemOf } from '../problem_of.ts'
 
 export type HandlerRequest<N extends RouteName> = ParsedRequest<N> & {
   /** The parts of a multipart body. */

@@ -3,11 +3,11 @@ import { existsSync, readdirSync } from 'node:fs'
 import { type AvailableSae, parseHookPoint } from '@mistudio/contract'
 import { describeSae } from '@mistudio/sae'
 import { eq } from 'drizzle-orm'
-import type { Executor } from '../db/connect.ts'
-import { saes, trainings } from '../db/schema.ts'
-import { notFound } from '../problem.ts'
-import { folders, type Storage } from '../storage.ts'
-import type { Services } from './services.ts'
+import type { Executor } from '../../db/connect.ts'
+import { saes, trainings } from '../../db/schema.ts'
+import { notFound } from '../../problem.ts'
+import { folders, type Storage } from '../../storage.ts'
+import type { Services } from '../services.ts'
 
 type Training = typeof trainings.$inferSelect
 

@@ -20,7 +20,7 @@ import type { Transaction } from '../db/connect.ts'
 import { extractions, jobs, tokenizations, trainings } from '../db/schema.ts'
 import type { NewEvent } from '../events/log.ts'
 import { illegalMove, notFound } from '../problem.ts'
-import { type JobRow, jobEvent } from './plan.ts'
+import { type JobRow, jobEvent } from './jobs/job.ts'
 
 function check<S extends string>(machine: Machine<S>, from: S, to: S): void {
   if (canMove(machine, from, to)) return
