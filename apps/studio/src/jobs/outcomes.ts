@@ -1,7 +1,7 @@
 // Where a job goes when its runner has ended: the job's row and what it works for, moved together.
 import type { Transaction } from '../db/connect.ts'
 import type { JobRow } from '../domain/jobs/job.ts'
-import { moveJob } from '../domain/moves.ts'
+import { moveJob } from '../domain/jobs/move.ts'
 import type { NewEvent } from '../events/log.ts'
 import type { RunnerResult } from '../runners/spec.ts'
 import { kinds } from './kinds.ts'

@@ -12,8 +12,8 @@ import { checkContextSize, ensureTokenizations, lockTexts } from '../../routes/t
 import type { Storage } from '../../storage.ts'
 import { changed, inSequence } from '../changes.ts'
 import { jobEvent, newJob } from '../jobs/job.ts'
-import { extractionState } from '../moves.ts'
 import type { Services } from '../services.ts'
+import { extractionState } from './move.ts'
 
 type Sae = typeof saes.$inferSelect
 /** `contextSize`: tokens of the contexts it was trained on; undefined where its files do not say. */

@@ -2,7 +2,7 @@
 import { eq } from 'drizzle-orm'
 import { datasets, models, tokenizations } from '../../db/schema.ts'
 import { entityId } from '../../domain/jobs/job.ts'
-import { moveTokenization } from '../../domain/moves.ts'
+import { moveTokenization } from '../../domain/tokenizations/move.ts'
 import { folders } from '../../storage.ts'
 import { type JobKindHandler, resultOf } from '../kind.ts'
 
