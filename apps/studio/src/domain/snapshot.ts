@@ -1,9 +1,9 @@
 // What a channel tells of, as its GET route gives it.
 import type { Executor } from '../db/connect.ts'
-import { findExtraction } from '../routes/extractions.ts'
-import { listJobs } from '../routes/jobs.ts'
-import { findTokenization } from '../routes/tokenizations.ts'
-import { findTraining } from '../routes/trainings.ts'
+import { findExtraction } from './extractions/find.ts'
+import { listJobs } from './jobs/find.ts'
+import { findTokenization } from './tokenizations/find.ts'
+import { findTraining } from './trainings/find.ts'
 
 /** A list of jobs that a client can hold at once. */
 const mostJobs = 500

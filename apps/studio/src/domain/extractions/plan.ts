@@ -8,11 +8,12 @@ import type { Transaction } from '../../db/connect.ts'
 import { extractions, jobs, models, saes } from '../../db/schema.ts'
 import { newId } from '../../ids.ts'
 import { notFound, ProblemError } from '../../problem.ts'
-import { checkContextSize, ensureTokenizations, lockTexts } from '../../routes/tokenizations.ts'
 import type { Storage } from '../../storage.ts'
 import { changed, inSequence } from '../changes.ts'
 import { jobEvent, newJob } from '../jobs/job.ts'
 import type { Services } from '../services.ts'
+import { ensureTokenizations } from '../tokenizations/ensure.ts'
+import { checkContextSize, lockTexts } from '../tokenizations/texts.ts'
 import { extractionState } from './move.ts'
 
 type Sae = typeof saes.$inferSelect

@@ -14,7 +14,9 @@ import type { HandlerRequest } from '../../routes/register.ts'
 import { folders } from '../../storage.ts'
 import { changed, inSequence } from '../changes.ts'
 import type { Services } from '../services.ts'
-import { importedSaes, saeColumns, saeKey, saesAvailable, type TrainedSae, trainedSaes } from './offered.ts'
+import { saesAvailable } from '../trainings/finished.ts'
+import { saeColumns } from './columns.ts'
+import { importedSaes, saeKey, type TrainedSae, trainedSaes } from './offered.ts'
 
 type Import = HandlerRequest<Extract<RouteName, 'importSaes'>>['body']
 type Result = { imported: string[]; skipped: { hook_point: string; member: string; reason: string }[] }

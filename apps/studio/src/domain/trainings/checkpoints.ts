@@ -8,8 +8,8 @@ import { illegalMove, notFound, ProblemError } from '../../problem.ts'
 import { folders } from '../../storage.ts'
 import { newestRun } from '../jobs/attempts.ts'
 import { jobEvent, newJob } from '../jobs/job.ts'
-import { finalisedCheckpoints } from '../saes/offered.ts'
 import type { Services } from '../services.ts'
+import { finalisedCheckpoints } from './finished.ts'
 import { changeMembers } from './member_changes.ts'
 
 /** The newest first. A checkpoint that is being written or removed meanwhile is left out. */

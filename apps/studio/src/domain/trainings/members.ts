@@ -25,7 +25,7 @@ import {
 } from '@mistudio/sae'
 import { InputError } from '@mistudio/tensor'
 import { ProblemError } from '../../problem.ts'
-import { plainSettings } from '../../routes/families.ts'
+import { plainSettings } from '../families.ts'
 
 /** A request once its hyperparameters are resolved, or a training's row. */
 export type Asked = Pick<TrainingRequest, 'layers' | 'hook_types' | 'output_hook_type' | 'sweep'> & {
