@@ -1,14 +1,14 @@
-// What the routes work with.
+// What everything that decides works with; studio.ts makes it.
 import type { Database } from '../db/connect.ts'
 import type { EventLog } from '../events/log.ts'
-import type { JobHost } from '../jobs/host.ts'
 import type { Storage } from '../storage.ts'
 import type { ExtractionShelf } from './extractions/shelf.ts'
+import type { JobControl } from './jobs/control.ts'
 
 export type Services = {
   db: Database
   log: EventLog
-  host: JobHost
+  host: JobControl
   storage: Storage
   /** Finished extractions that are open for reading. */
   shelf: ExtractionShelf

@@ -4,6 +4,7 @@ import { isTerminal, jobMachine } from '@mistudio/contract'
 import { eq } from 'drizzle-orm'
 import type { Database, Transaction } from '../db/connect.ts'
 import { jobs } from '../db/schema.ts'
+import type { JobRequests } from '../domain/jobs/control.ts'
 import type { JobRow } from '../domain/jobs/job.ts'
 import { lockJob, moveJob } from '../domain/jobs/move.ts'
 import type { EventLog, NewEvent } from '../events/log.ts'
@@ -13,15 +14,6 @@ import { kinds } from './kinds.ts'
 import { cancelJob } from './outcomes.ts'
 
 export type JobRequest = NonNullable<JobRow['request']>
-
-/** Every one throws a ProblemError, 409 naming state and move, when the job cannot. */
-export type JobRequests = {
-  pause(jobId: string): Promise<void>
-  resume(jobId: string): Promise<void>
-  /** `keep`: the SAEs as they are then; otherwise what was made is dropped. */
-  stop(jobId: string, options: { keep: boolean }): Promise<void>
-  cancel(jobId: string): Promise<void>
-}
 
 export function createJobRequests(options: {
   db: Database

@@ -14,16 +14,13 @@ import {
 } from '@mistudio/sae'
 import { and, eq, inArray } from 'drizzle-orm'
 import { jobs, models, tokenizations } from '../../db/schema.ts'
-import { startRunner } from '../../jobs/runner_process.ts'
 import { notFound, ProblemError } from '../../problem.ts'
+import type { ProbeSpec } from '../../runners/spec.ts'
 import type { Services } from '../services.ts'
 import { checkHooks } from './checks.ts'
 import { type PlannedMember, planMembers, resolveHyperparameters } from './members.ts'
 
 type Asked = Omit<TrainingRequest, 'name'> & { probe: boolean }
-
-/** A probe that takes longer has hung. */
-const probeSeconds = 120
 
 /** @throws ProblemError as creating the training would, but for size */
 export async function adviceFor(services: Services, asked: Asked): Promise<Advice> {
@@ -123,10 +120,19 @@ async function probeOf(
   ])
   const known = measured.get(key)
   if (known !== undefined || !asked.probe) return known ?? null
-  const members = planned.map(({ member }) => member)
-  const work = measuring.then(
-    () => measured.get(key) ?? measure(services, { model, members, stores, contextSize, run }),
-  )
+  const { host, storage } = services
+  const { batchSize, totalSteps } = run
+  const spec: ProbeSpec = {
+    kind: 'probe',
+    modelDir: storage.modelDir(model.path),
+    cacheDir: storage.cacheDir,
+    stores,
+    members: planned.map(({ member }) => member),
+    contextSize,
+    batchSize,
+    totalSteps,
+  }
+  const work = measuring.then(() => measured.get(key) ?? host.measure(spec))
   // One at a time, whatever became of the one before.
   measuring = work.catch(() => undefined)
   const probe = await work
@@ -135,33 +141,6 @@ async function probeOf(
     if (measured.size > remembered) measured.delete(measured.keys().next().value!)
   }
   return probe
-}
-
-async function measure(
-  { storage, threads, onError }: Services,
-  options: {
-    model: Model
-    members: PlannedMember['member'][]
-    stores: string[]
-    contextSize: number
-    run: { batchSize: number; totalSteps: number }
-  },
-): Promise<Probe | null> {
-  const { model, members, stores, contextSize, run } = options
-  const { batchSize, totalSteps } = run
-  const places = { modelDir: storage.modelDir(model.path), cacheDir: storage.cacheDir, stores }
-  const runner = await startRunner({
-    spec: { kind: 'probe', ...places, members, contextSize, batchSize, totalSteps },
-    threads,
-    onMessage: () => {},
-  })
-  const timer = setTimeout(() => runner.kill(), probeSeconds * 1000)
-  const end = await runner.ended
-  clearTimeout(timer)
-  if (end.kind === 'result' && end.result.kind === 'probe') return end.result.probe
-  // Advice without figures of time is advice.
-  onError(new Error(`the probe failed: ${end.kind === 'result' ? end.result.kind : end.message}`))
-  return null
 }
 
 /** Token stores of the datasets asked for that are there already. */
