@@ -7,7 +7,7 @@ import { events, extractions, features, jobs, trainings } from '../db/schema.ts'
 import { databaseTargets } from '../db/test_support.ts'
 import { createEventLog, type EventLog } from '../events/log.ts'
 import { createStorage, type Storage } from '../storage.ts'
-import { writeExtractionFolder } from '../test_support/server.ts'
+import { writeExtractionFolder } from '../test_support/artefacts.ts'
 import { createJobHost, type JobHost } from './host.ts'
 import {
   crashed,

@@ -8,6 +8,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { extractions, features } from '../db/schema.ts'
 import { databaseTargets } from '../db/test_support.ts'
 import { featureRows } from '../domain/features/rows.ts'
+import { writeExtractionFolder, writeSae } from '../test_support/artefacts.ts'
 import {
   addDemoModel,
   addText,
@@ -15,8 +16,6 @@ import {
   startTestServer,
   type TestServer,
   temporaryFolder,
-  writeExtractionFolder,
-  writeSae,
 } from '../test_support/server.ts'
 
 describe.each(databaseTargets())('on $kind', target => {

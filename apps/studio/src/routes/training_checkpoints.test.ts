@@ -8,17 +8,16 @@ import { jobs, trainings } from '../db/schema.ts'
 import { databaseTargets } from '../db/test_support.ts'
 import { kinds } from '../jobs/kinds.ts'
 import { folders } from '../storage.ts'
+import { demoWidth, writeSae } from '../test_support/artefacts.ts'
 import {
   addDemoModel,
   addText,
   completeTraining,
-  demoWidth,
   problemOf,
   startTestServer,
   type TestServer,
   trainingBody,
   trainingHooks,
-  writeSae,
 } from '../test_support/server.ts'
 
 describe.each(databaseTargets())('on $kind', target => {

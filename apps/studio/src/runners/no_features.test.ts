@@ -6,7 +6,7 @@ import { openExtraction } from '@mistudio/feature'
 import { afterAll, expect, test } from 'vitest'
 import { featureRows } from '../domain/features/rows.ts'
 import { newId } from '../ids.ts'
-import { demoWidth, writeSae } from '../test_support/server.ts'
+import { demoWidth, writeSae } from '../test_support/artefacts.ts'
 import { extractSpec, run, tokenizeSpec, writeText } from './test_support.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'mistudio-no-features-'))

@@ -3,7 +3,8 @@ import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { InputError } from '@mistudio/tensor'
 import { afterEach, beforeAll, expect, test } from 'vitest'
-import { eventually, temporaryFolder, writeExtractionFolder } from '../../test_support/server.ts'
+import { writeExtractionFolder } from '../../test_support/artefacts.ts'
+import { eventually, temporaryFolder } from '../../test_support/server.ts'
 import { createExtractionShelf, type ExtractionShelf } from './shelf.ts'
 
 const folder = temporaryFolder()
