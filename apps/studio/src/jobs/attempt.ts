@@ -11,7 +11,7 @@ import type { RunnerEvent } from '../runners/spec.ts'
 import { folders } from '../storage.ts'
 import type { KindContext } from './kind.ts'
 import { kinds } from './kinds.ts'
-import { crashJob, endedEarly, failJob, finishJob } from './outcomes.ts'
+import { crashJob, failJob, finishJob } from './outcomes.ts'
 import type { Runner, RunnerEnd, StartRunner } from './runner.ts'
 import { askRunner } from './stopping.ts'
 
@@ -101,10 +101,9 @@ async function whileCurrent(
 
 async function record(context: AttemptContext, job: JobRow, event: RunnerEvent): Promise<void> {
   await whileCurrent(context, job, async (tx, locked) => {
-    const { events, progress } = await kinds[job.kind].event(tx, locked, event)
-    const further = event.event === 'training:checkpoint' ? { crashes: 0 } : {}
+    const { events, progress, further = false } = await kinds[job.kind].event(tx, locked, event)
     if (progress === undefined && locked.crashes === 0) return events
-    const values = { ...(progress !== undefined && { progress }), ...further }
+    const values = { ...(progress !== undefined && { progress }), ...(further && { crashes: 0 }) }
     if (Object.keys(values).length > 0) await tx.update(jobs).set(values).where(eq(jobs.id, job.id))
     return events
   })
@@ -123,8 +122,8 @@ async function finish(context: AttemptContext, attempt: Attempt, end: RunnerEnd)
     case 'result': {
       const { result } = end
       const kind = kinds[job.kind]
-      const whole = !endedEarly(result)
-      if (whole) await kind.collect?.(context, job, result, storage.resolve(path))
+      const whole = !kind.endedEarly(result)
+      if (whole) await kind.collect(context, job, result, storage.resolve(path))
       await whileCurrent(context, job, (tx, locked) => finishJob(tx, locked, { result, path }))
       if (whole) dropEarlier({ folder: storage.resolve(kind.folder(job)), attempt: job.attempt })
     }

@@ -88,4 +88,4 @@ export function createJobRequests(options: {
 }
 
 const refusal = (job: JobRow, move: string, allowed: string) =>
-  illegalMove({ entity: job.kind === 'train' ? 'training' : 'job', state: job.status, move, allowed })
+  illegalMove({ entity: kinds[job.kind].subject, state: job.status, move, allowed })

@@ -118,7 +118,7 @@ export async function seedProject(options: { db: Database; saeCount: number }) {
 
 export type Project = Awaited<ReturnType<typeof seedProject>>
 
-/** A batch as the route makes it. @returns ids of extractions and of their jobs */
+/** A batch as a request makes it. @returns ids of extractions and of their jobs */
 export async function seedBatch(options: { db: Database; project: Project; nlp: boolean[] }) {
   const { db, project, nlp } = options
   const members: { extraction: string; extract: string; nlp: string | null }[] = []

@@ -11,14 +11,14 @@ import { featureRows } from '../../domain/features/rows.ts'
 import { entityId } from '../../domain/jobs/job.ts'
 import type { NewEvent } from '../../events/log.ts'
 import { folders } from '../../storage.ts'
-import { type JobKindHandler, resultOf } from '../kind.ts'
+import { defineKind } from '../kind.ts'
 
 const extractionOf = (path: string) => `${path}/extraction`
 const rowsPerChunk = 500
 /** Under the two seconds of the progress rule, with room for a transaction that others hold up. */
 const beatMs = 1500
 
-export const extractKind: JobKindHandler = {
+export const extractKind = defineKind('extract', {
   folder: job => folders.extraction(entityId(job)),
   async prepare({ database: { db }, storage }, job, out) {
     const extractionId = entityId(job)
@@ -38,7 +38,7 @@ export const extractKind: JobKindHandler = {
           inArray(tokenizations.dataset_id, dataset_ids),
           eq(tokenizations.model_id, row.models.id),
           eq(tokenizations.status, 'ready'),
-          // The route wrote down which, when it made the extraction.
+          // The plan of the extraction wrote down which.
           eq(tokenizations.context_size, config.context_size!),
         ),
       )
@@ -47,7 +47,6 @@ export const extractKind: JobKindHandler = {
       throw new Error('a dataset of the extraction is not tokenized for its model')
     }
     return {
-      kind: 'extract',
       extractionId,
       modelDir: storage.modelDir(row.models.path),
       cacheDir: storage.cacheDir,
@@ -108,7 +107,7 @@ export const extractKind: JobKindHandler = {
     }
   },
   async completed(tx, job, { result, path }) {
-    const { features: total, featuresAlive, tokens, complete } = resultOf('extract', result)
+    const { features: total, featuresAlive, tokens, complete } = result
     const values = {
       path: extractionOf(path),
       features: total,
@@ -122,7 +121,8 @@ export const extractKind: JobKindHandler = {
       { channel: job.entity, event: 'extraction:completed', data: { ...measured(row), eta_seconds: 0 } },
     ]
   },
-}
+  endedEarly: ({ complete }) => !complete,
+})
 
 async function stillWriting(tx: Transaction, id: string): Promise<NewEvent[]> {
   const [row] = await tx.select().from(extractions).where(eq(extractions.id, id))
