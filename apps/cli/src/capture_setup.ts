@@ -5,7 +5,7 @@ import type { TokenStore } from '@mistudio/corpus'
 import type { Forward as CompiledForward, LanguageModel } from '@mistudio/model'
 import type { ContextSource, Forward } from '@mistudio/sae'
 import { InputError, type Lanes } from '@mistudio/tensor'
-import { checkStore, contextsPerCall } from './engine.ts'
+import { checkStore, contextsPerCall } from './commands/shared/engine.ts'
 
 export type CaptureSetup = {
   forward: Forward

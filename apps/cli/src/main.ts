@@ -3,7 +3,8 @@
 // Results go to stdout, everything else (progress, notes, errors) to stderr.
 import { readFileSync } from 'node:fs'
 import { InputError } from '@mistudio/tensor'
-import { nearest, parseOptions } from './arguments.ts'
+import { commands } from './commands.ts'
+import { nearest, parseOptions } from './frame/arguments.ts'
 import {
   type Command,
   type JobCommand,
@@ -12,13 +13,12 @@ import {
   type Progress,
   type ServeCommand,
   StoppedEarly,
-} from './command.ts'
-import { commands } from './commands.ts'
-import { helpOfAll, helpOfCommand } from './help.ts'
-import { runJob } from './job.ts'
-import { UsageError } from './option_table.ts'
-import { createPace, createScreen } from './progress.ts'
-import { onStopSignals } from './signals.ts'
+} from './frame/command.ts'
+import { helpOfAll, helpOfCommand } from './frame/help.ts'
+import { runJob } from './frame/job.ts'
+import { UsageError } from './frame/option_table.ts'
+import { createPace, createScreen } from './frame/progress.ts'
+import { onStopSignals } from './frame/signals.ts'
 
 /** Runs one command line and returns the exit code. */
 async function main(words: readonly string[]): Promise<number> {

@@ -3,9 +3,9 @@ import { readFileSync, statfsSync } from 'node:fs'
 import { availableParallelism, cpus, freemem, totalmem } from 'node:os'
 import { gemmSpeed } from '@mistudio/sae'
 import { type Lanes, openLanes } from '@mistudio/tensor'
-import { defineCommand, shared } from '../command.ts'
-import { dataFolder, writableFolder } from '../data_folder.ts'
-import { bytes, figure, pairs } from '../output.ts'
+import { defineCommand, shared } from '../frame/command.ts'
+import { dataFolder, writableFolder } from '../frame/data_folder.ts'
+import { bytes, figure, pairs } from '../frame/output.ts'
 
 export type Check = {
   name: string

@@ -1,9 +1,9 @@
 // `mistudio sae encode`: an SAE on activations from a file, for comparison with other tools.
 import { InputError, memoryLimitBytes, openSafetensors, type Place, writeSafetensors } from '@mistudio/tensor'
-import { defineCommand, shared } from '../command.ts'
-import { writableFile } from '../data_folder.ts'
-import { saeFolder, withLanes } from '../engine.ts'
-import { count, pairs } from '../output.ts'
+import { defineCommand, shared } from '../frame/command.ts'
+import { writableFile } from '../frame/data_folder.ts'
+import { count, pairs } from '../frame/output.ts'
+import { saeFolder, withLanes } from './shared/engine.ts'
 
 /** Rows in shared memory at once. */
 const rowsAtOnce = 4096

@@ -5,7 +5,7 @@ import { createProgressBoard, extractFeatures, readExtractionInfo } from '@mistu
 import type { Tokenizer } from '@mistudio/model'
 import { loadSae } from '@mistudio/sae'
 import { writeFileAtomic } from '@mistudio/tensor'
-import { contextsPerCall } from '../engine.ts'
+import { contextsPerCall } from '../commands/shared/engine.ts'
 import { recipe } from './recipe.ts'
 import type { DemoExtraction } from './result.ts'
 import { checkStop, madeFrom, type Stage, Stopped, saeDir, weightsHash } from './stage.ts'

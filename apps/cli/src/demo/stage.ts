@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url'
 import type { TokenStore } from '@mistudio/corpus'
 import type { LanguageModel } from '@mistudio/model'
 import type { Lanes } from '@mistudio/tensor'
-import type { JobContext } from '../command.ts'
+import type { JobContext } from '../frame/command.ts'
 import type { DemoSpec } from './result.ts'
 
 export const assets = fileURLToPath(new URL('../../../../assets/demo', import.meta.url))

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { compileForward } from '@mistudio/model'
 import { membersOf, shuffledContexts, trainSaes } from '@mistudio/sae'
 import { showTraining } from '../commands/sae_train.ts'
-import { contextsPerCall } from '../engine.ts'
+import { contextsPerCall } from '../commands/shared/engine.ts'
 import { recipe } from './recipe.ts'
 import { checkStop, type Stage, Stopped } from './stage.ts'
 

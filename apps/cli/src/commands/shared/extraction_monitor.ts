@@ -1,8 +1,8 @@
 // Watches an extraction from the main thread, whose timers run while the job computes and writes: what a person
 // sees, and the extraction:progress events of --events. Shared by `feature extract` and the demo.
 import type { ExtractionEvent, ProgressBoard } from '@mistudio/feature'
-import type { JobEvent, Monitor } from './command.ts'
-import { count } from './output.ts'
+import type { JobEvent, Monitor } from '../../frame/command.ts'
+import { count } from '../../frame/output.ts'
 
 /**
  * @param options.id names the channel, extraction/ID

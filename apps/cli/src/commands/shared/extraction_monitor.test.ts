@@ -1,7 +1,7 @@
 // The monitor of an extraction: what it tells, from when on, and how it ends. Its timing: packages/feature, progress.
 import { createProgressBoard } from '@mistudio/feature'
 import { expect, it, vi } from 'vitest'
-import type { JobEvent } from './command.ts'
+import type { JobEvent } from '../../frame/command.ts'
 import { monitorExtraction } from './extraction_monitor.ts'
 
 async function watch(begin: 'now' | 'with the extraction') {

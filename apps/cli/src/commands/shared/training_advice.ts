@@ -3,7 +3,7 @@
 import { statfsSync } from 'node:fs'
 import type { Advice, RunMember, TrainOptions } from '@mistudio/sae'
 import { InputError } from '@mistudio/tensor'
-import type { Capture } from './training_source.ts'
+import type { Capture } from '../../training_source.ts'
 
 /** @param options.probe measure first */
 export async function adviceOf(options: {

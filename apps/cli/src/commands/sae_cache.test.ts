@@ -9,7 +9,7 @@ import { openTokenizer } from '@mistudio/model'
 import { openCachedActivations } from '@mistudio/sae'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 
-const root = fileURLToPath(new URL('../../..', import.meta.url))
+const root = fileURLToPath(new URL('../../../..', import.meta.url))
 const program = join(root, 'apps/cli/src/main.ts')
 const model = join(root, 'assets/demo/model')
 const hooks = ['blocks.0.hook_resid_post', 'blocks.1.hook_mlp_out']

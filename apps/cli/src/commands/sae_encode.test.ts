@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url'
 import { inferSae, saveSae } from '@mistudio/sae'
 import { openSafetensors, writeSafetensors } from '@mistudio/tensor'
 import { afterAll, expect, test } from 'vitest'
-import { activations, randomRows, randomSae, worst } from '../../../packages/sae/src/encoder_support.ts'
+import { activations, randomRows, randomSae, worst } from '../../../../packages/sae/src/encoder_support.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'mistudio-encode-'))
 const at = (name: string) => join(folder, name)
@@ -21,7 +21,7 @@ test('a crosscoder is encoded from the columns of its hook points beside each ot
     path: at('x.safetensors'),
     tensors: [{ name: 'activations', dtype: 'F32', shape: [70, 21], data: x }],
   })
-  const mistudio = fileURLToPath(new URL('../../../bin/mistudio', import.meta.url))
+  const mistudio = fileURLToPath(new URL('../../../../bin/mistudio', import.meta.url))
   const words = ['sae', 'encode', '--sae', at('sae'), '--activations', at('x.safetensors')]
   const { status, stdout, stderr } = spawnSync(
     process.execPath,

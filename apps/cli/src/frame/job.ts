@@ -38,7 +38,7 @@ export function runJob({
   onEvent: (event: JobEvent) => void
 }): RunningJob {
   const stop = new SharedArrayBuffer(4)
-  const worker = new Worker(new URL('./job_worker.ts', import.meta.url), {
+  const worker = new Worker(new URL('../job_worker.ts', import.meta.url), {
     workerData: { name, spec, stop, board } satisfies JobData,
   })
   const result = new Promise<unknown>((resolve, reject) => {

@@ -5,10 +5,10 @@ import type { TokenSplit } from '@mistudio/corpus'
 import type { LanguageModel } from '@mistudio/model'
 import type { ContextLosses, ContextSource, Evaluation, EvaluationSums, Metric, Sae } from '@mistudio/sae'
 import { InputError, type Lanes } from '@mistudio/tensor'
-import { type JobContext, shared } from './command.ts'
+import { type JobContext, shared } from '../../frame/command.ts'
+import type { OptionTable, Values } from '../../frame/option_table.ts'
+import { count, figure, percent } from '../../frame/output.ts'
 import { checkStore, withLanes } from './engine.ts'
-import type { OptionTable, Values } from './option_table.ts'
-import { count, figure, percent } from './output.ts'
 
 export const evaluationOptions = {
   sae: {

@@ -9,7 +9,7 @@ import { fileURLToPath } from 'node:url'
 import { createClient } from '@mistudio/contract'
 import { afterAll, afterEach, expect, test } from 'vitest'
 
-const command = fileURLToPath(new URL('../../../bin/mistudio', import.meta.url))
+const command = fileURLToPath(new URL('../../../../bin/mistudio', import.meta.url))
 const folder = mkdtempSync(join(tmpdir(), 'mistudio-serve-'))
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
 let children: ChildProcess[] = []

@@ -8,8 +8,8 @@ import { fileURLToPath } from 'node:url'
 import { expect, it } from 'vitest'
 
 const signals = new URL('./signals.ts', import.meta.url).href
-const main = new URL('./main.ts', import.meta.url)
-const model = fileURLToPath(new URL('../../../assets/demo/model', import.meta.url))
+const main = new URL('../main.ts', import.meta.url)
+const model = fileURLToPath(new URL('../../../../assets/demo/model', import.meta.url))
 
 /** A process that says when the first signal came and then works on for ever. */
 const program = `

@@ -1,9 +1,9 @@
 // Probing and absorption for `sae evaluate`: options, the tasks, and their tables.
 import type { ProbedSae } from '@mistudio/sae'
-import { type JobContext, shared } from './command.ts'
+import { type JobContext, shared } from '../../frame/command.ts'
+import type { OptionTable, Values } from '../../frame/option_table.ts'
+import { count, figure, pairs, percent, table } from '../../frame/output.ts'
 import type { EvaluationSpec, OpenedEvaluation } from './evaluation.ts'
-import type { OptionTable, Values } from './option_table.ts'
-import { count, figure, pairs, percent, table } from './output.ts'
 
 export const probingOptions = {
   probing: {

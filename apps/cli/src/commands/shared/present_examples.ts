@@ -1,6 +1,6 @@
 // Examples of a feature as lines of text: activation, context with the peak marked, dataset.
 import type { Example } from '@mistudio/feature'
-import { figure } from './output.ts'
+import { figure } from '../../frame/output.ts'
 
 const defaultColumns = 120
 
