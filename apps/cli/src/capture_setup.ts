@@ -5,7 +5,6 @@ import type { TokenStore } from '@mistudio/corpus'
 import type { Forward as CompiledForward, LanguageModel } from '@mistudio/model'
 import type { ContextSource, Forward } from '@mistudio/sae'
 import { InputError, type Lanes } from '@mistudio/tensor'
-import { checkStore, contextsPerCall } from './commands/shared/engine.ts'
 
 export type CaptureSetup = {
   forward: Forward
@@ -39,7 +38,8 @@ export async function withCapture<T>(
   work: (setup: CaptureSetup) => Promise<T>,
 ): Promise<T> {
   const { checkModelsAgree, checkStoresAgree, openTokenStore } = await import('@mistudio/corpus')
-  const { compileForward, modelFingerprint, openModel, openTokenizer } = await import('@mistudio/model')
+  const { checkStore, compileForward, contextsPerCall, modelFingerprint, openModel, openTokenizer } =
+    await import('@mistudio/model')
   const { joinForwards, shuffledContexts, splitModelHooks } = await import('@mistudio/sae')
   const { lanes, datasets, weights, seed } = options
   const several = options.models.length > 1

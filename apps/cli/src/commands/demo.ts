@@ -2,9 +2,10 @@
 
 import { presentDemo } from '../demo/present.ts'
 import type { DemoSpec } from '../demo/result.ts'
-import { defineCommand, shared } from '../frame/command.ts'
+import { defineCommand } from '../frame/command.ts'
 import { writableDataFolder } from '../frame/data_folder.ts'
 import { monitorExtraction } from './shared/extraction_monitor.ts'
+import { shared } from './shared/options.ts'
 
 export const demo = defineCommand({
   name: 'demo',

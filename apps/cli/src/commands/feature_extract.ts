@@ -1,12 +1,14 @@
 // `mistudio feature extract`: the features of an SAE, or of several from one pass of the model.
 import { basename, join, resolve } from 'node:path'
 import type { TokenStore } from '@mistudio/corpus'
-import { defineCommand, type Stopped, shared } from '../frame/command.ts'
+import { withLanes } from '@mistudio/tensor'
+import { defineCommand, type Stopped } from '../frame/command.ts'
 import { writableFolder } from '../frame/data_folder.ts'
 import { UsageError } from '../frame/option_table.ts'
 import { count, table } from '../frame/output.ts'
-import { checkStore, saeFolder, withLanes } from './shared/engine.ts'
 import { monitorExtraction } from './shared/extraction_monitor.ts'
+import { shared } from './shared/options.ts'
+import { saeFolder } from './shared/sae_folders.ts'
 
 export const featureExtract = defineCommand({
   name: 'feature extract',
@@ -61,7 +63,7 @@ export const featureExtract = defineCommand({
   async job({ saes, model: dir, datasets, threads, out, ...options }, context) {
     const { checkTokenizer, openTokenStore } = await import('@mistudio/corpus')
     const { createProgressBoard, extractFeatures } = await import('@mistudio/feature')
-    const { openModel, openTokenizer } = await import('@mistudio/model')
+    const { checkStore, openModel, openTokenizer } = await import('@mistudio/model')
     const { loadSae } = await import('@mistudio/sae')
     const board = createProgressBoard({ buffer: context.board })
     const model = await openModel({ dir })

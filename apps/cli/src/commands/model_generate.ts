@@ -1,9 +1,9 @@
 // `mistudio model generate`: text from a language model, greedy or sampled.
-import { InputError } from '@mistudio/tensor'
-import { defineCommand, shared } from '../frame/command.ts'
+import { InputError, withLanes } from '@mistudio/tensor'
+import { defineCommand } from '../frame/command.ts'
 import { UsageError } from '../frame/option_table.ts'
-import { withLanes } from './shared/engine.ts'
 import { readInputIds } from './shared/input_ids.ts'
+import { shared } from './shared/options.ts'
 
 export const modelGenerate = defineCommand({
   name: 'model generate',

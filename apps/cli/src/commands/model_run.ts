@@ -1,10 +1,10 @@
 // `mistudio model run`: logits and hook values of given tokens, on the engine or on the slow float64 oracle.
-import { writeSafetensors } from '@mistudio/tensor'
-import { defineCommand, shared } from '../frame/command.ts'
+import { withLanes, writeSafetensors } from '@mistudio/tensor'
+import { defineCommand } from '../frame/command.ts'
 import { writableFile } from '../frame/data_folder.ts'
 import { pairs } from '../frame/output.ts'
-import { withLanes } from './shared/engine.ts'
 import { readInputIds } from './shared/input_ids.ts'
+import { shared } from './shared/options.ts'
 
 export const modelRun = defineCommand({
   name: 'model run',

@@ -1,9 +1,17 @@
 // `mistudio sae encode`: an SAE on activations from a file, for comparison with other tools.
-import { InputError, memoryLimitBytes, openSafetensors, type Place, writeSafetensors } from '@mistudio/tensor'
-import { defineCommand, shared } from '../frame/command.ts'
+import {
+  InputError,
+  memoryLimitBytes,
+  openSafetensors,
+  type Place,
+  withLanes,
+  writeSafetensors,
+} from '@mistudio/tensor'
+import { defineCommand } from '../frame/command.ts'
 import { writableFile } from '../frame/data_folder.ts'
 import { count, pairs } from '../frame/output.ts'
-import { saeFolder, withLanes } from './shared/engine.ts'
+import { shared } from './shared/options.ts'
+import { saeFolder } from './shared/sae_folders.ts'
 
 /** Rows in shared memory at once. */
 const rowsAtOnce = 4096

@@ -1,12 +1,12 @@
 // `mistudio sae finalise`: SAEs out of any checkpoint of a run, without training on.
 import { existsSync } from 'node:fs'
-import { InputError } from '@mistudio/tensor'
-import { defineCommand, shared } from '../frame/command.ts'
+import { InputError, withLanes } from '@mistudio/tensor'
+import { defineCommand } from '../frame/command.ts'
 import { writableFolder } from '../frame/data_folder.ts'
 import { count, figure, table } from '../frame/output.ts'
 import { type TrainingOrigin, withTrainingSource } from '../training_source.ts'
 import { shown } from './sae_train.ts'
-import { withLanes } from './shared/engine.ts'
+import { shared } from './shared/options.ts'
 
 export const saeFinalise = defineCommand({
   name: 'sae finalise',

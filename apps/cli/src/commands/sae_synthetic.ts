@@ -3,9 +3,10 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { GroundTruthOptions } from '@mistudio/sae'
-import { defineCommand, StoppedEarly, shared } from '../frame/command.ts'
+import { withLanes } from '@mistudio/tensor'
+import { defineCommand, StoppedEarly } from '../frame/command.ts'
 import { duration, figure, pairs, percent } from '../frame/output.ts'
-import { withLanes } from './shared/engine.ts'
+import { shared } from './shared/options.ts'
 import { trainingSettings } from './shared/training_settings.ts'
 
 export const saeSynthetic = defineCommand({

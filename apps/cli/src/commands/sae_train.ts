@@ -1,13 +1,13 @@
 // `mistudio sae train`: one or many SAEs of any family from one pass of the model over the training documents.
 import { join, resolve } from 'node:path'
 import type { MemberProgress, TrainedSae, TrainOptions, TrainProgress } from '@mistudio/sae'
-import { InputError } from '@mistudio/tensor'
+import { InputError, withLanes } from '@mistudio/tensor'
 import { datasetWeights, modelFolders } from '../capture_setup.ts'
-import { defineCommand, type JobContext, type Stopped, shared } from '../frame/command.ts'
+import { defineCommand, type JobContext, type Stopped } from '../frame/command.ts'
 import { writableFolder } from '../frame/data_folder.ts'
 import { count, figure, table } from '../frame/output.ts'
 import { withTrainingSource } from '../training_source.ts'
-import { withLanes } from './shared/engine.ts'
+import { shared } from './shared/options.ts'
 import { adviceOf, adviceText, refuseUnfit } from './shared/training_advice.ts'
 import { type TrainingWords, trainingSettings } from './shared/training_settings.ts'
 

@@ -1,9 +1,8 @@
 // The demo's training: four SAEs from one pass of the model. A finished one is not done again, a stopped one goes on.
 import { join } from 'node:path'
-import { compileForward } from '@mistudio/model'
+import { compileForward, contextsPerCall } from '@mistudio/model'
 import { membersOf, shuffledContexts, trainSaes } from '@mistudio/sae'
 import { showTraining } from '../commands/sae_train.ts'
-import { contextsPerCall } from '../commands/shared/engine.ts'
 import { recipe } from './recipe.ts'
 import { checkStop, type Stage, Stopped } from './stage.ts'
 

@@ -1,6 +1,6 @@
-// What a command is: an option table and three functions, or two for one that serves until it is stopped. `spec` judges the options on the main thread before
-// any work starts; `job` does the work in the job's worker thread (job.ts) and sees only plain data; `present`
-// writes the result for a person. With --json the result itself is the output.
+// What a command is: an option table and three functions, or two for one that serves until it is stopped. `spec` judges
+// the options on the main thread before any work starts; `job` does the work in the job's worker thread (job.ts) and sees
+// only plain data; `present` writes the result for a person. With --json the result itself is the output.
 // Help must come at once: a command file imports the engine's packages inside `job`, not at its top.
 import type { OptionTable, Values } from './option_table.ts'
 
@@ -124,18 +124,3 @@ export function optionsOf(command: Command): OptionTable & typeof commonOptions 
   return { ...command.options, ...rest, ...('job' in command && { events }) } as OptionTable &
     typeof commonOptions
 }
-
-/** Options that several commands share. */
-export const shared = {
-  model: { kind: 'path', value: 'DIR', required: true, help: 'folder of the model (Hugging Face layout)' },
-  dataDir: { kind: 'path', value: 'DIR', help: 'data folder (default: MISTUDIO_DATA_DIR, else ./data)' },
-  threads: { kind: 'integer', value: 'N', min: 1, max: 256, help: 'compute threads (default: one a core)' },
-  seed: {
-    kind: 'integer',
-    value: 'S',
-    min: 0,
-    max: 0xffff_ffff,
-    default: 0,
-    help: 'seed of everything random',
-  },
-} as const satisfies OptionTable

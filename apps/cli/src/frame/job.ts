@@ -24,21 +24,24 @@ export type RunningJob = {
  * Starts the job of a command in a thread of its own.
  * @param options.name the command's name, e.g. `sae train`
  * @param options.spec plain data, as the command's `spec` made it
+ * @param options.worker the script of that thread
  * @param options.onEvent called on this thread for every event, in order
  */
 export function runJob({
   name,
   spec,
+  worker: script,
   board,
   onEvent,
 }: {
   name: string
   spec: unknown
+  worker: URL
   board?: SharedArrayBuffer
   onEvent: (event: JobEvent) => void
 }): RunningJob {
   const stop = new SharedArrayBuffer(4)
-  const worker = new Worker(new URL('../job_worker.ts', import.meta.url), {
+  const worker = new Worker(script, {
     workerData: { name, spec, stop, board } satisfies JobData,
   })
   const result = new Promise<unknown>((resolve, reject) => {

@@ -1,14 +1,15 @@
 // What `sae evaluate` and `sae compare` share: their options, the SAEs and the run of them in one pass.
-import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import type { TokenSplit } from '@mistudio/corpus'
 import type { LanguageModel } from '@mistudio/model'
 import type { ContextLosses, ContextSource, Evaluation, EvaluationSums, Metric, Sae } from '@mistudio/sae'
-import { InputError, type Lanes } from '@mistudio/tensor'
-import { type JobContext, shared } from '../../frame/command.ts'
+import { InputError, type Lanes, withLanes } from '@mistudio/tensor'
+import type { JobContext } from '../../frame/command.ts'
 import type { OptionTable, Values } from '../../frame/option_table.ts'
 import { count, figure, percent } from '../../frame/output.ts'
-import { checkStore, withLanes } from './engine.ts'
+import { shared } from './options.ts'
+import { saeFolders } from './sae_folders.ts'
 
 export const evaluationOptions = {
   sae: {
@@ -62,27 +63,6 @@ export const evaluationSpec = (values: Values<typeof evaluationOptions>): Evalua
   maxCeTokens: values['ce-tokens'],
   threads: values.threads,
 })
-
-/**
- * Folders of single SAEs: those given, and all SAEs of folders that hold several.
- * @throws InputError for a folder without any
- */
-export function saeFolders(dirs: readonly string[]): string[] {
-  return dirs.flatMap(dir => {
-    const holds = (path: string) => existsSync(join(path, 'cfg.json'))
-    if (holds(dir)) return [dir]
-    const inside = statSync(dir, { throwIfNoEntry: false })?.isDirectory() ? readdirSync(dir).sort() : []
-    const found = inside.map(name => join(dir, name)).filter(holds)
-    if (found.length > 0) return found
-    throw new InputError({
-      message: 'there is no SAE here',
-      file: dir,
-      field: '--sae',
-      found: 'no cfg.json',
-      expected: 'a folder with cfg.json and sae_weights.safetensors, or one that holds such folders',
-    })
-  })
-}
 
 export type EvaluatedSae = {
   path: string
@@ -138,7 +118,7 @@ export async function evaluateFolders(options: {
 }): Promise<Evaluated> {
   const { spec, context } = options
   const { openTokenStore } = await import('@mistudio/corpus')
-  const { openModel } = await import('@mistudio/model')
+  const { checkStore, openModel } = await import('@mistudio/model')
   const { evaluateSaes, openEvaluation, shuffledContexts } = await import('@mistudio/sae')
   const model = await openModel({ dir: spec.model })
   const loaded = await loadSaes(spec.saes)

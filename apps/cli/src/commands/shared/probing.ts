@@ -1,9 +1,10 @@
 // Probing and absorption for `sae evaluate`: options, the tasks, and their tables.
 import type { ProbedSae } from '@mistudio/sae'
-import { type JobContext, shared } from '../../frame/command.ts'
+import type { JobContext } from '../../frame/command.ts'
 import type { OptionTable, Values } from '../../frame/option_table.ts'
 import { count, figure, pairs, percent, table } from '../../frame/output.ts'
 import type { EvaluationSpec, OpenedEvaluation } from './evaluation.ts'
+import { shared } from './options.ts'
 
 export const probingOptions = {
   probing: {
