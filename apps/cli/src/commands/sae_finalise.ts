@@ -5,8 +5,8 @@ import { defineCommand } from '../frame/command.ts'
 import { writableFolder } from '../frame/data_folder.ts'
 import { count, figure, table } from '../frame/output.ts'
 import { type TrainingOrigin, withTrainingSource } from '../training_source.ts'
-import { shown } from './sae_train.ts'
 import { shared } from './shared/options.ts'
+import { shown } from './shared/trained.ts'
 
 export const saeFinalise = defineCommand({
   name: 'sae finalise',

@@ -2,7 +2,7 @@
 import { join } from 'node:path'
 import { compileForward, contextsPerCall } from '@mistudio/model'
 import { membersOf, shuffledContexts, trainSaes } from '@mistudio/sae'
-import { showTraining } from '../commands/sae_train.ts'
+import { showTraining } from '../commands/shared/trained.ts'
 import { recipe } from './recipe.ts'
 import { checkStop, type Stage, Stopped } from './stage.ts'
 
