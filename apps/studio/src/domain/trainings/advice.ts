@@ -12,11 +12,12 @@ import {
   runFields,
   type Advice as SaeAdvice,
 } from '@mistudio/sae'
-import { and, eq, inArray } from 'drizzle-orm'
-import { jobs, models, tokenizations } from '../../db/schema.ts'
+import { eq } from 'drizzle-orm'
+import { jobs, models } from '../../db/schema.ts'
 import { notFound, ProblemError } from '../../problem.ts'
 import type { ProbeSpec } from '../../runners/spec.ts'
 import type { Services } from '../services.ts'
+import { readyStores } from '../tokenizations/ready.ts'
 import { checkHooks } from './checks.ts'
 import { type PlannedMember, planMembers, resolveHyperparameters } from './members.ts'
 
@@ -106,7 +107,11 @@ async function probeOf(
   },
 ): Promise<Probe | null> {
   const { asked, model, planned, contextSize, run } = options
-  const stores = await readyStores(services, { asked, model, contextSize })
+  const { dataset_ids = asked.dataset_id === undefined ? [] : [asked.dataset_id] } = asked
+  const datasetIds = [...new Set(dataset_ids)]
+  // Those that are there already.
+  const ready = await readyStores(services.db, { datasetIds, modelId: model.id, contextSize })
+  const stores = ready.flatMap(store => (store === undefined ? [] : [services.storage.resolve(store.path)]))
   const kinds = planned.map(({ complete: { plan, hooks } }) => [
     hooks,
     plan.selection.kind,
@@ -141,26 +146,4 @@ async function probeOf(
     if (measured.size > remembered) measured.delete(measured.keys().next().value!)
   }
   return probe
-}
-
-/** Token stores of the datasets asked for that are there already. */
-async function readyStores(
-  { db, storage }: Services,
-  options: { asked: Asked; model: Model; contextSize: number },
-): Promise<string[]> {
-  const { asked, model, contextSize } = options
-  const { dataset_ids = asked.dataset_id === undefined ? [] : [asked.dataset_id] } = asked
-  if (dataset_ids.length === 0) return []
-  const found = await db
-    .select({ path: tokenizations.path })
-    .from(tokenizations)
-    .where(
-      and(
-        inArray(tokenizations.dataset_id, dataset_ids),
-        eq(tokenizations.model_id, model.id),
-        eq(tokenizations.context_size, contextSize),
-        eq(tokenizations.status, 'ready'),
-      ),
-    )
-  return found.flatMap(({ path }) => (path === null ? [] : [storage.resolve(path)]))
 }

@@ -2,13 +2,14 @@
 // is said to be completed; a crash in between does it again from the same files.
 import { join } from 'node:path'
 import { openExtraction } from '@mistudio/feature'
-import { and, eq, inArray } from 'drizzle-orm'
+import { eq } from 'drizzle-orm'
 import { insertChunked } from '../../db/chunked.ts'
 import type { Transaction } from '../../db/connect.ts'
-import { extractions, features, models, saes, tokenizations } from '../../db/schema.ts'
+import { extractions, features, models, saes } from '../../db/schema.ts'
 import { extractionCounters, extractionState, moveExtraction } from '../../domain/extractions/move.ts'
 import { featureRows } from '../../domain/features/rows.ts'
 import { entityId } from '../../domain/jobs/job.ts'
+import { allStores } from '../../domain/tokenizations/ready.ts'
 import type { NewEvent } from '../../events/log.ts'
 import { folders } from '../../storage.ts'
 import { defineKind } from '../kind.ts'
@@ -30,28 +31,19 @@ export const extractKind = defineKind('extract', {
       .where(eq(extractions.id, extractionId))
     if (row === undefined) throw new Error('the extraction is gone')
     const { dataset_ids, config } = row.extractions
-    const found = await db
-      .select()
-      .from(tokenizations)
-      .where(
-        and(
-          inArray(tokenizations.dataset_id, dataset_ids),
-          eq(tokenizations.model_id, row.models.id),
-          eq(tokenizations.status, 'ready'),
-          // The plan of the extraction wrote down which.
-          eq(tokenizations.context_size, config.context_size!),
-        ),
-      )
-    const stores = dataset_ids.map(id => found.find(store => store.dataset_id === id)?.path)
-    if (!stores.every(path => typeof path === 'string')) {
-      throw new Error('a dataset of the extraction is not tokenized for its model')
-    }
+    const stores = await allStores(db, {
+      datasetIds: dataset_ids,
+      modelId: row.models.id,
+      // The plan of the extraction wrote down which.
+      contextSize: config.context_size!,
+      of: 'extraction',
+    })
     return {
       extractionId,
       modelDir: storage.modelDir(row.models.path),
       cacheDir: storage.cacheDir,
       saeDir: storage.resolve(row.saes.path),
-      stores: stores.map(path => storage.resolve(path)),
+      stores: stores.map(({ path }) => storage.resolve(path)),
       config,
       out,
     }
