@@ -1,3 +1,4 @@
+// Rounds by hand: what wakes, breaks off and ends between them.
 import { expect, test } from 'vitest'
 import { createRounds } from './rounds.ts'
 
