@@ -2,18 +2,7 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import {
-  chooseNode,
-  majorOf,
-  minimumMajor,
-  npmCommand,
-  pinnedNodePath,
-  root,
-  runChild,
-  runtimePackage,
-  stampOf,
-  treeAgrees,
-} from './bootstrap.js'
+import { chooseNode, majorOf, minimumMajor, npmCommand, pinnedNodePath, root, runChild, runtimePackage, stampOf, treeAgrees } from './bootstrap.js'
 
 const read = (path: string) => readFileSync(join(root, path), 'utf8')
 

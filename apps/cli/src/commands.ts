@@ -1,5 +1,5 @@
 // All commands, in the order of the help.
-import type { Command } from './command.ts'
+
 import { datasetTokenize } from './commands/dataset_tokenize.ts'
 import { demo } from './commands/demo.ts'
 import { doctor } from './commands/doctor.ts'
@@ -18,6 +18,7 @@ import { saeRecipes } from './commands/sae_recipes.ts'
 import { saeSynthetic } from './commands/sae_synthetic.ts'
 import { saeTrain } from './commands/sae_train.ts'
 import { serve } from './commands/serve.ts'
+import type { Command } from './frame/command.ts'
 
 export const commands: readonly Command[] = [
   doctor,

@@ -1,9 +1,9 @@
 // The job's thread: runs one job of one command and ends. See job.ts.
 import { parentPort, workerData } from 'node:worker_threads'
 import { InputError } from '@mistudio/files'
-import { type JobContext, StoppedEarly } from './command.ts'
 import { commands } from './commands.ts'
-import type { JobData, JobMessage } from './job.ts'
+import { type JobContext, StoppedEarly } from './frame/command.ts'
+import type { JobData, JobMessage } from './frame/job.ts'
 
 const { name, spec, stop, board } = workerData as JobData
 const port = parentPort

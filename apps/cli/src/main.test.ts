@@ -44,8 +44,8 @@ describe('help', () => {
   })
 
   it('names each option of each command in its own help', async () => {
-    const { helpOfCommand } = await import('./help.ts')
-    const { optionsOf } = await import('./command.ts')
+    const { helpOfCommand } = await import('./frame/help.ts')
+    const { optionsOf } = await import('./frame/command.ts')
     for (const command of commands) {
       const text = helpOfCommand({ command })
       for (const option of Object.keys(optionsOf(command))) {

@@ -3,22 +3,13 @@
 // Results go to stdout, everything else (progress, notes, errors) to stderr.
 import { readFileSync } from 'node:fs'
 import { InputError } from '@mistudio/files'
-import { nearest, parseOptions } from './arguments.ts'
-import {
-  type Command,
-  type JobCommand,
-  type JobEvent,
-  optionsOf,
-  type Progress,
-  type ServeCommand,
-  StoppedEarly,
-} from './command.ts'
 import { commands } from './commands.ts'
-import { helpOfAll, helpOfCommand } from './help.ts'
-import { runJob } from './job.ts'
-import { UsageError } from './option_table.ts'
-import { createPace, createScreen } from './progress.ts'
-import { onStopSignals } from './signals.ts'
+import { nearest, parseOptions } from './frame/arguments.ts'
+import { type Command, optionsOf, type ServeCommand, StoppedEarly } from './frame/command.ts'
+import { helpOfAll, helpOfCommand } from './frame/help.ts'
+import { UsageError } from './frame/option_table.ts'
+import { perform } from './frame/perform.ts'
+import { onStopSignals } from './frame/signals.ts'
 
 /** Runs one command line and returns the exit code. */
 async function main(words: readonly string[]): Promise<number> {
@@ -33,7 +24,9 @@ async function main(words: readonly string[]): Promise<number> {
   const { json, events, help: _, ...values } = parseOptions({ command: command.name, table, words: rest })
   const spec = command.spec(values)
   if ('serve' in command) return await serve({ command, spec, json })
-  const { result, stopped } = await perform({ command, spec, events })
+  const worker = new URL('./job_worker.ts', import.meta.url)
+  const printEvents = events ? print : undefined
+  const { result, stopped } = await perform({ command, spec, worker, printEvents })
   if (json) print(JSON.stringify(command.json?.(result) ?? result))
   else {
     const text = await command.present(result)
@@ -95,79 +88,6 @@ function unknownCommand(word: string): string {
   const known = [...new Set(commands.map(({ name }) => name.split(' ')[0]))]
   const near = nearest(word, known)
   return `there is no command \`${word}\`${near === undefined ? `; expected: ${known.join(', ')}` : `; did you mean \`${near}\`?`}`
-}
-
-/** Runs the job, shows its progress and passes the stop signals on. */
-async function perform({
-  command,
-  spec,
-  events,
-}: {
-  command: JobCommand
-  spec: unknown
-  events: boolean
-}): Promise<{ result: unknown; stopped: boolean }> {
-  const screen = createScreen({
-    write: text => process.stderr.write(text),
-    // A terminal that does not know its width says 0.
-    columns: process.stderr.isTTY ? process.stderr.columns || 80 : undefined,
-  })
-  const paceOf = createPace()
-  const onEvent = (event: JobEvent) => {
-    if (events) printEvent(event)
-    else if (event.kind === 'progress') screen.progress(event.progress)
-    else screen.note(event.text)
-  }
-  const monitor = await command.monitor?.(spec, onEvent)
-  const job = runJob({ name: command.name, spec, board: monitor?.board, onEvent })
-  let stopped = false
-  const release = onStopSignals(() => {
-    stopped = true
-    screen.note('stopping: what is done is being saved (Ctrl-C again ends at once)')
-    job.stop()
-  })
-
-  function printEvent(event: JobEvent): void {
-    if (event.kind === 'progress') print(JSON.stringify(event.wire ?? progressEvent(event.progress)))
-    else print(JSON.stringify({ event: 'job:note', status: 'running', text: event.text }))
-  }
-
-  function progressEvent(progress: Progress) {
-    const { rate, etaSeconds } = paceOf(progress, performance.now() / 1000)
-    const { stage, done, total, unit, figures } = progress
-    const fraction = total > 0 ? done / total : 0
-    const eta_seconds = etaSeconds === null ? null : Math.ceil(etaSeconds)
-    return {
-      event: 'job:progress',
-      status: 'running',
-      stage,
-      progress: fraction,
-      done,
-      total,
-      unit,
-      per_second: rate,
-      eta_seconds,
-      ...figures,
-    }
-  }
-
-  try {
-    const result = await job.result
-    const ended = stopped && isStopped(result)
-    monitor?.end({ stopped: ended })
-    return { result, stopped: ended }
-  } catch (error) {
-    monitor?.end({ failed: error instanceof Error ? error.message : String(error) })
-    throw error
-  } finally {
-    release()
-    screen.end()
-  }
-}
-
-/** A job that was done before it saw the flag is done, not stopped. */
-function isStopped(result: unknown): boolean {
-  return typeof result === 'object' && result !== null && 'stopped' in result && result.stopped !== undefined
 }
 
 function print(text: string): void {

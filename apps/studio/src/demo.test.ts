@@ -7,7 +7,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest'
 import { extractions, saes, trainings } from './db/schema.ts'
 import { databaseTargets } from './db/test_support.ts'
 import { demoRecipe, startDemo } from './demo.ts'
-import { completeTraining, eventually, startTestServer, type TestServer } from './routes/test_support.ts'
+import { completeTraining, eventually, startTestServer, type TestServer } from './test_support/server.ts'
 
 const [embedded] = databaseTargets()
 let server: TestServer

@@ -4,13 +4,14 @@ import multipart from '@fastify/multipart'
 import websocket from '@fastify/websocket'
 import { apiPrefix } from '@mistudio/contract'
 import Fastify, { type FastifyInstance } from 'fastify'
+import type { Services } from './domain/services.ts'
+import { snapshotOf } from './domain/snapshot.ts'
 import { createSockets } from './events/socket.ts'
 import { createStreams } from './events/stream.ts'
 import { notFound, ProblemError } from './problem.ts'
 import { problemOf } from './problem_of.ts'
-import { registerRoutes, sendProblem } from './register.ts'
 import { handlersOf } from './routes/handlers.ts'
-import type { Services } from './routes/services.ts'
+import { registerRoutes, sendProblem } from './routes/register.ts'
 import { checkCaller, securityHeaders } from './security.ts'
 import { builtWeb, registerWebFiles } from './web_files.ts'
 
@@ -51,8 +52,9 @@ export async function buildServer(options: {
     return sendProblem(reply, error)
   })
 
-  const sockets = createSockets({ services, pingMilliseconds })
-  const streams = createStreams(services)
+  const source = { ...services, snapshotOf }
+  const sockets = createSockets({ source, pingMilliseconds })
+  const streams = createStreams(source)
   await app.register(websocket, {
     options: { maxPayload: messageLimitBytes },
     errorHandler: (_error, socket) => socket.terminate(),

@@ -7,8 +7,8 @@ import { InputError } from '@mistudio/files'
 import { afterEach, describe, expect, test } from 'vitest'
 import { readLock } from './db/lock.ts'
 import { databaseTargets } from './db/test_support.ts'
-import { jsonl } from './routes/test_support.ts'
 import { type Studio, startStudio } from './studio.ts'
+import { jsonl } from './test_support/server.ts'
 
 describe.each(databaseTargets())('on $kind', target => {
   let running: Studio[] = []

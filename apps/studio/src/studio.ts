@@ -4,14 +4,14 @@ import type { FastifyInstance } from 'fastify'
 import { openDatabase } from './db/connect.ts'
 import { lockDataFolder } from './db/lock.ts'
 import { type DemoSize, startDemo } from './demo.ts'
+import { clearUploads } from './domain/datasets/uploads.ts'
+import { createExtractionShelf } from './domain/extractions/shelf.ts'
+import type { Services } from './domain/services.ts'
 import { createEventLog } from './events/log.ts'
 import { createJobHost } from './jobs/host.ts'
-import { createExtractionShelf } from './routes/extraction_shelf.ts'
-import type { Services } from './routes/services.ts'
 import { checkLoopback } from './security.ts'
 import { buildServer } from './server.ts'
 import { createStorage } from './storage.ts'
-import { clearUploads } from './uploads.ts'
 
 export const defaultPort = 8484
 const defaultMaxUploadBytes = 16 * 2 ** 30

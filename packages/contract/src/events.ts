@@ -143,10 +143,13 @@ export const socketRequest = z.union([
 ])
 export type SocketRequest = z.infer<typeof socketRequest>
 
-/** What the server sends beside events. */
+/** What an entity is now, and the number of its channel's last event then. */
+export type Snapshot = { seq: number; channel: string; event: 'snapshot'; data: unknown; at: string }
+
+/** What the server sends. */
 export type SocketMessage =
   | StudioEvent
-  | { seq: number; channel: string; event: 'snapshot'; data: unknown; at: string }
+  | Snapshot
   | { error: { title: string; field?: string; found?: string; expected?: string } }
 
 export const eventsQuery = z.strictObject({

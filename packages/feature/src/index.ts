@@ -1,4 +1,5 @@
 // The public face of @mistudio/feature.
+export type { NlpSummary, TokenShare } from '@mistudio/contract'
 export * from './collect/collector.ts'
 export * from './collect/heap.ts'
 export { type FeatureStatistics, logBin, logBinRange, logBins } from './collect/statistics.ts'
@@ -22,6 +23,5 @@ export type { FeatureExamples, TopExample } from './files/top_examples.ts'
 export { type ExtractionSummary, writeExtraction } from './files/write_extraction.ts'
 export { logitHead } from './logit_head.ts'
 export { computeLogits, type FeatureLogits, type LogitHead } from './logits.ts'
-export { createNlpAnalyser, type NlpAnalyser, type NlpSummary, nlpListLength } from './nlp/analyse.ts'
-export type { TokenShare } from './nlp/tally.ts'
+export { createNlpAnalyser, type NlpAnalyser, nlpListLength } from './nlp/analyse.ts'
 export type { NlpExample } from './nlp/window_text.ts'

@@ -1,6 +1,6 @@
 // What a family is, and the settings all families share. A new family is one file in families/ and one line in
 // families.ts: a table of fields, defaults with their source, and the plan that the fields mean.
-
+import type { HookUse } from '@mistudio/contract'
 import type { HookSpan, SaeShape } from '@mistudio/sae'
 import { type ConfigOf, type FieldTable, fieldTable } from './fields.ts'
 import type { Dynamics, Plan } from './plan.ts'
@@ -219,8 +219,7 @@ export type FamilyContext = {
   outputs: readonly HookSpan[]
 }
 
-/** `one`: x = y; `in_out`: a hook point read and another one predicted; `several`: joint; `layers`: pairs, layer by layer. */
-export type HookUse = 'one' | 'in_out' | 'several' | 'layers'
+export type { HookUse }
 
 export type Paper = { title: string; where: string }
 

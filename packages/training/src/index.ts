@@ -1,4 +1,6 @@
 // The public face of @mistudio/training.
+
+export type { HookUse } from '@mistudio/contract'
 export {
   type Advice,
   type AdviceOptions,
@@ -9,7 +11,7 @@ export {
 } from './advice/advice.ts'
 export { type Probe, probeMachine } from './advice/probe.ts'
 export { families, familyNames, familyOf } from './families.ts'
-export type { Family, FamilyContext, HookUse, MemberConfig, Paper } from './family.ts'
+export type { Family, FamilyContext, MemberConfig, Paper } from './family.ts'
 export { memberFields } from './family.ts'
 export * from './fields.ts'
 export * from './finish/calibrate.ts'

@@ -1,8 +1,9 @@
 // The SAEs of one run: every choice of hook points that the family asks for, times every variant of a sweep. A member's
 // name is its folder's as well, so it is made here and nowhere else.
+
+import type { HookUse } from '@mistudio/contract'
 import { InputError } from '@mistudio/files'
 import { familyOf } from './families.ts'
-import type { HookUse } from './family.ts'
 import type { FieldValue, Settings } from './fields.ts'
 import type { TrainMember } from './member.ts'
 

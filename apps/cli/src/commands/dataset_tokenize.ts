@@ -1,8 +1,9 @@
 // `mistudio dataset tokenize`: text files to a token store.
 import { resolve } from 'node:path'
-import { defineCommand, StoppedEarly, shared } from '../command.ts'
-import { writableFolder } from '../data_folder.ts'
-import { bytes, count, pairs } from '../output.ts'
+import { defineCommand, StoppedEarly } from '../frame/command.ts'
+import { writableFolder } from '../frame/data_folder.ts'
+import { bytes, count, pairs } from '../frame/output.ts'
+import { shared } from './shared/options.ts'
 
 export const datasetTokenize = defineCommand({
   name: 'dataset tokenize',

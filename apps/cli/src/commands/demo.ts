@@ -1,9 +1,11 @@
 // `mistudio demo`: the main job on the demo model and texts; without a server.
-import { defineCommand, shared } from '../command.ts'
-import { writableDataFolder } from '../data_folder.ts'
+
 import { presentDemo } from '../demo/present.ts'
 import type { DemoSpec } from '../demo/result.ts'
-import { monitorExtraction } from '../extraction_monitor.ts'
+import { defineCommand } from '../frame/command.ts'
+import { writableDataFolder } from '../frame/data_folder.ts'
+import { monitorExtraction } from './shared/extraction_monitor.ts'
+import { shared } from './shared/options.ts'
 
 export const demo = defineCommand({
   name: 'demo',

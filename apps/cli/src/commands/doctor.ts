@@ -1,10 +1,11 @@
 // `mistudio doctor`: does this machine have what miStudio needs, and how fast is it? Each line is a real trial.
 import { readFileSync, statfsSync } from 'node:fs'
 import { availableParallelism, cpus, freemem, totalmem } from 'node:os'
-import { gemmSpeed, type Lanes, openLanes } from '@mistudio/tensor'
-import { defineCommand, shared } from '../command.ts'
-import { dataFolder, writableFolder } from '../data_folder.ts'
-import { bytes, figure, pairs } from '../output.ts'
+import { type Lanes, openLanes } from '@mistudio/tensor'
+import { defineCommand } from '../frame/command.ts'
+import { dataFolder, writableFolder } from '../frame/data_folder.ts'
+import { bytes, figure, pairs } from '../frame/output.ts'
+import { shared } from './shared/options.ts'
 
 export type Check = {
   name: string
@@ -158,6 +159,7 @@ async function kernels(lanes: Lanes | undefined): Promise<Omit<Check, 'name' | '
 }
 
 async function onnxRuntime(lanes: Lanes | undefined): Promise<Omit<Check, 'name' | 'ok'>> {
+  const { gemmSpeed } = await import('@mistudio/tensor')
   const { env } = await import('onnxruntime-node')
   if (lanes === undefined) throw new Error('there are no compute lanes to run it')
   const speed = await gemmSpeed({ lanes })

@@ -1,11 +1,13 @@
 // `mistudio feature extract`: the features of an SAE, or of several from one pass of the model.
 import { basename, join, resolve } from 'node:path'
-import { defineCommand, type Stopped, shared } from '../command.ts'
-import { writableFolder } from '../data_folder.ts'
-import { saeFolder, withLanes } from '../engine.ts'
-import { monitorExtraction } from '../extraction_monitor.ts'
-import { UsageError } from '../option_table.ts'
-import { count, table } from '../output.ts'
+import { withLanes } from '@mistudio/tensor'
+import { defineCommand, type Stopped } from '../frame/command.ts'
+import { writableFolder } from '../frame/data_folder.ts'
+import { UsageError } from '../frame/option_table.ts'
+import { count, table } from '../frame/output.ts'
+import { monitorExtraction } from './shared/extraction_monitor.ts'
+import { shared } from './shared/options.ts'
+import { saeFolder } from './shared/sae_folders.ts'
 
 export const featureExtract = defineCommand({
   name: 'feature extract',

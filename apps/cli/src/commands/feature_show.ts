@@ -1,8 +1,8 @@
 // `mistudio feature show`: the features of an extraction in a list, or one feature with its examples.
 import type { Example, Feature, FeatureOrder, FeatureWithExamples } from '@mistudio/feature'
-import { defineCommand } from '../command.ts'
-import { count, figure, pairs, percent, table, visible } from '../output.ts'
-import { presentExamples } from '../present_examples.ts'
+import { defineCommand } from '../frame/command.ts'
+import { count, figure, pairs, percent, table, visible } from '../frame/output.ts'
+import { presentExamples } from './shared/present_examples.ts'
 
 const orders = ['readability', 'density', 'max', 'feature'] as const satisfies FeatureOrder[]
 

@@ -1,9 +1,10 @@
 // `mistudio model generate`: text from a language model, greedy or sampled.
 import { InputError } from '@mistudio/files'
-import { defineCommand, shared } from '../command.ts'
-import { withLanes } from '../engine.ts'
-import { readInputIds } from '../input_ids.ts'
-import { UsageError } from '../option_table.ts'
+import { withLanes } from '@mistudio/tensor'
+import { defineCommand } from '../frame/command.ts'
+import { UsageError } from '../frame/option_table.ts'
+import { readInputIds } from './shared/input_ids.ts'
+import { shared } from './shared/options.ts'
 
 export const modelGenerate = defineCommand({
   name: 'model generate',

@@ -1,6 +1,7 @@
 // `mistudio model info`: what a model folder holds, and which hook points it offers.
-import { defineCommand, shared } from '../command.ts'
-import { count, pairs } from '../output.ts'
+import { defineCommand } from '../frame/command.ts'
+import { count, pairs } from '../frame/output.ts'
+import { shared } from './shared/options.ts'
 
 export const modelInfo = defineCommand({
   name: 'model info',

@@ -1,10 +1,12 @@
 // `mistudio model run`: logits and hook values of given tokens, on the engine or on the slow float64 oracle.
+
 import { writeSafetensors } from '@mistudio/files'
-import { defineCommand, shared } from '../command.ts'
-import { writableFile } from '../data_folder.ts'
-import { withLanes } from '../engine.ts'
-import { readInputIds } from '../input_ids.ts'
-import { pairs } from '../output.ts'
+import { withLanes } from '@mistudio/tensor'
+import { defineCommand } from '../frame/command.ts'
+import { writableFile } from '../frame/data_folder.ts'
+import { pairs } from '../frame/output.ts'
+import { readInputIds } from './shared/input_ids.ts'
+import { shared } from './shared/options.ts'
 
 export const modelRun = defineCommand({
   name: 'model run',

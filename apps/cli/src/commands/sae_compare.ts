@@ -2,8 +2,9 @@
 // document; and the frontier of what sparsity costs, as a table and as an SVG.
 import { readFileSync } from 'node:fs'
 import { InputError } from '@mistudio/files'
-import { defineCommand } from '../command.ts'
-import { writableFile } from '../data_folder.ts'
+import { defineCommand } from '../frame/command.ts'
+import { writableFile } from '../frame/data_folder.ts'
+import { count, figure, table } from '../frame/output.ts'
 import {
   evaluatedSae,
   evaluateFolders,
@@ -13,8 +14,7 @@ import {
   measuredOn,
   metricText,
   scalarMetrics,
-} from '../evaluation.ts'
-import { count, figure, table } from '../output.ts'
+} from './shared/evaluation.ts'
 
 /** A result file larger than this is none. */
 const largestResultBytes = 1 << 28

@@ -1,10 +1,11 @@
 // `mistudio sae encode`: an SAE on activations from a file, for comparison with other tools.
 import { InputError, openSafetensors, writeSafetensors } from '@mistudio/files'
-import { memoryLimitBytes, type Place } from '@mistudio/tensor'
-import { defineCommand, shared } from '../command.ts'
-import { writableFile } from '../data_folder.ts'
-import { saeFolder, withLanes } from '../engine.ts'
-import { count, pairs } from '../output.ts'
+import { memoryLimitBytes, type Place, withLanes } from '@mistudio/tensor'
+import { defineCommand } from '../frame/command.ts'
+import { writableFile } from '../frame/data_folder.ts'
+import { count, pairs } from '../frame/output.ts'
+import { shared } from './shared/options.ts'
+import { saeFolder } from './shared/sae_folders.ts'
 
 /** Rows in shared memory at once. */
 const rowsAtOnce = 4096

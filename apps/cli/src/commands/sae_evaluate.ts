@@ -1,7 +1,8 @@
 // `mistudio sae evaluate`: one report for any SAE on documents it was not trained on; several share a pass of the model.
 import type { ProbedSae } from '@mistudio/evaluation'
-import { defineCommand } from '../command.ts'
-import { writableFile } from '../data_folder.ts'
+import { defineCommand } from '../frame/command.ts'
+import { writableFile } from '../frame/data_folder.ts'
+import { count, pairs, table } from '../frame/output.ts'
 import {
   evaluatedSae,
   evaluateFolders,
@@ -11,9 +12,8 @@ import {
   metricText,
   scalarMetrics,
   writeSaebench,
-} from '../evaluation.ts'
-import { count, pairs, table } from '../output.ts'
-import { probedText, probeFolders, probingOptions, probingSpec } from '../probing.ts'
+} from './shared/evaluation.ts'
+import { probedText, probeFolders, probingOptions, probingSpec } from './shared/probing.ts'
 
 export const saeEvaluate = defineCommand({
   name: 'sae evaluate',

@@ -1,6 +1,6 @@
 // `mistudio sae families`: the kinds of SAEs that can be trained, and every setting of one.
-import { defineCommand } from '../command.ts'
-import { pairs } from '../output.ts'
+import { defineCommand } from '../frame/command.ts'
+import { pairs } from '../frame/output.ts'
 
 export const saeFamilies = defineCommand({
   name: 'sae families',

@@ -1,12 +1,13 @@
 // `mistudio sae finalise`: SAEs out of any checkpoint of a run, without training on.
 import { existsSync } from 'node:fs'
 import { InputError } from '@mistudio/files'
-import { defineCommand, shared } from '../command.ts'
-import { writableFolder } from '../data_folder.ts'
-import { withLanes } from '../engine.ts'
-import { count, figure, table } from '../output.ts'
+import { withLanes } from '@mistudio/tensor'
+import { defineCommand } from '../frame/command.ts'
+import { writableFolder } from '../frame/data_folder.ts'
+import { count, figure, table } from '../frame/output.ts'
 import { type TrainingOrigin, withTrainingSource } from '../training_source.ts'
-import { shown } from './sae_train.ts'
+import { shared } from './shared/options.ts'
+import { shown } from './shared/trained.ts'
 
 export const saeFinalise = defineCommand({
   name: 'sae finalise',

@@ -1,7 +1,7 @@
 // What `sae recipes` and `sae families` say, for programs and for people.
 import type { Recipe } from '@mistudio/training'
 import { describe, expect, it } from 'vitest'
-import type { Command, JobCommand, JobContext } from '../command.ts'
+import type { Command, JobCommand, JobContext } from '../frame/command.ts'
 import { saeFamilies } from './sae_families.ts'
 import { saeRecipes } from './sae_recipes.ts'
 

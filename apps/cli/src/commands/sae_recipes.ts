@@ -1,5 +1,5 @@
 // `mistudio sae recipes`: named configurations of papers and tools, with what each sets.
-import { defineCommand } from '../command.ts'
+import { defineCommand } from '../frame/command.ts'
 
 export const saeRecipes = defineCommand({
   name: 'sae recipes',

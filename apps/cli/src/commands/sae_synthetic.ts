@@ -2,11 +2,12 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { withLanes } from '@mistudio/tensor'
 import type { GroundTruthOptions } from '@mistudio/training'
-import { defineCommand, StoppedEarly, shared } from '../command.ts'
-import { withLanes } from '../engine.ts'
-import { duration, figure, pairs, percent } from '../output.ts'
-import { trainingSettings } from '../training_settings.ts'
+import { defineCommand, StoppedEarly } from '../frame/command.ts'
+import { duration, figure, pairs, percent } from '../frame/output.ts'
+import { shared } from './shared/options.ts'
+import { trainingSettings } from './shared/training_settings.ts'
 
 export const saeSynthetic = defineCommand({
   name: 'sae synthetic',

@@ -1,15 +1,17 @@
 // `mistudio sae train`: one or many SAEs of any family from one pass of the model over the training documents.
-import { join, resolve } from 'node:path'
+import { resolve } from 'node:path'
 import { InputError } from '@mistudio/files'
-import type { MemberProgress, TrainedSae, TrainOptions, TrainProgress } from '@mistudio/training'
+import { withLanes } from '@mistudio/tensor'
+import type { TrainOptions } from '@mistudio/training'
 import { datasetWeights, modelFolders } from '../capture_options.ts'
-import { defineCommand, type JobContext, type Stopped, shared } from '../command.ts'
-import { writableFolder } from '../data_folder.ts'
-import { withLanes } from '../engine.ts'
-import { count, figure, table } from '../output.ts'
-import { adviceOf, adviceText, refuseUnfit } from '../training_advice.ts'
-import { type TrainingWords, trainingSettings } from '../training_settings.ts'
+import { defineCommand, type Stopped } from '../frame/command.ts'
+import { writableFolder } from '../frame/data_folder.ts'
+import { count, figure, table } from '../frame/output.ts'
 import { withTrainingSource } from '../training_source.ts'
+import { shared } from './shared/options.ts'
+import { shown, showTraining } from './shared/trained.ts'
+import { adviceOf, adviceText, refuseUnfit } from './shared/training_advice.ts'
+import { type TrainingWords, trainingSettings } from './shared/training_settings.ts'
 
 export const saeTrain = defineCommand({
   name: 'sae train',
@@ -230,48 +232,3 @@ type Trained = {
   tokens: number
   saes: ReturnType<typeof shown>[]
 } & Stopped
-
-/** An SAE of the result, under wire names. */
-export function shown(sae: TrainedSae, out: string) {
-  const { name, family, inputs, outputs, status, error, step, tokens, fvu, l0, threshold, early } = sae
-  return {
-    path: sae.dir === null ? null : join(out, sae.dir),
-    name,
-    family,
-    hook_point: inputs[0],
-    inputs,
-    outputs,
-    d_sae: sae.dSae,
-    k: sae.k,
-    status,
-    error,
-    ended_early: early,
-    step,
-    tokens,
-    fvu,
-    l0,
-    dead_latents: sae.deadLatents,
-    threshold,
-  }
-}
-
-/** A training event as progress: the mean FVU of the SAEs stands beside it. Warnings are notes. */
-export function showTraining(event: TrainProgress, context: JobContext): void {
-  const fvus = event.saes.flatMap(({ fvu }) => (fvu !== null && Number.isFinite(fvu) ? [fvu] : []))
-  const fvu = fvus.length === 0 ? null : fvus.reduce((sum, value) => sum + value, 0) / fvus.length
-  for (const sae of event.saes) tellWarnings(sae, context)
-  context.progress(
-    {
-      stage: `training ${event.saes.length} SAE${event.saes.length === 1 ? '' : 's'}`,
-      done: event.tokens,
-      total: event.total_tokens,
-      unit: 'tokens',
-      figures: { fvu },
-    },
-    event,
-  )
-}
-
-function tellWarnings({ name, warnings }: MemberProgress, context: JobContext): void {
-  for (const { message, advice } of warnings) context.note(`warning: ${name}: ${message}; ${advice}`)
-}

@@ -1,6 +1,7 @@
 // `mistudio serve`: the studio, until it is stopped.
-import { defineServer, shared } from '../command.ts'
-import { writableDataFolder } from '../data_folder.ts'
+import { defineServer } from '../frame/command.ts'
+import { writableDataFolder } from '../frame/data_folder.ts'
+import { shared } from './shared/options.ts'
 
 export const serve = defineServer({
   name: 'serve',

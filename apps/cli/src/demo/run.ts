@@ -3,10 +3,9 @@
 
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { gemmSpeed } from '@mistudio/tensor'
+import { gemmSpeed, withLanes } from '@mistudio/tensor'
 import { openTokenizer } from '@mistudio/tokenizer'
-import type { JobContext } from '../command.ts'
-import { withLanes } from '../engine.ts'
+import type { JobContext } from '../frame/command.ts'
 import { evaluate } from './evaluate.ts'
 import { extract } from './extract.ts'
 import { pickFeatures } from './pick.ts'

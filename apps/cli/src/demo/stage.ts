@@ -5,7 +5,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { Lanes } from '@mistudio/tensor'
-import type { JobContext } from '../command.ts'
+import type { JobContext } from '../frame/command.ts'
 import type { DemoSpec } from './result.ts'
 
 export const assets = fileURLToPath(new URL('../../../../assets/demo', import.meta.url))

@@ -1,11 +1,11 @@
-import type { StudioEvent } from '@mistudio/contract'
+import type { Snapshot, StudioEvent } from '@mistudio/contract'
 import { eq, sql } from 'drizzle-orm'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type OpenDatabase, openDatabase } from '../db/connect.ts'
 import { meta } from '../db/schema.ts'
 import { databaseTargets } from '../db/test_support.ts'
 import { newId } from '../ids.ts'
-import { createEventLog, type EventLog, type NewEvent, type Snapshot } from './log.ts'
+import { createEventLog, type EventLog, type NewEvent } from './log.ts'
 
 const newChannel = () => `tokenization/${newId('tokenization')}`
 const progress = (channel: string, progress: number): NewEvent => ({

@@ -5,6 +5,7 @@ import {
   type EventData,
   type EventName,
   eventData,
+  type Snapshot,
   type StudioEvent,
 } from '@mistudio/contract'
 import { and, asc, eq, gt, sql } from 'drizzle-orm'
@@ -15,9 +16,6 @@ import { channels, events } from '../db/schema.ts'
 import { createSubscription, type Subscription } from './subscription.ts'
 
 export type NewEvent = { [N in EventName]: { channel: string; event: N; data: EventData<N> } }[EventName]
-
-/** What an entity is now, and the number of its channel's last event then. */
-export type Snapshot = { seq: number; channel: string; event: 'snapshot'; data: unknown; at: string }
 
 export type EventLog = {
   /**

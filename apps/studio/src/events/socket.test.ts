@@ -10,7 +10,7 @@ import {
   startTestServer,
   type TestServer,
   trainingBody,
-} from '../routes/test_support.ts'
+} from '../test_support/server.ts'
 
 type Listener = {
   messages: SocketMessage[]

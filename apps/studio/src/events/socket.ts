@@ -4,8 +4,7 @@
 import type { WebSocket } from '@fastify/websocket'
 import { type SocketMessage, type SocketRequest, socketRequest } from '@mistudio/contract'
 import { parsePart, problemOf } from '../problem_of.ts'
-import type { Services } from '../routes/services.ts'
-import { snapshotOf } from '../routes/snapshot.ts'
+import type { EventSource } from './source.ts'
 
 /** Bytes that wait to be sent to one client. */
 export const maxBufferedBytes = 8 << 20
@@ -24,11 +23,8 @@ const tryAgainLater = 1013
 export type Sockets = { handle(socket: WebSocket): void; close(): void }
 
 /** @param options.pingMilliseconds how often clients are asked whether they live; default 20,000 */
-export function createSockets(options: {
-  services: Pick<Services, 'db' | 'log' | 'onError'>
-  pingMilliseconds?: number
-}): Sockets {
-  const { services, pingMilliseconds = 20_000 } = options
+export function createSockets(options: { source: EventSource; pingMilliseconds?: number }): Sockets {
+  const { source, pingMilliseconds = 20_000 } = options
   const clients = new Set<Client>()
   const beat = setInterval(() => {
     for (const client of clients) client.beat()
@@ -36,7 +32,7 @@ export function createSockets(options: {
   beat.unref()
   return {
     handle(socket) {
-      const client = createClient(services, socket)
+      const client = createClient(source, socket)
       clients.add(client)
       socket.on('close', () => {
         clients.delete(client)
@@ -60,10 +56,7 @@ type Client = {
   end(): void
 }
 
-function createClient(
-  { db, log, onError }: Pick<Services, 'db' | 'log' | 'onError'>,
-  socket: WebSocket,
-): Client {
+function createClient({ db, log, snapshotOf, onError }: EventSource, socket: WebSocket): Client {
   const channels = new Map<string, () => void>()
   // Requests are done one after the other: an unsubscribe never overtakes its subscribe.
   let requests = Promise.resolve()

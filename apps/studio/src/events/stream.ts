@@ -5,9 +5,8 @@ import { eventsQuery } from '@mistudio/contract'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { z } from 'zod'
 import { parsePart } from '../problem_of.ts'
-import type { Services } from '../routes/services.ts'
-import { snapshotOf } from '../routes/snapshot.ts'
 import { maxBufferedBytes } from './socket.ts'
+import type { EventSource } from './source.ts'
 
 /** A comment now and then keeps the connection and finds out that it is gone. */
 const beatMilliseconds = 20_000
@@ -19,7 +18,7 @@ export type Streams = {
   close(): void
 }
 
-export function createStreams({ db, log, onError }: Pick<Services, 'db' | 'log' | 'onError'>): Streams {
+export function createStreams({ db, log, snapshotOf, onError }: EventSource): Streams {
   const open = new Set<ServerResponse>()
   return {
     async handle(request, reply) {

@@ -1,7 +1,6 @@
-import type { StudioEvent } from '@mistudio/contract'
+import type { Snapshot, StudioEvent } from '@mistudio/contract'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import type { Snapshot } from './log.ts'
 import { createSubscription } from './subscription.ts'
 
 const channel = 'jobs/all'

@@ -1,8 +1,7 @@
 // One who listens to a channel: each event once, in order, without a gap. An event that is offered is a hint that
 // there is one; what it does not join on to is read from the database. Numbers of a channel have no gaps and are given
 // in commit order, so whatever lies before a number that was seen is there to be read.
-import type { StudioEvent } from '@mistudio/contract'
-import type { Snapshot } from './log.ts'
+import type { Snapshot, StudioEvent } from '@mistudio/contract'
 
 export type Subscription = {
   /** A new event of the channel, in any order. */

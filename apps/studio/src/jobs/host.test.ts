@@ -6,8 +6,8 @@ import { type OpenDatabase, openDatabase } from '../db/connect.ts'
 import { events, extractions, features, jobs, trainings } from '../db/schema.ts'
 import { databaseTargets } from '../db/test_support.ts'
 import { createEventLog, type EventLog } from '../events/log.ts'
-import { writeExtractionFolder } from '../routes/test_support.ts'
 import { createStorage, type Storage } from '../storage.ts'
+import { writeExtractionFolder } from '../test_support/artefacts.ts'
 import { createJobHost, type JobHost } from './host.ts'
 import {
   crashed,

@@ -1,4 +1,4 @@
-// The kinds of jobs. A new one is one file in kinds/ and one line here.
+// The kinds of jobs: a file in kinds/ and a line here each.
 import type { JobKind } from '@mistudio/contract'
 import type { JobKindHandler } from './kind.ts'
 import { extractKind } from './kinds/extract.ts'

@@ -1,10 +1,10 @@
 // Where a job goes when its runner has ended: the job's row and what it works for, moved together.
 import type { Transaction } from '../db/connect.ts'
+import type { JobRow } from '../domain/jobs/job.ts'
+import { moveJob } from '../domain/jobs/move.ts'
 import type { NewEvent } from '../events/log.ts'
 import type { RunnerResult } from '../runners/spec.ts'
 import { kinds } from './kinds.ts'
-import { moveJob } from './moves.ts'
-import type { JobRow } from './plan.ts'
 
 /** Crashes of a runner without getting further, after which its job has failed. */
 const crashesAllowed = 5
@@ -70,7 +70,7 @@ export async function finishJob(
   options: { result: RunnerResult; path: string },
 ): Promise<NewEvent[]> {
   const kind = kinds[job.kind]
-  if (!endedEarly(options.result)) {
+  if (!kind.endedEarly(options.result)) {
     return [...(await moveJob(tx, job, 'completed')), ...(await kind.completed(tx, job, options))]
   }
   if (job.request === 'stop' && kind.stopped !== undefined) {
@@ -87,22 +87,7 @@ export async function giveUpJob(
 ): Promise<NewEvent[]> {
   const what = cause === undefined ? 'a job it needs is gone' : `${cause.title}: ${cause.status}`
   const reason = cause?.error_message ? `${what}: ${cause.error_message}` : what
-  // An analysis without its extraction has not failed: there is nothing to analyse.
-  if (cause?.status === 'failed' && job.kind !== 'nlp') return await failJob(tx, job, reason)
+  const failed = cause?.status === 'failed' && kinds[job.kind].whenNeedFailed === 'failed'
+  if (failed) return await failJob(tx, job, reason)
   return await cancelJob(tx, job, reason)
-}
-
-/** A runner that was asked to stop says so in its result. */
-export function endedEarly(result: RunnerResult): boolean {
-  switch (result.kind) {
-    case 'train':
-      return result.status === 'stopped'
-    case 'extract':
-    case 'nlp':
-      return !result.complete
-    case 'tokenize':
-    case 'finalise':
-    case 'probe':
-      return false
-  }
 }

@@ -4,24 +4,16 @@ import { isTerminal, jobMachine } from '@mistudio/contract'
 import { eq } from 'drizzle-orm'
 import type { Database, Transaction } from '../db/connect.ts'
 import { jobs } from '../db/schema.ts'
+import type { JobRequests } from '../domain/jobs/control.ts'
+import type { JobRow } from '../domain/jobs/job.ts'
+import { lockJob, moveJob } from '../domain/jobs/move.ts'
 import type { EventLog, NewEvent } from '../events/log.ts'
 import { illegalMove } from '../problem.ts'
 import { folders } from '../storage.ts'
 import { kinds } from './kinds.ts'
-import { lockJob, moveJob } from './moves.ts'
 import { cancelJob } from './outcomes.ts'
-import type { JobRow } from './plan.ts'
 
 export type JobRequest = NonNullable<JobRow['request']>
-
-/** Every one throws a ProblemError, 409 naming state and move, when the job cannot. */
-export type JobRequests = {
-  pause(jobId: string): Promise<void>
-  resume(jobId: string): Promise<void>
-  /** `keep`: the SAEs as they are then; otherwise what was made is dropped. */
-  stop(jobId: string, options: { keep: boolean }): Promise<void>
-  cancel(jobId: string): Promise<void>
-}
 
 export function createJobRequests(options: {
   db: Database
@@ -96,4 +88,4 @@ export function createJobRequests(options: {
 }
 
 const refusal = (job: JobRow, move: string, allowed: string) =>
-  illegalMove({ entity: job.kind === 'train' ? 'training' : 'job', state: job.status, move, allowed })
+  illegalMove({ entity: kinds[job.kind].subject, state: job.status, move, allowed })

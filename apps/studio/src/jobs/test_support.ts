@@ -3,9 +3,9 @@
 import { hookPointOf } from '@mistudio/contract'
 import type { Database } from '../db/connect.ts'
 import { datasets, extractions, jobs, models, saes, tokenizations, trainings } from '../db/schema.ts'
+import { newJob } from '../domain/jobs/job.ts'
 import { newId } from '../ids.ts'
 import type { HostMessage, RunnerEvent, RunnerResult, RunnerSpec } from '../runners/spec.ts'
-import { newJob } from './plan.ts'
 import type { RunnerEnd, StartRunner } from './runner.ts'
 
 export type FakeRunner = {
@@ -118,7 +118,7 @@ export async function seedProject(options: { db: Database; saeCount: number }) {
 
 export type Project = Awaited<ReturnType<typeof seedProject>>
 
-/** A batch as the route makes it. @returns ids of extractions and of their jobs */
+/** A batch as a request makes it. @returns ids of extractions and of their jobs */
 export async function seedBatch(options: { db: Database; project: Project; nlp: boolean[] }) {
   const { db, project, nlp } = options
   const members: { extraction: string; extract: string; nlp: string | null }[] = []

@@ -1,66 +1,24 @@
-// Datasets: text in the data folder.
+// Datasets: lists, and the upload of a text as a multipart body.
 import { type Dataset, datasetUpload } from '@mistudio/contract'
-import { and, desc, eq, inArray, sql } from 'drizzle-orm'
 import type { FastifyRequest } from 'fastify'
-import type { Executor, Transaction } from '../db/connect.ts'
-import { datasets, extractions, tokenizations, trainings } from '../db/schema.ts'
-import { newId } from '../ids.ts'
-import { notFound, ProblemError } from '../problem.ts'
+import { createDataset } from '../domain/datasets/create.ts'
+import { findDataset, listDatasets } from '../domain/datasets/find.ts'
+import { removeDataset } from '../domain/datasets/remove.ts'
+import type { Services } from '../domain/services.ts'
+import { ProblemError } from '../problem.ts'
 import { parsePart } from '../problem_of.ts'
-import type { Handlers } from '../register.ts'
-import { folders } from '../storage.ts'
-import { removeText, storeText } from '../uploads.ts'
-import { changed, forget, inUse, removeFolders } from './changes.ts'
-import { iso, pageOfItems } from './paging.ts'
-import type { Services } from './services.ts'
+import type { Handlers } from './register.ts'
 
-type Row = typeof datasets.$inferSelect
+type Names = 'listDatasets' | 'uploadDataset' | 'getDataset' | 'deleteDataset'
 
-const toDataset = ({ path: _, created_at, ...row }: Row): Dataset => ({ ...row, created_at: iso(created_at) })
-
-export async function findDataset(db: Executor, id: string): Promise<Dataset> {
-  const [row] = await db.select().from(datasets).where(eq(datasets.id, id))
-  if (row === undefined) throw notFound('dataset', id)
-  return toDataset(row)
-}
-
-export async function createDataset(
-  services: Services,
-  options: {
-    source: AsyncIterable<Uint8Array>
-    fileName: string
-    origin: Row['source']
-    name?: string
-    textField: string
-    skipBadLines: boolean
-  },
-): Promise<Dataset> {
-  const { storage, log, db } = services
-  const { fileName, origin, name = fileName.slice(0, 200), textField } = options
-  const id = newId('dataset')
-  const stored = await storeText({ ...options, storage, datasetId: id })
-  const { format, path, sizeBytes, documents, badLines } = stored
-  try {
-    await log.write(async tx => {
-      await tx.insert(datasets).values({
-        id,
-        name,
-        source: origin,
-        format,
-        status: 'ready',
-        path,
-        size_bytes: sizeBytes,
-        documents,
-        bad_lines: badLines,
-        text_field: stored.hasFields ? textField : null,
-      })
-      return [changed(`dataset/${id}`, 'created')]
-    })
-  } catch (error) {
-    await removeText({ storage, datasetId: id })
-    throw error
+export function datasetHandlers(services: Services): Pick<Handlers, Names> {
+  const { db } = services
+  return {
+    listDatasets: ({ query }) => listDatasets(db, query),
+    uploadDataset: ({ raw }) => upload(services, raw),
+    getDataset: ({ params }) => findDataset(db, params.id),
+    deleteDataset: ({ params }) => removeDataset(services, params.id),
   }
-  return findDataset(db, id)
 }
 
 /** The one file of a multipart body, after its fields. */
@@ -115,61 +73,3 @@ async function* wholeFile(file: AsyncIterable<Uint8Array> & { truncated: boolean
 
 const misplaced = (found: string, expected: string) =>
   new ProblemError('invalid', { title: 'the upload cannot be used', field: 'file', found, expected })
-
-async function removeDataset(services: Services, id: string): Promise<void> {
-  let stores: string[] = []
-  await services.log.write(async tx => {
-    const [row] = await tx.select().from(datasets).where(eq(datasets.id, id)).for('update')
-    if (row === undefined) throw notFound('dataset', id)
-    const user = await userOf(tx, id)
-    if (user !== undefined) throw inUse({ entity: 'dataset', name: row.name, by: user })
-    // Its token stores are made from it alone, and can be made again.
-    const gone = await tx.delete(tokenizations).where(eq(tokenizations.dataset_id, id)).returning()
-    stores = gone.map(store => store.id)
-    await tx.delete(datasets).where(eq(datasets.id, id))
-    return await forget(tx, [`dataset/${id}`, ...stores.map(store => `tokenization/${store}`)])
-  })
-  await removeFolders(services, [folders.dataset(id), ...stores.map(folders.tokenization)])
-}
-
-async function userOf(tx: Transaction, id: string): Promise<string | undefined> {
-  const ids = JSON.stringify([id])
-  const [training] = await tx
-    .select()
-    .from(trainings)
-    .where(sql`${trainings.dataset_ids} @> ${ids}::jsonb`)
-    .limit(1)
-  if (training !== undefined) return `the training ${training.name}`
-  const [extraction] = await tx
-    .select({ id: extractions.id })
-    .from(extractions)
-    .where(sql`${extractions.dataset_ids} @> ${ids}::jsonb`)
-    .limit(1)
-  if (extraction !== undefined) return 'an extraction'
-  const active = and(
-    eq(tokenizations.dataset_id, id),
-    inArray(tokenizations.status, ['queued', 'tokenizing']),
-  )
-  const [tokenization] = await tx.select({ id: tokenizations.id }).from(tokenizations).where(active).limit(1)
-  return tokenization === undefined ? undefined : 'a tokenization that runs'
-}
-
-type Names = 'listDatasets' | 'uploadDataset' | 'getDataset' | 'deleteDataset'
-
-export function datasetHandlers(services: Services): Pick<Handlers, Names> {
-  const { db } = services
-  return {
-    async listDatasets({ query }) {
-      const rows = await db
-        .select()
-        .from(datasets)
-        .orderBy(desc(datasets.created_at), desc(datasets.id))
-        .limit(query.limit)
-        .offset(query.offset)
-      return pageOfItems({ data: rows.map(toDataset), total: await db.$count(datasets), query })
-    },
-    uploadDataset: ({ raw }) => upload(services, raw),
-    getDataset: ({ params }) => findDataset(db, params.id),
-    deleteDataset: ({ params }) => removeDataset(services, params.id),
-  }
-}

@@ -6,6 +6,7 @@ import { asc, eq, inArray } from 'drizzle-orm'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { extractions, jobs, saes } from '../db/schema.ts'
 import { databaseTargets } from '../db/test_support.ts'
+import { writeSae } from '../test_support/artefacts.ts'
 import {
   addDemoModel,
   addText,
@@ -14,8 +15,7 @@ import {
   startTestServer,
   type TestServer,
   temporaryFolder,
-  writeSae,
-} from './test_support.ts'
+} from '../test_support/server.ts'
 
 const unknownSae = `sae_${'0'.repeat(20)}`
 

@@ -11,7 +11,7 @@ import {
   startTestServer,
   type TestServer,
   trainingBody,
-} from './test_support.ts'
+} from '../test_support/server.ts'
 
 describe.each(databaseTargets())('on $kind', target => {
   let server: TestServer

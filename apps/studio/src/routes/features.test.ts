@@ -7,7 +7,8 @@ import { eq } from 'drizzle-orm'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { extractions, features } from '../db/schema.ts'
 import { databaseTargets } from '../db/test_support.ts'
-import { featureRows } from '../jobs/feature_rows.ts'
+import { featureRows } from '../domain/features/rows.ts'
+import { writeExtractionFolder, writeSae } from '../test_support/artefacts.ts'
 import {
   addDemoModel,
   addText,
@@ -15,9 +16,7 @@ import {
   startTestServer,
   type TestServer,
   temporaryFolder,
-  writeExtractionFolder,
-  writeSae,
-} from './test_support.ts'
+} from '../test_support/server.ts'
 
 describe.each(databaseTargets())('on $kind', target => {
   let server: TestServer

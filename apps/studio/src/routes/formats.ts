@@ -1,7 +1,7 @@
 // Formats as the API gives them: the engine's lists of document sources and SAE formats.
 import { documentSources } from '@mistudio/corpus'
 import { saeFormats } from '@mistudio/sae'
-import type { Handlers } from '../register.ts'
+import type { Handlers } from './register.ts'
 
 export const formatHandlers = (): Pick<Handlers, 'listFormats'> => ({
   async listFormats() {

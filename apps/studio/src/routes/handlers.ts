@@ -1,5 +1,6 @@
 // All handlers: a route of the contract without one does not compile.
-import type { Handlers } from '../register.ts'
+
+import type { Services } from '../domain/services.ts'
 import { datasetHandlers } from './datasets.ts'
 import { extractionHandlers } from './extractions.ts'
 import { familyHandlers } from './families.ts'
@@ -7,8 +8,8 @@ import { featureHandlers } from './features.ts'
 import { formatHandlers } from './formats.ts'
 import { jobHandlers } from './jobs.ts'
 import { modelHandlers } from './models.ts'
+import type { Handlers } from './register.ts'
 import { saeHandlers } from './saes.ts'
-import type { Services } from './services.ts'
 import { templateHandlers } from './templates.ts'
 import { tokenizationHandlers } from './tokenizations.ts'
 import { trainingHandlers } from './trainings.ts'

@@ -14,7 +14,7 @@ import {
   type TestServer,
   temporaryFolder,
   trainingBody,
-} from './test_support.ts'
+} from '../test_support/server.ts'
 
 const unknownDataset = `ds_${'0'.repeat(20)}`
 const unknownModel = `m_${'0'.repeat(20)}`

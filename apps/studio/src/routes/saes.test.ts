@@ -7,11 +7,11 @@ import { eq, inArray } from 'drizzle-orm'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { extractions, saes, trainings } from '../db/schema.ts'
 import { databaseTargets } from '../db/test_support.ts'
+import { demoWidth, writeSae } from '../test_support/artefacts.ts'
 import {
   addDemoModel,
   addText,
   completeTraining,
-  demoWidth,
   trainingHooks as hooks,
   otherModelFolder,
   problemOf,
@@ -19,8 +19,7 @@ import {
   type TestServer,
   temporaryFolder,
   trainingBody,
-  writeSae,
-} from './test_support.ts'
+} from '../test_support/server.ts'
 
 describe.each(databaseTargets())('on $kind', target => {
   let server: TestServer

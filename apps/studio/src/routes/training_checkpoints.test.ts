@@ -8,18 +8,17 @@ import { jobs, trainings } from '../db/schema.ts'
 import { databaseTargets } from '../db/test_support.ts'
 import { kinds } from '../jobs/kinds.ts'
 import { folders } from '../storage.ts'
+import { demoWidth, writeSae } from '../test_support/artefacts.ts'
 import {
   addDemoModel,
   addText,
   completeTraining,
-  demoWidth,
   problemOf,
   startTestServer,
   type TestServer,
   trainingBody,
   trainingHooks,
-  writeSae,
-} from './test_support.ts'
+} from '../test_support/server.ts'
 
 describe.each(databaseTargets())('on $kind', target => {
   let server: TestServer
@@ -101,8 +100,8 @@ describe.each(databaseTargets())('on $kind', target => {
     const { storage } = server.services
     const out = storage.resolve(folders.attempt(kinds.finalise.folder(job), 1))
     await writeSae({ dir: `${out}/saes/${trainingHooks[0]}`, hookPoint: trainingHooks[0], dIn: demoWidth })
-    const context = { storage } as Parameters<NonNullable<typeof kinds.finalise.collect>>[0]
-    await kinds.finalise.collect!(context, job, undefined as never, out)
+    const context = { storage } as Parameters<typeof kinds.finalise.collect>[0]
+    await kinds.finalise.collect(context, job, { kind: 'finalise', step: 100, saes: [trainingHooks[0]] }, out)
     expect((await listed()).map(({ finalised }) => finalised)).toEqual([false, true])
     const { data } = await server.client.listTrainingSaes({ params: params() })
     expect(data.map(({ member, checkpoint }) => [member, checkpoint])).toEqual([

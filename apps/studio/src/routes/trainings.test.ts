@@ -12,7 +12,7 @@ import {
   type TestServer,
   trainingBody,
   trainingHooks,
-} from './test_support.ts'
+} from '../test_support/server.ts'
 
 describe.each(databaseTargets())('on $kind', target => {
   let server: TestServer

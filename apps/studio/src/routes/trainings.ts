@@ -1,75 +1,13 @@
-// Trainings: views, moves and deletion. How one is made: training_plan.ts.
-import { isTerminal, type Training, trainingMachine } from '@mistudio/contract'
-import { desc, eq, type SQL } from 'drizzle-orm'
-import type { Executor } from '../db/connect.ts'
-import { models, saes, trainings } from '../db/schema.ts'
-import { illegalMove, notFound } from '../problem.ts'
-import type { Handlers } from '../register.ts'
-import { folders } from '../storage.ts'
-import { forget, inUse, removeFolders } from './changes.ts'
-import { datasetNames } from './names.ts'
-import { iso, isoOrNull, type Paging, pageOfItems } from './paging.ts'
-import type { Services } from './services.ts'
-import { adviceFor } from './training_advice.ts'
-import { finaliseTraining, listCheckpoints, retryMember } from './training_checkpoints.ts'
-import { createTraining } from './training_plan.ts'
-import { availableSaes, saesAvailable } from './training_saes.ts'
-
-async function selectTrainings(db: Executor, where: SQL | undefined, page?: Paging): Promise<Training[]> {
-  const found = await db
-    .select({ row: trainings, model_name: models.name })
-    .from(trainings)
-    .innerJoin(models, eq(models.id, trainings.model_id))
-    .where(where)
-    .orderBy(desc(trainings.created_at), desc(trainings.id))
-    .limit(page?.limit ?? 1)
-    .offset(page?.offset ?? 0)
-  const names = await datasetNames(
-    db,
-    found.map(({ row }) => row.dataset_ids),
-  )
-  return found.map(({ row, model_name }) => {
-    const { path: _, created_at, started_at, completed_at, ...rest } = row
-    const { train_tokens, batch_size } = row.hyperparameters
-    return {
-      ...rest,
-      model_name,
-      dataset_names: names(row.dataset_ids),
-      // Whole batches, as the trainer counts them.
-      total_tokens: Math.ceil(train_tokens / batch_size) * batch_size,
-      saes_available: saesAvailable(row),
-      created_at: iso(created_at),
-      started_at: isoOrNull(started_at),
-      completed_at: isoOrNull(completed_at),
-    }
-  })
-}
-
-export async function findTraining(db: Executor, id: string): Promise<Training> {
-  const [found] = await selectTrainings(db, eq(trainings.id, id))
-  if (found === undefined) throw notFound('training', id)
-  return found
-}
-
-async function removeTraining(services: Services, id: string): Promise<void> {
-  await services.log.write(async tx => {
-    const [row] = await tx.select().from(trainings).where(eq(trainings.id, id)).for('update')
-    if (row === undefined) throw notFound('training', id)
-    if (!isTerminal(trainingMachine, row.status)) {
-      throw illegalMove({
-        entity: 'training',
-        state: row.status,
-        move: 'be deleted',
-        allowed: 'completed, failed or cancelled',
-      })
-    }
-    const [sae] = await tx.select().from(saes).where(eq(saes.training_id, id)).limit(1)
-    if (sae !== undefined) throw inUse({ entity: 'training', name: row.name, by: `the SAE ${sae.name}` })
-    await tx.delete(trainings).where(eq(trainings.id, id))
-    return await forget(tx, [`training/${id}`])
-  })
-  await removeFolders(services, [folders.training(id)])
-}
+// Trainings: lists, moves, and what can be made of them.
+import type { Training } from '@mistudio/contract'
+import { availableSaes } from '../domain/saes/offered.ts'
+import type { Services } from '../domain/services.ts'
+import { adviceFor } from '../domain/trainings/advice.ts'
+import { finaliseTraining, listCheckpoints, retryMember } from '../domain/trainings/checkpoints.ts'
+import { findTraining, listTrainings } from '../domain/trainings/find.ts'
+import { createTraining } from '../domain/trainings/plan.ts'
+import { removeTraining } from '../domain/trainings/remove.ts'
+import type { Handlers } from './register.ts'
 
 type Names =
   | 'listTrainings'
@@ -94,10 +32,7 @@ export function trainingHandlers(services: Services): Pick<Handlers, Names> {
     return findTraining(db, id)
   }
   return {
-    async listTrainings({ query }) {
-      const data = await selectTrainings(db, undefined, query)
-      return pageOfItems({ data, total: await db.$count(trainings), query })
-    },
+    listTrainings: ({ query }) => listTrainings(db, query),
     async createTraining({ body }) {
       return findTraining(db, await createTraining(services, body))
     },

@@ -1,6 +1,6 @@
 // What a runner's work gets beside its spec. It runs in the runner's coordinating thread; the main thread owns the
 // pipe, the signals and the timer, and never computes.
-import type { RunnerEvent, RunnerResult, RunnerSpec } from './spec.ts'
+import type { ResultOf, RunnerEvent, RunnerSpec, SpecOf, WorkName } from './spec.ts'
 
 export type RunnerContext = {
   emit(event: RunnerEvent): void
@@ -12,10 +12,7 @@ export type RunnerContext = {
   board: SharedArrayBuffer
 }
 
-export type Work<K extends RunnerSpec['kind']> = (
-  spec: Extract<RunnerSpec, { kind: K }>,
-  context: RunnerContext,
-) => Promise<Extract<RunnerResult, { kind: K }>>
+export type Work<W extends WorkName> = (spec: SpecOf<W>, context: RunnerContext) => Promise<ResultOf<W>>
 
 export type WorkerData = {
   spec: RunnerSpec

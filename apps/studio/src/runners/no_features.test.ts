@@ -4,9 +4,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { openExtraction } from '@mistudio/feature'
 import { afterAll, expect, test } from 'vitest'
+import { featureRows } from '../domain/features/rows.ts'
 import { newId } from '../ids.ts'
-import { featureRows } from '../jobs/feature_rows.ts'
-import { demoWidth, writeSae } from '../routes/test_support.ts'
+import { demoWidth, writeSae } from '../test_support/artefacts.ts'
 import { extractSpec, run, tokenizeSpec, writeText } from './test_support.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'mistudio-no-features-'))

@@ -1,8 +1,8 @@
 // The coordinating thread of a runner: finds the work of the spec's kind and posts what comes of it.
 import { parentPort, workerData } from 'node:worker_threads'
 import { InputError } from '@mistudio/files'
-import type { RunnerContext, WorkerData } from './context.ts'
-import type { RunnerMessage, RunnerResult, RunnerSpec } from './spec.ts'
+import type { RunnerContext, Work, WorkerData } from './context.ts'
+import type { ResultOf, RunnerMessage, SpecOf, WorkName } from './spec.ts'
 
 const { spec, threads, stop, board } = workerData as WorkerData
 const port = parentPort
@@ -18,25 +18,22 @@ const context: RunnerContext = {
 }
 
 /** Loaded when it is needed: a tokenization needs no ONNX Runtime. */
-async function work(spec: RunnerSpec): Promise<RunnerResult> {
-  switch (spec.kind) {
-    case 'tokenize':
-      return (await import('./tokenize.ts')).tokenize(spec, context)
-    case 'train':
-      return (await import('./train.ts')).train(spec, context)
-    case 'extract':
-      return (await import('./extract.ts')).extract(spec, context)
-    case 'finalise':
-      return (await import('./finalise.ts')).finalise(spec, context)
-    case 'probe':
-      return (await import('./probe.ts')).probe(spec, context)
-    case 'nlp':
-      return (await import('./nlp.ts')).nlp(spec, context)
-  }
+const works: { [W in WorkName]: () => Promise<Work<W>> } = {
+  tokenize: async () => (await import('./tokenize.ts')).tokenize,
+  train: async () => (await import('./train.ts')).train,
+  extract: async () => (await import('./extract.ts')).extract,
+  finalise: async () => (await import('./finalise.ts')).finalise,
+  probe: async () => (await import('./probe.ts')).probe,
+  nlp: async () => (await import('./nlp.ts')).nlp,
+}
+
+async function perform<W extends WorkName>(spec: SpecOf<W>): Promise<ResultOf<W>> {
+  const work = await works[spec.kind]()
+  return await work(spec, context)
 }
 
 try {
-  post({ kind: 'result', result: await work(spec) })
+  post({ kind: 'result', result: await perform(spec) })
 } catch (error) {
   const known = error instanceof Error ? error : new Error(String(error))
   // A person can mend bad input: file, field, found and expected are in its message. Our own faults show where.

@@ -51,6 +51,7 @@ export type SettingField = z.infer<typeof settingField>
 
 /** one: x = y; in_out: one hook point read, another predicted; several: joint; layers: pairs, layer by layer. */
 export const hookUses = ['one', 'in_out', 'several', 'layers'] as const
+export type HookUse = (typeof hookUses)[number]
 
 export const family = z
   .strictObject({

@@ -2,7 +2,9 @@
 import { z } from 'zod'
 import { count, featureId, idOf, paging, share } from '../base.ts'
 
+/** A text, in how many examples it stands, and that over all examples. */
 const tokenShare = z.strictObject({ text: z.string(), count, share })
+export type TokenShare = z.infer<typeof tokenShare>
 
 /** What the examples of a feature say in words: counted, not guessed. */
 export const nlpSummary = z
@@ -35,7 +37,9 @@ export const feature = z
     mean: z.number().nullable().meta({ description: 'of the activations above 0' }),
     readability: z.number().meta({ description: 'see the extraction’s definitions' }),
     top_examples: count,
-    peak_tokens: z.array(z.string()),
+    peak_tokens: z
+      .array(z.string())
+      .meta({ description: 'of the top examples, the commonest first, at most 5' }),
     top_tokens: z.array(z.string()).nullable(),
     nlp_summary: z.string().nullable(),
     snippet: z
@@ -49,15 +53,18 @@ export type FeatureItem = z.infer<typeof feature>
 export const featureExample = z
   .strictObject({
     kind: z.enum(['top', 'quantile']),
-    rank: count,
+    rank: count.meta({ description: 'from 0, among its examples of its kind; the strongest first' }),
     peak_activation: z.number(),
     dataset: z.string(),
     document: count,
     source_row: count,
-    context: count,
-    position: count,
+    context: count.meta({ description: 'its number in the split of its dataset' }),
+    position: count.meta({ description: 'of the peak token in the context' }),
     peak_index: count.meta({ description: 'which of the tokens is the peak' }),
-    token_texts: z.array(z.string()),
+    token_texts: z.array(z.string()).meta({
+      description:
+        'one a token; where tokens split a character, its text stands at the first, the others are empty',
+    }),
     activations: z.array(z.number()),
   })
   .meta({ id: 'FeatureExample' })

@@ -3,8 +3,17 @@ import { z } from 'zod'
 import { count, idOf, share, time } from '../base.ts'
 import { jobMachine, statesOf } from '../states.ts'
 
-export const jobKinds = ['tokenize', 'train', 'retry', 'finalise', 'extract', 'nlp'] as const
-export type JobKind = (typeof jobKinds)[number]
+/** The kinds of jobs, each with its name for a person. */
+export const jobKindNames = {
+  tokenize: 'Tokenize',
+  train: 'Train',
+  retry: 'retry',
+  finalise: 'finalise',
+  extract: 'Extract',
+  nlp: 'NLP',
+} as const
+export type JobKind = keyof typeof jobKindNames
+export const jobKinds = Object.keys(jobKindNames) as [JobKind, ...JobKind[]]
 
 export const job = z
   .strictObject({

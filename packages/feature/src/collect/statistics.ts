@@ -1,6 +1,7 @@
 // How often and how strongly every feature fires: running counts over the unmasked tokens of one pass. The
 // histogram has a bin for each power of two because activations of one SAE span many octaves, and because the bin
 // of a float32 is its exponent: no logarithm is computed.
+import type { FeatureItem } from '@mistudio/contract'
 
 /** Bins of [2^e, 2^(e+1)) for e from `minExponent` to `maxExponent − 1`, one for less and one for more. */
 export const logBins = {
@@ -36,16 +37,8 @@ export function logBinRange(bin: number): { low: number; high: number } {
   }
 }
 
-/** One feature over the unmasked tokens seen. */
-export type FeatureStatistics = {
-  /** Tokens with an activation above 0. */
-  fired: number
-  /** fired / tokens; null before the first token. */
-  density: number | null
-  /** The largest activation; null when it never fired. */
-  max: number | null
-  /** Mean of the activations above 0; null when it never fired. */
-  mean: number | null
+/** One feature over the unmasked tokens seen; density is null before the first, max and mean until it fires. */
+export type FeatureStatistics = Pick<FeatureItem, 'fired' | 'density' | 'max' | 'mean'> & {
   /** Firing tokens per bin of `logBins`; sums to `fired`. */
   histogram: number[]
 }

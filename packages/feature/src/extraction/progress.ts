@@ -2,40 +2,28 @@
 // whichever comes first: (now − last ≥ 2.0 s) or ⌊20·progress⌋ > ⌊20·previous⌋. The rule is looked at after each
 // batch and by a timer in this thread, which never computes, from start to completed: an extraction that loads,
 // writes or stands in a slow batch never looks stalled.
-import type { ProgressBoard, ProgressPhase } from './progress_board.ts'
+import type { EventData, EventName } from '@mistudio/contract'
+import type { ProgressBoard } from './progress_board.ts'
 import { createRate } from './rate.ts'
 
 export const emitEverySeconds = 2
 /** Events at each twentieth. */
 const boundaries = 20
 
-/** Fields of every event; an event names only what is known, and a client merges only what is named. */
-export type ExtractionEventData = {
-  extraction_id: string
+/** Fields of every event, but those that only the studio knows; a client merges only what an event names. */
+export type ExtractionEventData = Omit<
+  EventData<'extraction:progress'>,
+  'status' | 'nlp_status' | 'stage'
+> & {
   status: 'extracting' | 'completed' | 'failed'
-  phase: ProgressPhase
-  /** 0 to 1: samples_processed / total_samples. */
-  progress: number
-  current_batch: number
-  total_batches: number
-  /** Contexts of the token store. */
-  samples_processed: number
-  total_samples: number
-  /** Over the last seconds: see rate.ts. */
-  samples_per_second: number
-  /** Over the whole run, from start to the last sample. */
-  mean_samples_per_second: number
-  /** Remaining samples over the rate, rounded up; null while no sample was processed. */
-  eta_seconds: number | null
-  /** Features with at least one top example. */
-  features_in_heap: number
-  /** Top examples over all features. */
-  heap_examples_count: number
   /** In extraction:failed. */
   error_message?: string
 }
 
-export type ExtractionEventName = 'extraction:progress' | 'extraction:completed' | 'extraction:failed'
+export type ExtractionEventName = Extract<
+  EventName,
+  'extraction:progress' | 'extraction:completed' | 'extraction:failed'
+>
 
 export type ExtractionEvent = { channel: string; event: ExtractionEventName; data: ExtractionEventData }
 

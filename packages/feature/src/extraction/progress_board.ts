@@ -1,19 +1,23 @@
 // Where the computing thread leaves its counters for the thread that owns timers and sockets. A seqlock over
 // shared memory: the writer never waits, a reader never sees half an update. So a batch that takes a minute
 // does not keep the timer thread from saying where the work stands.
+import type { EventData } from '@mistudio/contract'
 
-export type ProgressPhase = 'loading' | 'extracting' | 'writing'
-const phases: readonly ProgressPhase[] = ['loading', 'extracting', 'writing']
+type Told = EventData<'extraction:progress'>
+/** By their numbers on the board. */
+const phases: readonly Told['phase'][] = ['loading', 'extracting', 'writing']
 
 /** Counters of an extraction; a sample is one context of the token store. */
-export type ProgressCounters = {
-  phase: ProgressPhase
-  current_batch: number
-  total_batches: number
-  samples_processed: number
-  total_samples: number
-  features_in_heap: number
-  heap_examples_count: number
+export type ProgressCounters = Pick<
+  Told,
+  | 'phase'
+  | 'current_batch'
+  | 'total_batches'
+  | 'samples_processed'
+  | 'total_samples'
+  | 'features_in_heap'
+  | 'heap_examples_count'
+> & {
   /** While writing, over all SAEs: for a person to watch, no part of the event. */
   features_written: number
   features_to_write: number

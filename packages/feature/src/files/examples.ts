@@ -2,31 +2,31 @@
 // read in milliseconds. Text is stored beside the ids: a reader needs no tokenizer.
 import { setImmediate as turn } from 'node:timers/promises'
 import { type DuckDBValue, listValue } from '@duckdb/node-api'
+import type { FeatureExample } from '@mistudio/contract'
 import type { CollectedExample } from '../collect/collector.ts'
 import { type ParquetColumn, storedText, writeParquet } from './duck.ts'
 
-/** An example as it is stored and read; wire names. */
-export type Example = {
+/** An example as it is stored and read: what the API shows of it, and what only the file holds. */
+export type Example = Pick<
+  FeatureExample,
+  | 'kind'
+  | 'rank'
+  | 'peak_activation'
+  | 'document'
+  | 'source_row'
+  | 'context'
+  | 'position'
+  | 'token_texts'
+  | 'activations'
+> & {
   feature: number
-  kind: 'top' | 'quantile'
-  /** From 0, among the feature's examples of its kind; the strongest first. */
-  rank: number
   /** Bin of the peak activation in `histogram` and `peak_histogram` of features.parquet. */
   bin: number
-  peak_activation: number
   store: string
-  document: number
   source_file: string
-  source_row: number
-  /** Index of the context in the store's split, and of the peak token in the context. */
-  context: number
-  position: number
   /** Index of the first token of the window in the context: the peak is token `position − window_start`. */
   window_start: number
   tokens: number[]
-  /** One per token; where tokens split a character, its text stands at the first and the others are ''. */
-  token_texts: string[]
-  activations: number[]
 }
 
 export const exampleColumns: readonly ParquetColumn[] = [

@@ -1,32 +1,30 @@
 // features.parquet: one row a feature with its statistics, logits and the score by which lists are sorted.
 import { type DuckDBValue, listValue } from '@duckdb/node-api'
+import type { FeatureItem } from '@mistudio/contract'
 import type { FeatureStatistics } from '../collect/statistics.ts'
 import type { FeatureLogits } from '../logits.ts'
 import { type ParquetColumn, writeParquet } from './duck.ts'
 
-/** A feature as it is stored and read; wire names. */
-export type Feature = {
-  feature: number
-  /** Unmasked tokens with an activation above 0. */
-  fired: number
-  /** fired / unmasked tokens seen. */
-  density: number | null
-  max: number | null
-  /** Mean of the activations above 0. */
-  mean: number | null
+/** A feature as it is stored and read: what the API shows of it, and what only the file holds. */
+export type Feature = Pick<
+  FeatureItem,
+  | 'feature'
+  | 'fired'
+  | 'density'
+  | 'max'
+  | 'mean'
+  | 'readability'
+  | 'top_examples'
+  | 'peak_tokens'
+  | 'top_tokens'
+> & {
   /** Firing tokens per bin: underflow, [2^e, 2^(e+1)) for the exponents in extraction.json, overflow. */
   histogram: number[]
   /** Contexts by the bin of their peak: what the quantile examples were drawn from. */
   peak_histogram: number[]
-  top_examples: number
   quantile_examples: number
-  /** See extraction.json, definitions. */
-  readability: number
-  /** Peak tokens of the top examples, the commonest first, at most 5. */
-  peak_tokens: string[]
   /** Tokens of the largest direct logit effects, the largest first; null where the hook is not in the residual stream. */
   top_token_ids: number[] | null
-  top_tokens: string[] | null
   top_logits: number[] | null
   /** The smallest ones, the smallest first. */
   bottom_token_ids: number[] | null

@@ -1,32 +1,13 @@
 // What the top examples of a feature have in common, counted: the words that hold the peak, their parts of speech,
 // their neighbours, and the words and word sequences of the windows. Every figure is a number of examples.
+import type { NlpSummary } from '@mistudio/contract'
 import { sentences } from './sentences.ts'
-import { createTally, folded, type TokenShare } from './tally.ts'
+import { createTally, folded } from './tally.ts'
 import { type NlpExample, type Place, shown, windowText } from './window_text.ts'
 import { createTagger, type Word } from './words.ts'
 
-/** The wire's NlpSummary (packages/contract); shares are of all examples. */
-export type NlpSummary = {
-  /** Top examples analysed. */
-  examples: number
-  /** One or two sentences made of the counts. */
-  summary: string
-  /** Words that hold the peak token, which may be a piece of one. */
-  peak_words: TokenShare[]
-  /** Universal part-of-speech tags of the peak words in their sentences. */
-  parts_of_speech: TokenShare[]
-  /** Words of the windows but stop words. */
-  words: TokenShare[]
-  /** Words in a row without a sign or a line break between them, not stop words alone. */
-  bigrams: TokenShare[]
-  trigrams: TokenShare[]
-  /** The word or sign before the peak word, and after it. */
-  before: TokenShare[]
-  after: TokenShare[]
-}
-
 export type NlpAnalyser = {
-  /** A function of the examples alone, whatever was analysed before. */
+  /** A function of the examples alone, whatever was analysed before. Shares are of all examples. */
   analyse(options: { examples: readonly NlpExample[] }): NlpSummary
 }
 

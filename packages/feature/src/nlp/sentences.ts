@@ -1,5 +1,5 @@
 // A feature in one or two sentences: only what the counts say, with the counts.
-import type { TokenShare } from './tally.ts'
+import type { TokenShare } from '@mistudio/contract'
 
 /** With fewer examples the sentences say so first. */
 const fewExamples = 5

@@ -1,8 +1,6 @@
 // Counting texts without regard to case, shown as they are mostly written.
+import type { TokenShare } from '@mistudio/contract'
 import { shown } from './window_text.ts'
-
-/** A text, in how many examples it stands, and that over all examples. */
-export type TokenShare = { text: string; count: number; share: number }
 
 export type Tally = {
   /** Counts the texts of one example, each once however often it stands there. */

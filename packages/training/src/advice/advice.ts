@@ -1,7 +1,7 @@
 // Advice before a training starts (TRN-18, TRN-8): how much memory, disk and time it takes, reckoned from the shapes and
 // from what probe.ts measured on this machine, what does not fit and what would, and which λ looks wrong. Nothing is
 // allocated here. Keys are wire names: command line and studio show this as it is.
-
+import type { Advice as WireAdvice, Suggestion as WireSuggestion } from '@mistudio/contract'
 import { learnerBytes } from '../learner/block.ts'
 import type { CompleteMember } from '../member.ts'
 import type { Plan } from '../plan.ts'
@@ -31,26 +31,12 @@ export type AdviceOptions = {
   replan: (sizes: { dSaeScale: number; batchSize: number }) => readonly CompleteMember[]
 }
 
-export type Suggestion = { field: string; value: number; reason: string }
+export type Suggestion = WireSuggestion & { value: number }
 
-export type Advice = {
-  saes: number
-  steps: number
-  parameters: number
-  memory: { model: number; window: number; learners: number; total: number; available: number }
-  disk: { checkpoints: number; saes: number; total: number; available: number }
-  time: {
-    capture_seconds: number
-    step_seconds: number
-    total_seconds: number
-    tokens_per_second: number
-  } | null
-  measured: { gflops: number; capture_tokens_per_second: number | null; seconds: number } | null
-  fits: boolean
-  refusal: string | null
+/** The wire's, but whether this machine is busy, which the studio knows. */
+export type Advice = Omit<WireAdvice, 'busy' | 'suggestions' | 'warnings'> & {
   suggestions: Suggestion[]
   warnings: { field: string; message: string; suggestion: Suggestion | null }[]
-  reasons: string[]
 }
 
 /** What the process takes beside what is reckoned: the runtime, its stacks, graphs. */

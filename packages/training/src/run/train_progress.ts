@@ -1,5 +1,6 @@
 // What a training tells while it runs: every metric of metric_table.ts that a training knows, over the steps since the last
 // event, and how fast it goes. Figures of reconstruction are in the space the SAE trains in.
+import type { EventData, MemberStatus as WireStatus } from '@mistudio/contract'
 import {
   addSums,
   type BatchSums,
@@ -18,27 +19,22 @@ import type { Learner, StepLoss } from '../learner.ts'
 import type { Dynamics, Plan } from '../plan.ts'
 import type { Warning } from './warnings.ts'
 
-export type TrainProgress = {
+/**
+ * The wire's figures of a training, its SAEs with all they measure. Speed is over the stretch since the last event, the
+ * time left null before the first step of this process, the learning rate that of the first SAE that still trains.
+ */
+export type TrainProgress = Omit<
+  EventData<'training:progress'>,
+  'training_id' | 'status' | 'progress' | 'memory_bytes' | 'saes'
+> & {
   event: 'training:progress' | 'training:checkpoint' | 'training:completed' | 'training:stopped'
   status: 'training' | 'completed' | 'stopped' | 'paused'
-  step: number
-  total_steps: number
-  tokens: number
-  total_tokens: number
-  /** Over the stretch since the last event. */
-  tokens_per_second: number
-  /** null before the first step of this process. */
-  eta_seconds: number | null
-  /** Of the first SAE that still trains; each has its own in `saes`. */
-  learning_rate: number
   /** Resident memory of this process. */
   memory_bytes: number
-  /** Tokens that the outlier rule dropped so far, by hook point. */
-  outlier_tokens: Record<string, number>
   saes: MemberProgress[]
 }
 
-export type MemberStatus = 'training' | 'completed' | 'stopped' | 'failed'
+export type MemberStatus = Exclude<WireStatus, 'pending'>
 
 /** null where nothing was measured since the last event. */
 export type MemberProgress = {

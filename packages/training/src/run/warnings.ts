@@ -1,6 +1,7 @@
 // What a person should know while an SAE trains, and what to change: sparsity that does not suit, latents that die,
 // thresholds that stand still, activations off scale, losses that jump. Each is said once for an SAE. Limits: TRN-7 and
 // TRN-9 of the reference (there only logged), L0 20 … 200 as published SAEs have it.
+import type { TrainingWarning } from '@mistudio/contract'
 import type { MemberConfig } from '../family.ts'
 import type { Plan } from '../plan.ts'
 
@@ -15,15 +16,8 @@ export const warningKinds = [
 ] as const
 export type WarningKind = (typeof warningKinds)[number]
 
-export type Warning = {
-  kind: WarningKind
-  /** What was seen, in figures. */
-  message: string
-  /** What to change. */
-  advice: string
-  /** When it was said. */
-  step: number
-}
+/** What was seen, in figures, what to change, and when it was said. */
+export type Warning = TrainingWarning & { kind: WarningKind }
 type Found = Omit<Warning, 'step'>
 
 /** What is judged: means over the steps since the last report. */

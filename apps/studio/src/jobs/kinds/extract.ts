@@ -2,23 +2,24 @@
 // is said to be completed; a crash in between does it again from the same files.
 import { join } from 'node:path'
 import { openExtraction } from '@mistudio/feature'
-import { and, eq, inArray } from 'drizzle-orm'
+import { eq } from 'drizzle-orm'
 import { insertChunked } from '../../db/chunked.ts'
 import type { Transaction } from '../../db/connect.ts'
-import { extractions, features, models, saes, tokenizations } from '../../db/schema.ts'
+import { extractions, features, models, saes } from '../../db/schema.ts'
+import { extractionCounters, extractionState, moveExtraction } from '../../domain/extractions/move.ts'
+import { featureRows } from '../../domain/features/rows.ts'
+import { entityId } from '../../domain/jobs/job.ts'
+import { allStores } from '../../domain/tokenizations/ready.ts'
 import type { NewEvent } from '../../events/log.ts'
 import { folders } from '../../storage.ts'
-import { featureRows } from '../feature_rows.ts'
-import { type JobKindHandler, resultOf } from '../kind.ts'
-import { extractionCounters, extractionState, moveExtraction } from '../moves.ts'
-import { entityId } from '../plan.ts'
+import { defineKind } from '../kind.ts'
 
 const extractionOf = (path: string) => `${path}/extraction`
 const rowsPerChunk = 500
 /** Under the two seconds of the progress rule, with room for a transaction that others hold up. */
 const beatMs = 1500
 
-export const extractKind: JobKindHandler = {
+export const extractKind = defineKind('extract', {
   folder: job => folders.extraction(entityId(job)),
   async prepare({ database: { db }, storage }, job, out) {
     const extractionId = entityId(job)
@@ -30,29 +31,19 @@ export const extractKind: JobKindHandler = {
       .where(eq(extractions.id, extractionId))
     if (row === undefined) throw new Error('the extraction is gone')
     const { dataset_ids, config } = row.extractions
-    const found = await db
-      .select()
-      .from(tokenizations)
-      .where(
-        and(
-          inArray(tokenizations.dataset_id, dataset_ids),
-          eq(tokenizations.model_id, row.models.id),
-          eq(tokenizations.status, 'ready'),
-          // The route wrote down which, when it made the extraction.
-          eq(tokenizations.context_size, config.context_size!),
-        ),
-      )
-    const stores = dataset_ids.map(id => found.find(store => store.dataset_id === id)?.path)
-    if (!stores.every(path => typeof path === 'string')) {
-      throw new Error('a dataset of the extraction is not tokenized for its model')
-    }
+    const stores = await allStores(db, {
+      datasetIds: dataset_ids,
+      modelId: row.models.id,
+      // The plan of the extraction wrote down which.
+      contextSize: config.context_size!,
+      of: 'extraction',
+    })
     return {
-      kind: 'extract',
       extractionId,
       modelDir: storage.modelDir(row.models.path),
       cacheDir: storage.cacheDir,
       saeDir: storage.resolve(row.saes.path),
-      stores: stores.map(path => storage.resolve(path)),
+      stores: stores.map(({ path }) => storage.resolve(path)),
       config,
       out,
     }
@@ -108,7 +99,7 @@ export const extractKind: JobKindHandler = {
     }
   },
   async completed(tx, job, { result, path }) {
-    const { features: total, featuresAlive, tokens, complete } = resultOf('extract', result)
+    const { features: total, featuresAlive, tokens, complete } = result
     const values = {
       path: extractionOf(path),
       features: total,
@@ -122,7 +113,8 @@ export const extractKind: JobKindHandler = {
       { channel: job.entity, event: 'extraction:completed', data: { ...measured(row), eta_seconds: 0 } },
     ]
   },
-}
+  endedEarly: ({ complete }) => !complete,
+})
 
 async function stillWriting(tx: Transaction, id: string): Promise<NewEvent[]> {
   const [row] = await tx.select().from(extractions).where(eq(extractions.id, id))

@@ -1,11 +1,11 @@
 // Finalise: the SAEs of a checkpoint, made beside those of the training's end. The training itself does not move.
 import { existsSync, mkdirSync, renameSync, rmSync } from 'node:fs'
 import { dirname, join } from 'node:path'
+import { newestRun } from '../../domain/jobs/attempts.ts'
+import { entityId, type JobRow } from '../../domain/jobs/job.ts'
+import { tellTraining } from '../../domain/trainings/member_changes.ts'
 import { folders } from '../../storage.ts'
-import { newestRun } from '../attempts.ts'
-import type { JobKindHandler } from '../kind.ts'
-import { entityId, type JobRow } from '../plan.ts'
-import { tellTraining } from '../training_members.ts'
+import { defineKind } from '../kind.ts'
 import { trainingSpec } from './training_spec.ts'
 
 const stepOf = ({ input }: JobRow): number => {
@@ -13,22 +13,16 @@ const stepOf = ({ input }: JobRow): number => {
   return input.step
 }
 
-export const finaliseKind: JobKindHandler = {
+export const finaliseKind = defineKind('finalise', {
   // Not the training's own attempts: the run stays where it is.
   folder: job => `${folders.finalised(entityId(job))}/making-${stepOf(job)}`,
   async prepare(context, job, out) {
     const { modelName: _, datasetNames: __, ...spec } = await trainingSpec(context, entityId(job))
     const runDir = newestRun(context.storage.resolve(folders.training(entityId(job))))
     if (runDir === undefined) throw new Error('the training has no files')
-    return { kind: 'finalise', ...spec, runDir, step: stepOf(job), out }
+    return { ...spec, runDir, step: stepOf(job), out }
   },
-  started: async () => [],
-  async event(_tx, _job, { event }) {
-    throw new Error(`unexpected ${event}`)
-  },
-  requeued: async () => [],
   failed: (tx, job, message) => tellTraining(tx, entityId(job), message),
-  cancelled: async () => [],
   async collect({ storage }, job, _result, out) {
     const place = storage.resolve(`${folders.finalised(entityId(job))}/step-${stepOf(job)}`)
     const made = join(out, 'saes')
@@ -39,4 +33,4 @@ export const finaliseKind: JobKindHandler = {
     renameSync(made, place)
   },
   completed: (tx, job) => tellTraining(tx, entityId(job), null),
-}
+})

@@ -3,22 +3,22 @@ import { open } from 'node:fs/promises'
 import { join } from 'node:path'
 import { and, eq, sql } from 'drizzle-orm'
 import { extractions, features } from '../../db/schema.ts'
+import { extractionState, moveExtraction } from '../../domain/extractions/move.ts'
+import { nlpSearchText } from '../../domain/features/rows.ts'
+import { entityId } from '../../domain/jobs/job.ts'
 import type { NlpLine } from '../../runners/spec.ts'
 import { folders } from '../../storage.ts'
-import { nlpSearchText } from '../feature_rows.ts'
-import { type JobKindHandler, resultOf } from '../kind.ts'
-import { extractionState, moveExtraction } from '../moves.ts'
-import { entityId } from '../plan.ts'
+import { defineKind } from '../kind.ts'
 
 const rowsPerChunk = 200
 
-export const nlpKind: JobKindHandler = {
+export const nlpKind = defineKind('nlp', {
   folder: job => `${folders.extraction(entityId(job))}/nlp`,
   async prepare({ database: { db }, storage }, job, out) {
     const extractionId = entityId(job)
     const [row] = await db.select().from(extractions).where(eq(extractions.id, extractionId))
     if (row?.path == null) throw new Error('the extraction is gone')
-    return { kind: 'nlp', extractionId, extractionDir: storage.resolve(row.path), out }
+    return { extractionId, extractionDir: storage.resolve(row.path), out }
   },
   async started(tx, job) {
     const to = { nlp_status: 'processing' as const }
@@ -82,8 +82,11 @@ export const nlpKind: JobKindHandler = {
     await store()
   },
   async completed(tx, job, { result }) {
-    const { features: processed } = resultOf('nlp', result)
+    const { features: processed } = result
     const changes = { nlp_progress: 1, nlp_processed_count: processed }
     return (await moveExtraction(tx, entityId(job), { nlp_status: 'completed' }, changes)).events
   },
-}
+  endedEarly: ({ complete }) => !complete,
+  // An analysis without its extraction has not failed: there is nothing to analyse.
+  whenNeedFailed: 'cancelled',
+})

@@ -3,12 +3,12 @@
 import { eq } from 'drizzle-orm'
 import type { Transaction } from '../../db/connect.ts'
 import { saes, trainings } from '../../db/schema.ts'
+import { takeOver } from '../../domain/jobs/attempts.ts'
+import { entityId, type JobRow } from '../../domain/jobs/job.ts'
+import { changeMembers } from '../../domain/trainings/member_changes.ts'
 import type { NewEvent } from '../../events/log.ts'
 import { folders } from '../../storage.ts'
-import { takeOver } from '../attempts.ts'
-import type { JobKindHandler } from '../kind.ts'
-import { entityId, type JobRow } from '../plan.ts'
-import { changeMembers } from '../training_members.ts'
+import { defineKind } from '../kind.ts'
 import { trainingSpec } from './training_spec.ts'
 
 const memberOf = ({ input }: JobRow): string => {
@@ -16,7 +16,7 @@ const memberOf = ({ input }: JobRow): string => {
   return input.member
 }
 
-export const retryKind: JobKindHandler = {
+export const retryKind = defineKind('train', {
   folder: job => folders.training(entityId(job)),
   async prepare(context, job, out) {
     const { database, storage } = context
@@ -25,11 +25,11 @@ export const retryKind: JobKindHandler = {
     takeOver({ folder: storage.resolve(folders.training(id)), attempt: job.attempt, name: 'run' })
     const run = `${folders.attempt(folders.training(id), job.attempt)}/run`
     await database.db.transaction(tx => moveRun(tx, id, run))
-    return { kind: 'train', ...spec, retry: memberOf(job), out }
+    return { ...spec, retry: memberOf(job), out }
   },
   started: (tx, job) => changed(tx, job, { status: 'training', error_message: null }),
   async event(tx, job, { event, data }) {
-    if (event === 'training:checkpoint') return { events: [] }
+    if (event === 'training:checkpoint') return { events: [], further: true }
     if (event !== 'training:progress') throw new Error(`unexpected ${event}`)
     const [told] = data.saes
     return { events: await changed(tx, job, told), progress: data.progress }
@@ -41,7 +41,8 @@ export const retryKind: JobKindHandler = {
     await moveRun(tx, entityId(job), `${path}/run`)
     return await changed(tx, job, { status: 'completed', error_message: null })
   },
-}
+  endedEarly: ({ status }) => status === 'stopped',
+})
 
 const changed = (
   tx: Transaction,

@@ -1,12 +1,12 @@
 // Tokenize: a dataset's text to a token store.
 import { eq } from 'drizzle-orm'
 import { datasets, models, tokenizations } from '../../db/schema.ts'
+import { entityId } from '../../domain/jobs/job.ts'
+import { moveTokenization } from '../../domain/tokenizations/move.ts'
 import { folders } from '../../storage.ts'
-import { type JobKindHandler, resultOf } from '../kind.ts'
-import { moveTokenization } from '../moves.ts'
-import { entityId } from '../plan.ts'
+import { defineKind } from '../kind.ts'
 
-export const tokenizeKind: JobKindHandler = {
+export const tokenizeKind = defineKind('tokenize', {
   folder: job => folders.tokenization(entityId(job)),
   async prepare({ database: { db }, storage }, job, out) {
     const id = entityId(job)
@@ -18,7 +18,6 @@ export const tokenizeKind: JobKindHandler = {
       .where(eq(tokenizations.id, id))
     if (row === undefined) throw new Error('the tokenization is gone')
     return {
-      kind: 'tokenize',
       tokenizationId: id,
       modelDir: storage.modelDir(row.models.path),
       file: storage.resolve(row.datasets.path),
@@ -41,8 +40,8 @@ export const tokenizeKind: JobKindHandler = {
   cancelled: (tx, job, reason) =>
     moveTokenization(tx, entityId(job), 'cancelled', { error_message: reason ?? null }),
   completed(tx, job, { result, path }) {
-    const { vocabSize, splits } = resultOf('tokenize', result)
+    const { vocabSize, splits } = result
     const values = { progress: 1, vocab_size: vocabSize, splits, path: `${path}/store` }
     return moveTokenization(tx, entityId(job), 'ready', values)
   },
-}
+})

@@ -4,29 +4,31 @@ import type { TrainingMember } from '@mistudio/contract'
 import { eq } from 'drizzle-orm'
 import type { Transaction } from '../../db/connect.ts'
 import { trainings } from '../../db/schema.ts'
+import { takeOver } from '../../domain/jobs/attempts.ts'
+import { entityId } from '../../domain/jobs/job.ts'
+import { moveTraining } from '../../domain/trainings/move.ts'
+import type { NewEvent } from '../../events/log.ts'
 import { folders } from '../../storage.ts'
-import { takeOver } from '../attempts.ts'
-import { type JobKindHandler, resultOf } from '../kind.ts'
-import { moveTraining } from '../moves.ts'
-import { entityId } from '../plan.ts'
+import { defineKind } from '../kind.ts'
 import { trainingSpec } from './training_spec.ts'
 
 const runOf = (path: string) => `${path}/run`
 
-export const trainKind: JobKindHandler = {
+export const trainKind = defineKind('train', {
   folder: job => folders.training(entityId(job)),
   async prepare(context, job, out) {
     const spec = await trainingSpec(context, entityId(job))
     const folder = context.storage.resolve(folders.training(entityId(job)))
     takeOver({ folder, attempt: job.attempt, name: 'run' })
-    return { kind: 'train', ...spec, out }
+    return { ...spec, out }
   },
   started: (tx, job) =>
     moveTraining(tx, entityId(job), 'initializing', { error_message: null, ...startedAt(job.attempt) }),
   async event(tx, job, { event, data }) {
     const id = entityId(job)
     if (event === 'training:checkpoint') {
-      return { events: [{ channel: job.entity, event, data: { ...data, status: 'running' } }] }
+      const events: NewEvent[] = [{ channel: job.entity, event, data: { ...data, status: 'running' } }]
+      return { events, further: true }
     }
     if (event !== 'training:progress') throw new Error(`unexpected ${event}`)
     const { training_id: _, total_tokens: __, learning_rate: ___, ...measured } = data
@@ -57,7 +59,7 @@ export const trainKind: JobKindHandler = {
       saes: await endedMembers(tx, entityId(job), 'stopped'),
     }),
   async completed(tx, job, { result, path }) {
-    const { step, totalSteps, tokens } = resultOf('train', result)
+    const { step, totalSteps, tokens } = result
     const id = entityId(job)
     const values = { path: runOf(path), progress: 1, step, total_steps: totalSteps, tokens }
     await moveTraining(tx, id, 'completed', values)
@@ -75,7 +77,9 @@ export const trainKind: JobKindHandler = {
     }
     return [{ channel: job.entity, event: 'training:completed', data }]
   },
-}
+  endedEarly: ({ status }) => status === 'stopped',
+  subject: 'training',
+})
 
 const startedAt = (attempt: number) => (attempt === 1 ? { started_at: new Date() } : {})
 

@@ -1,7 +1,8 @@
 // What a runner needs to read the text of a training again: model, token stores and members, every path resolved.
-import { and, eq, inArray } from 'drizzle-orm'
-import { datasets, models, tokenizations, trainings } from '../../db/schema.ts'
-import { runMembers } from '../../routes/training_members.ts'
+import { eq } from 'drizzle-orm'
+import { models, trainings } from '../../db/schema.ts'
+import { allStores } from '../../domain/tokenizations/ready.ts'
+import { runMembers } from '../../domain/trainings/members.ts'
 import type { KindContext } from '../kind.ts'
 
 export async function trainingSpec({ database: { db }, storage }: KindContext, trainingId: string) {
@@ -12,30 +13,19 @@ export async function trainingSpec({ database: { db }, storage }: KindContext, t
     .where(eq(trainings.id, trainingId))
   if (row === undefined) throw new Error('the training is gone')
   const { dataset_ids, dataset_weights, hyperparameters } = row.trainings
-  const stores = await db
-    .select()
-    .from(tokenizations)
-    .innerJoin(datasets, eq(datasets.id, tokenizations.dataset_id))
-    .where(
-      and(
-        inArray(tokenizations.dataset_id, dataset_ids),
-        eq(tokenizations.model_id, row.models.id),
-        eq(tokenizations.context_size, hyperparameters.context_size),
-        eq(tokenizations.status, 'ready'),
-      ),
-    )
-  const ordered = dataset_ids.map(id => {
-    const found = stores.find(store => store.datasets.id === id)
-    if (found === undefined) throw new Error('a dataset of the training is not tokenized for its model')
-    return found
+  const stores = await allStores(db, {
+    datasetIds: dataset_ids,
+    modelId: row.models.id,
+    contextSize: hyperparameters.context_size,
+    of: 'training',
   })
   return {
     trainingId,
     modelDirs: [storage.modelDir(row.models.path)],
     modelName: row.models.name,
     cacheDir: storage.cacheDir,
-    stores: ordered.map(store => storage.resolve(store.tokenizations.path!)),
-    datasetNames: ordered.map(store => store.datasets.name),
+    stores: stores.map(({ path }) => storage.resolve(path)),
+    datasetNames: stores.map(({ datasetName }) => datasetName),
     datasetWeights: dataset_weights,
     members: runMembers(row.trainings),
     hyperparameters,

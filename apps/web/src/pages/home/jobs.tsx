@@ -1,18 +1,9 @@
 // Jobs that have not ended, live.
-import type { Job, JobKind } from '@mistudio/contract'
+import { type Job, jobKindNames } from '@mistudio/contract'
 import { Link } from '@tanstack/react-router'
 import { useLive } from '../../live/live.ts'
 import { Badge, StatusBadge } from '../../parts/badge.tsx'
 import { ProgressBar } from '../../parts/progress.tsx'
-
-const kindNames: Record<JobKind, string> = {
-  tokenize: 'Tokenize',
-  train: 'Train',
-  retry: 'retry',
-  finalise: 'finalise',
-  extract: 'Extract',
-  nlp: 'NLP',
-}
 
 export const JobList = ({ jobs }: { jobs: Job[] }) => (
   <ul className="panel divide-y divide-line" aria-label="Jobs">
@@ -34,7 +25,7 @@ function JobRow({ job }: { job: Job }) {
       data-testid="job"
     >
       <div className="flex min-w-0 items-center gap-2">
-        <Badge>{kindNames[job.kind]}</Badge>
+        <Badge>{jobKindNames[job.kind]}</Badge>
         <EntityLink job={job} />
       </div>
       <div>
