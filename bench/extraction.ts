@@ -14,7 +14,7 @@ import { extractFeatures, inputHooks, openExtraction } from '@mistudio/feature'
 import { writeSafetensors } from '@mistudio/files'
 import { loadSae } from '@mistudio/sae'
 import { gemmSpeed, openLanes } from '@mistudio/tensor'
-import { recipe } from '../apps/cli/src/demo/recipe.ts'
+import { recipe } from '../apps/cli/src/commands/demo/recipe.ts'
 import { compareTop, type PeerFeature } from './extraction_compare.ts'
 import { machine, markdown, runPeer, settle, show, spread } from './peer.ts'
 

@@ -4,10 +4,10 @@ import { join } from 'node:path'
 import { channelOf } from '@mistudio/contract'
 import { eq } from 'drizzle-orm'
 import { afterEach, beforeEach, expect, test } from 'vitest'
+import { databaseTargets } from '../testing/db/databases.ts'
+import { completeTraining, eventually, startTestServer, type TestServer } from '../testing/server.ts'
 import { extractions, saes, trainings } from './db/schema.ts'
-import { databaseTargets } from './db/test_support.ts'
 import { demoRecipe, startDemo } from './demo.ts'
-import { completeTraining, eventually, startTestServer, type TestServer } from './test_support/server.ts'
 
 const [embedded] = databaseTargets()
 let server: TestServer

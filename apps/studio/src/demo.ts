@@ -17,7 +17,7 @@ import type { Services } from './domain/services.ts'
 import { createTraining } from './domain/trainings/plan.ts'
 import { demoAssets, demoModelPath } from './storage.ts'
 
-/** What `mistudio demo` does as well: apps/cli/src/demo/recipe.ts; a test there compares the two. */
+/** What `mistudio demo` does as well: apps/cli/src/commands/demo/recipe.ts; a test there compares the two. */
 export const demoRecipe = {
   datasets: ['scripture', 'dictionary', 'programming', 'databases'],
   training: {

@@ -7,8 +7,8 @@ import { text } from 'node:stream/consumers'
 import { brotliCompressSync, brotliDecompressSync } from 'node:zlib'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { WebSocket } from 'ws'
-import { databaseTargets } from './db/test_support.ts'
-import { startTestServer, type TestServer, temporaryFolder } from './test_support/server.ts'
+import { databaseTargets } from '../testing/db/databases.ts'
+import { startTestServer, type TestServer, temporaryFolder } from '../testing/server.ts'
 
 const [embedded] = databaseTargets()
 const page = '<!doctype html><title>miStudio</title>'

@@ -4,9 +4,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createClient } from '@mistudio/contract'
 import { afterEach, expect, test } from 'vitest'
+import { jsonl } from '../testing/server.ts'
 import { createStorage, demoAssets, demoModelPath, folders } from './storage.ts'
 import { type Studio, startStudio } from './studio.ts'
-import { jsonl } from './test_support/server.ts'
 
 let undo: (() => unknown)[] = []
 afterEach(async () => {

@@ -5,10 +5,10 @@ import { join } from 'node:path'
 import { createClient } from '@mistudio/contract'
 import { InputError } from '@mistudio/files'
 import { afterEach, describe, expect, test } from 'vitest'
+import { databaseTargets } from '../testing/db/databases.ts'
+import { jsonl } from '../testing/server.ts'
 import { readLock } from './db/lock.ts'
-import { databaseTargets } from './db/test_support.ts'
 import { type Studio, startStudio } from './studio.ts'
-import { jsonl } from './test_support/server.ts'
 
 describe.each(databaseTargets())('on $kind', target => {
   let running: Studio[] = []

@@ -1,9 +1,9 @@
 // `mistudio demo`: the main job on the demo model and texts; without a server.
 
-import { presentDemo } from '../demo/present.ts'
-import type { DemoSpec } from '../demo/result.ts'
 import { defineCommand } from '../frame/command.ts'
 import { writableDataFolder } from '../frame/data_folder.ts'
+import { presentDemo } from './demo/present.ts'
+import type { DemoSpec } from './demo/result.ts'
 import { monitorExtraction } from './shared/extraction_monitor.ts'
 import { shared } from './shared/options.ts'
 
@@ -25,7 +25,7 @@ export const demo = defineCommand({
   }),
   async job(spec, context) {
     const { lockDataFolder } = await import('@mistudio/studio/lock')
-    const { runDemo } = await import('../demo/run.ts')
+    const { runDemo } = await import('./demo/run.ts')
     const lock = await lockDataFolder({ dataDir: spec.dataDir })
     try {
       return await runDemo(spec, context)

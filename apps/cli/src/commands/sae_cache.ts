@@ -1,10 +1,10 @@
 // `mistudio sae cache`: the activations that a training would capture, on disk, to train from many times.
 import { resolve } from 'node:path'
 import { withLanes } from '@mistudio/tensor'
-import { datasetWeights, modelFolders } from '../capture_options.ts'
 import { defineCommand, type Stopped } from '../frame/command.ts'
 import { writableFolder } from '../frame/data_folder.ts'
 import { bytes, count, pairs } from '../frame/output.ts'
+import { datasetWeights, modelFolders } from './shared/capture_options.ts'
 import { shared } from './shared/options.ts'
 
 export const saeCache = defineCommand({

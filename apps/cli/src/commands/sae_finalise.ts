@@ -5,9 +5,9 @@ import { withLanes } from '@mistudio/tensor'
 import { defineCommand } from '../frame/command.ts'
 import { writableFolder } from '../frame/data_folder.ts'
 import { count, figure, table } from '../frame/output.ts'
-import { type TrainingOrigin, withTrainingSource } from '../training_source.ts'
 import { shared } from './shared/options.ts'
 import { shown } from './shared/trained.ts'
+import { type TrainingOrigin, withTrainingSource } from './shared/training_source.ts'
 
 export const saeFinalise = defineCommand({
   name: 'sae finalise',

@@ -3,15 +3,15 @@ import { resolve } from 'node:path'
 import { InputError } from '@mistudio/files'
 import { withLanes } from '@mistudio/tensor'
 import type { TrainOptions } from '@mistudio/training'
-import { datasetWeights, modelFolders } from '../capture_options.ts'
 import { defineCommand, type Stopped } from '../frame/command.ts'
 import { writableFolder } from '../frame/data_folder.ts'
 import { count, figure, table } from '../frame/output.ts'
-import { withTrainingSource } from '../training_source.ts'
+import { datasetWeights, modelFolders } from './shared/capture_options.ts'
 import { shared } from './shared/options.ts'
 import { shown, showTraining } from './shared/trained.ts'
 import { adviceOf, adviceText, refuseUnfit } from './shared/training_advice.ts'
 import { type TrainingWords, trainingSettings } from './shared/training_settings.ts'
+import { withTrainingSource } from './shared/training_source.ts'
 
 export const saeTrain = defineCommand({
   name: 'sae train',

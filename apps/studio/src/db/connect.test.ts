@@ -1,11 +1,11 @@
 import { count, eq, sql } from 'drizzle-orm'
 import { PgBoss } from 'pg-boss'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { databaseTargets } from '../../testing/db/databases.ts'
 import { newId } from '../ids.ts'
 import { insertChunked } from './chunked.ts'
 import { type OpenDatabase, openDatabase, type Transaction } from './connect.ts'
 import { datasets, extractions, features, models, saes } from './schema.ts'
-import { databaseTargets } from './test_support.ts'
 
 const newDataset = (name: string): typeof datasets.$inferInsert => ({
   id: newId('dataset'),

@@ -37,8 +37,8 @@ async function endedProcess(): Promise<number> {
   return child.pid!
 }
 
-const program = fileURLToPath(new URL('./test_locker.ts', import.meta.url))
-const race = fileURLToPath(new URL('./test_lock_race.ts', import.meta.url))
+const program = fileURLToPath(new URL('../../testing/db/locker.ts', import.meta.url))
+const race = fileURLToPath(new URL('../../testing/db/lock_race.ts', import.meta.url))
 
 /** A program that locks the folder and keeps it until its standard input closes. */
 async function locker(dataDir: string): Promise<{ child: ChildProcess; said: string; end(): Promise<void> }> {

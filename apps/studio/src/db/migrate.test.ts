@@ -2,11 +2,11 @@ import { trainingMember } from '@mistudio/contract'
 import { getTableName, is, type SQL, sql } from 'drizzle-orm'
 import { getTableConfig, PgTable } from 'drizzle-orm/pg-core'
 import { describe, expect, it } from 'vitest'
+import { databaseTargets } from '../../testing/db/databases.ts'
 import { type Database, openDatabase } from './connect.ts'
 import { applyStep, migrate } from './migrate.ts'
 import { migrations } from './migrations.ts'
 import * as schema from './schema.ts'
-import { databaseTargets } from './test_support.ts'
 
 const tables = Object.values(schema).filter(value => is(value, PgTable)) as PgTable[]
 const steps = migrations.flatMap(migration => migration.steps)

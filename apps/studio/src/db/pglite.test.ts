@@ -7,11 +7,11 @@ import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { sql } from 'drizzle-orm'
 import { afterAll, describe, expect, it } from 'vitest'
+import { databaseTargets } from '../../testing/db/databases.ts'
 import { createEventLog } from '../events/log.ts'
 import { folders } from '../storage.ts'
 import { openDatabase } from './connect.ts'
 import { openPglite } from './pglite.ts'
-import { databaseTargets } from './test_support.ts'
 
 const targets = databaseTargets()
 const [embedded] = targets
@@ -20,7 +20,7 @@ afterAll(() => {
   for (const folder of temporary) rmSync(folder, { recursive: true, force: true })
 })
 
-const fullDisk = fileURLToPath(new URL('./test_full_disk.ts', import.meta.url))
+const fullDisk = fileURLToPath(new URL('../../testing/db/full_disk.ts', import.meta.url))
 
 /** A message of the simple query protocol. */
 function query(text: string): Uint8Array {
@@ -136,7 +136,7 @@ describe('the embedded database', () => {
   })
 })
 
-const writer = fileURLToPath(new URL('./test_writer.ts', import.meta.url))
+const writer = fileURLToPath(new URL('../../testing/db/writer.ts', import.meta.url))
 
 describe.each(targets)('a process that is killed while it writes, on $kind', target => {
   it('has written every row that it said it had', async () => {

@@ -1,9 +1,9 @@
 import type { Snapshot, StudioEvent } from '@mistudio/contract'
 import { eq, sql } from 'drizzle-orm'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { databaseTargets } from '../../testing/db/databases.ts'
 import { type OpenDatabase, openDatabase } from '../db/connect.ts'
 import { meta } from '../db/schema.ts'
-import { databaseTargets } from '../db/test_support.ts'
 import { newId } from '../ids.ts'
 import { createEventLog, type EventLog, type NewEvent } from './log.ts'
 

@@ -2,7 +2,7 @@
 import { channelOf, type SocketMessage, type StudioEvent } from '@mistudio/contract'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { WebSocket } from 'ws'
-import { databaseTargets } from '../db/test_support.ts'
+import { databaseTargets } from '../../testing/db/databases.ts'
 import {
   addDemoModel,
   addText,
@@ -10,7 +10,7 @@ import {
   startTestServer,
   type TestServer,
   trainingBody,
-} from '../test_support/server.ts'
+} from '../../testing/server.ts'
 
 type Listener = {
   messages: SocketMessage[]

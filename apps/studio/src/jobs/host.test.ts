@@ -2,13 +2,8 @@ import { readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { eq } from 'drizzle-orm'
 import { afterEach, describe, expect, test } from 'vitest'
-import { type OpenDatabase, openDatabase } from '../db/connect.ts'
-import { events, extractions, features, jobs, trainings } from '../db/schema.ts'
-import { databaseTargets } from '../db/test_support.ts'
-import { createEventLog, type EventLog } from '../events/log.ts'
-import { createStorage, type Storage } from '../storage.ts'
-import { writeExtractionFolder } from '../test_support/artefacts.ts'
-import { createJobHost, type JobHost } from './host.ts'
+import { writeExtractionFolder } from '../../testing/artefacts.ts'
+import { databaseTargets } from '../../testing/db/databases.ts'
 import {
   crashed,
   type FakeRunner,
@@ -19,7 +14,12 @@ import {
   seedBatch,
   seedProject,
   seedTraining,
-} from './test_support.ts'
+} from '../../testing/job_rows.ts'
+import { type OpenDatabase, openDatabase } from '../db/connect.ts'
+import { events, extractions, features, jobs, trainings } from '../db/schema.ts'
+import { createEventLog, type EventLog } from '../events/log.ts'
+import { createStorage, type Storage } from '../storage.ts'
+import { createJobHost, type JobHost } from './host.ts'
 
 type World = {
   database: OpenDatabase

@@ -4,9 +4,9 @@ import { mkdirSync, mkdtempSync, readFileSync, readlinkSync, rmSync, writeFileSy
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
+import { tokenizeSpec } from '../../testing/runner_specs.ts'
 import { processStart } from '../db/process_start.ts'
 import type { RunnerSpec } from '../runners/spec.ts'
-import { tokenizeSpec } from '../runners/test_support.ts'
 import type { Runner } from './runner.ts'
 import { endOrphan, startRunner } from './runner_process.ts'
 

@@ -3,8 +3,8 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { request } from 'node:http'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { databaseTargets } from '../db/test_support.ts'
-import { eventually, jsonl, problemOf, startTestServer, type TestServer } from '../test_support/server.ts'
+import { databaseTargets } from '../../testing/db/databases.ts'
+import { eventually, jsonl, problemOf, startTestServer, type TestServer } from '../../testing/server.ts'
 
 describe.each(databaseTargets())('on $kind', target => {
   let server: TestServer

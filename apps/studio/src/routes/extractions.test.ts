@@ -4,9 +4,8 @@ import { join } from 'node:path'
 import { type Dataset, extractionConfig, type Model } from '@mistudio/contract'
 import { asc, eq, inArray } from 'drizzle-orm'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import { extractions, jobs, saes } from '../db/schema.ts'
-import { databaseTargets } from '../db/test_support.ts'
-import { writeSae } from '../test_support/artefacts.ts'
+import { writeSae } from '../../testing/artefacts.ts'
+import { databaseTargets } from '../../testing/db/databases.ts'
 import {
   addDemoModel,
   addText,
@@ -15,7 +14,8 @@ import {
   startTestServer,
   type TestServer,
   temporaryFolder,
-} from '../test_support/server.ts'
+} from '../../testing/server.ts'
+import { extractions, jobs, saes } from '../db/schema.ts'
 
 const unknownSae = `sae_${'0'.repeat(20)}`
 

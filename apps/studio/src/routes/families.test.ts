@@ -3,7 +3,7 @@ import type { Dataset, Model, Training } from '@mistudio/contract'
 import { metricTable } from '@mistudio/evaluation'
 import { families, memberFields, recipes, runFields, wireName } from '@mistudio/training'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { databaseTargets } from '../db/test_support.ts'
+import { databaseTargets } from '../../testing/db/databases.ts'
 import {
   addDemoModel,
   addText,
@@ -11,7 +11,7 @@ import {
   startTestServer,
   type TestServer,
   trainingBody,
-} from '../test_support/server.ts'
+} from '../../testing/server.ts'
 
 describe.each(databaseTargets())('on $kind', target => {
   let server: TestServer

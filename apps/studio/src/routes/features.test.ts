@@ -5,10 +5,8 @@ import { type Extraction, type FeatureQuery, featureIdOf } from '@mistudio/contr
 import { openExtraction } from '@mistudio/feature'
 import { eq } from 'drizzle-orm'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { extractions, features } from '../db/schema.ts'
-import { databaseTargets } from '../db/test_support.ts'
-import { featureRows } from '../domain/features/rows.ts'
-import { writeExtractionFolder, writeSae } from '../test_support/artefacts.ts'
+import { writeExtractionFolder, writeSae } from '../../testing/artefacts.ts'
+import { databaseTargets } from '../../testing/db/databases.ts'
 import {
   addDemoModel,
   addText,
@@ -16,7 +14,9 @@ import {
   startTestServer,
   type TestServer,
   temporaryFolder,
-} from '../test_support/server.ts'
+} from '../../testing/server.ts'
+import { extractions, features } from '../db/schema.ts'
+import { featureRows } from '../domain/features/rows.ts'
 
 describe.each(databaseTargets())('on $kind', target => {
   let server: TestServer

@@ -3,8 +3,7 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { eq } from 'drizzle-orm'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { jobs, tokenizations } from '../db/schema.ts'
-import { databaseTargets } from '../db/test_support.ts'
+import { databaseTargets } from '../../testing/db/databases.ts'
 import {
   addDemoModel,
   addText,
@@ -14,7 +13,8 @@ import {
   type TestServer,
   temporaryFolder,
   trainingBody,
-} from '../test_support/server.ts'
+} from '../../testing/server.ts'
+import { jobs, tokenizations } from '../db/schema.ts'
 
 const unknownDataset = `ds_${'0'.repeat(20)}`
 const unknownModel = `m_${'0'.repeat(20)}`

@@ -5,9 +5,8 @@ import type { Dataset, Model, Training } from '@mistudio/contract'
 import { type Sae, saveSae } from '@mistudio/sae'
 import { eq, inArray } from 'drizzle-orm'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import { extractions, saes, trainings } from '../db/schema.ts'
-import { databaseTargets } from '../db/test_support.ts'
-import { demoWidth, writeSae } from '../test_support/artefacts.ts'
+import { demoWidth, writeSae } from '../../testing/artefacts.ts'
+import { databaseTargets } from '../../testing/db/databases.ts'
 import {
   addDemoModel,
   addText,
@@ -19,7 +18,8 @@ import {
   type TestServer,
   temporaryFolder,
   trainingBody,
-} from '../test_support/server.ts'
+} from '../../testing/server.ts'
+import { extractions, saes, trainings } from '../db/schema.ts'
 
 describe.each(databaseTargets())('on $kind', target => {
   let server: TestServer

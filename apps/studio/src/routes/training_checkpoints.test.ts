@@ -4,11 +4,8 @@ import type { Dataset, Model, Training } from '@mistudio/contract'
 import { writeCheckpoint } from '@mistudio/training'
 import { and, eq } from 'drizzle-orm'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import { jobs, trainings } from '../db/schema.ts'
-import { databaseTargets } from '../db/test_support.ts'
-import { kinds } from '../jobs/kinds.ts'
-import { folders } from '../storage.ts'
-import { demoWidth, writeSae } from '../test_support/artefacts.ts'
+import { demoWidth, writeSae } from '../../testing/artefacts.ts'
+import { databaseTargets } from '../../testing/db/databases.ts'
 import {
   addDemoModel,
   addText,
@@ -18,7 +15,10 @@ import {
   type TestServer,
   trainingBody,
   trainingHooks,
-} from '../test_support/server.ts'
+} from '../../testing/server.ts'
+import { jobs, trainings } from '../db/schema.ts'
+import { kinds } from '../jobs/kinds.ts'
+import { folders } from '../storage.ts'
 
 describe.each(databaseTargets())('on $kind', target => {
   let server: TestServer

@@ -2,8 +2,7 @@
 import type { Dataset, Model, Training } from '@mistudio/contract'
 import { eq } from 'drizzle-orm'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import { jobs, tokenizations } from '../db/schema.ts'
-import { databaseTargets } from '../db/test_support.ts'
+import { databaseTargets } from '../../testing/db/databases.ts'
 import {
   addDemoModel,
   addText,
@@ -12,7 +11,8 @@ import {
   type TestServer,
   trainingBody,
   trainingHooks,
-} from '../test_support/server.ts'
+} from '../../testing/server.ts'
+import { jobs, tokenizations } from '../db/schema.ts'
 
 describe.each(databaseTargets())('on $kind', target => {
   let server: TestServer

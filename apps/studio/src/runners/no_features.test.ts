@@ -4,10 +4,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { openExtraction } from '@mistudio/feature'
 import { afterAll, expect, test } from 'vitest'
+import { demoWidth, writeSae } from '../../testing/artefacts.ts'
+import { extractSpec, run, tokenizeSpec, writeText } from '../../testing/runner_specs.ts'
 import { featureRows } from '../domain/features/rows.ts'
 import { newId } from '../ids.ts'
-import { demoWidth, writeSae } from '../test_support/artefacts.ts'
-import { extractSpec, run, tokenizeSpec, writeText } from './test_support.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'mistudio-no-features-'))
 const at = (...names: string[]) => join(folder, ...names)

@@ -23,10 +23,17 @@ import { type NlpSummary as Analysed, openExtraction } from '@mistudio/feature'
 import { withLanes } from '@mistudio/tensor'
 import { checkpointsOf, membersOf, readCheckpoint } from '@mistudio/training'
 import { afterAll, beforeAll, expect, expectTypeOf, test } from 'vitest'
+import {
+  extractSpec,
+  run,
+  tokenizeSpec,
+  trainSpec,
+  weightsOf,
+  writeText,
+} from '../../testing/runner_specs.ts'
 import { processStart } from '../db/process_start.ts'
 import { newId } from '../ids.ts'
 import type { NlpLine, NlpSpec, RunnerMessage, RunnerSpec } from './spec.ts'
-import { extractSpec, run, tokenizeSpec, trainSpec, weightsOf, writeText } from './test_support.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'mistudio-runners-'))
 const at = (...names: string[]) => join(folder, ...names)
@@ -161,7 +168,7 @@ test('a runner that computes is gone soon after its host was killed', async () =
   const spec = { ...short, hyperparameters, checkpointEverySteps: 1 }
   const parent = spawn(
     process.execPath,
-    [fileURLToPath(new URL('../../fixtures/runner_parent.ts', import.meta.url)), JSON.stringify(spec)],
+    [fileURLToPath(new URL('../../testing/runner_parent.ts', import.meta.url)), JSON.stringify(spec)],
     { stdio: ['ignore', 'pipe', 'inherit'] },
   )
   try {

@@ -3,8 +3,8 @@ import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { InputError } from '@mistudio/files'
 import { afterEach, beforeAll, expect, test } from 'vitest'
-import { writeExtractionFolder } from '../../test_support/artefacts.ts'
-import { eventually, temporaryFolder } from '../../test_support/server.ts'
+import { writeExtractionFolder } from '../../../testing/artefacts.ts'
+import { eventually, temporaryFolder } from '../../../testing/server.ts'
 import { createExtractionShelf, type ExtractionShelf } from './shelf.ts'
 
 const folder = temporaryFolder()

@@ -5,10 +5,10 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { Lanes } from '@mistudio/tensor'
-import type { JobContext } from '../frame/command.ts'
+import type { JobContext } from '../../frame/command.ts'
 import type { DemoSpec } from './result.ts'
 
-export const assets = fileURLToPath(new URL('../../../../assets/demo', import.meta.url))
+export const assets = fileURLToPath(new URL('../../../../../assets/demo', import.meta.url))
 
 export type Stage = {
   /** The folder of this seed's results. */

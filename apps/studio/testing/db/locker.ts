@@ -1,5 +1,5 @@
 // A program for the test of the lock: says whether it got it, and keeps it until its standard input closes.
-import { lockDataFolder } from './lock.ts'
+import { lockDataFolder } from '../../src/db/lock.ts'
 
 const [dataDir] = process.argv.slice(2)
 try {

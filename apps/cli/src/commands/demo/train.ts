@@ -2,7 +2,7 @@
 import { join } from 'node:path'
 import { withCapture } from '@mistudio/capture'
 import { membersOf, trainSaes } from '@mistudio/training'
-import { showTraining } from '../commands/shared/trained.ts'
+import { showTraining } from '../shared/trained.ts'
 import { recipe } from './recipe.ts'
 import { checkStop, type Stage, Stopped } from './stage.ts'
 

@@ -1,12 +1,12 @@
 // Rows and runners for tests of the host: a model, a dataset and SAEs that nothing computes, and runners that end as
 // a test says.
 import { hookPointOf } from '@mistudio/contract'
-import type { Database } from '../db/connect.ts'
-import { datasets, extractions, jobs, models, saes, tokenizations, trainings } from '../db/schema.ts'
-import { newJob } from '../domain/jobs/job.ts'
-import { newId } from '../ids.ts'
-import type { HostMessage, RunnerEvent, RunnerResult, RunnerSpec } from '../runners/spec.ts'
-import type { RunnerEnd, StartRunner } from './runner.ts'
+import type { Database } from '../src/db/connect.ts'
+import { datasets, extractions, jobs, models, saes, tokenizations, trainings } from '../src/db/schema.ts'
+import { newJob } from '../src/domain/jobs/job.ts'
+import { newId } from '../src/ids.ts'
+import type { RunnerEnd, StartRunner } from '../src/jobs/runner.ts'
+import type { HostMessage, RunnerEvent, RunnerResult, RunnerSpec } from '../src/runners/spec.ts'
 
 export type FakeRunner = {
   spec: RunnerSpec

@@ -3,8 +3,8 @@
 import { randomUUID } from 'node:crypto'
 import { closeSync, openSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { folders } from '../storage.ts'
-import { lockDataFolder } from './lock.ts'
+import { lockDataFolder } from '../../src/db/lock.ts'
+import { folders } from '../../src/storage.ts'
 
 const [dataDir, times] = process.argv.slice(2)
 const path = join(dataDir, folders.lock)

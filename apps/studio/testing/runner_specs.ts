@@ -4,11 +4,11 @@ import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { eventData } from '@mistudio/contract'
 import { membersOf } from '@mistudio/training'
-import { newId } from '../ids.ts'
-import type { Runner, RunnerEnd } from '../jobs/runner.ts'
-import { startRunner } from '../jobs/runner_process.ts'
-import { demoAssets } from '../storage.ts'
-import type { ExtractSpec, RunnerEvent, RunnerSpec, TokenizeSpec, TrainSpec } from './spec.ts'
+import { newId } from '../src/ids.ts'
+import type { Runner, RunnerEnd } from '../src/jobs/runner.ts'
+import { startRunner } from '../src/jobs/runner_process.ts'
+import type { ExtractSpec, RunnerEvent, RunnerSpec, TokenizeSpec, TrainSpec } from '../src/runners/spec.ts'
+import { demoAssets } from '../src/storage.ts'
 
 export const modelDir = join(demoAssets, 'model')
 export const contextSize = 64

@@ -3,8 +3,8 @@
 import fs from 'node:fs'
 import { join } from 'node:path'
 import { isMainThread } from 'node:worker_threads'
-import { openDatabase } from './connect.ts'
-import { meta } from './schema.ts'
+import { openDatabase } from '../../src/db/connect.ts'
+import { meta } from '../../src/db/schema.ts'
 
 // A thread does not have the program's arguments.
 const dataDir = process.env.MISTUDIO_DATA_DIR!

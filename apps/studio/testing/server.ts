@@ -14,16 +14,16 @@ import {
 } from '@mistudio/contract'
 import { eq } from 'drizzle-orm'
 import { afterAll, expect } from 'vitest'
-import { openDatabase } from '../db/connect.ts'
-import { jobs, trainings } from '../db/schema.ts'
-import type { DatabaseTarget } from '../db/test_support.ts'
-import { createExtractionShelf } from '../domain/extractions/shelf.ts'
-import type { Services } from '../domain/services.ts'
-import { createEventLog } from '../events/log.ts'
-import { createJobHost } from '../jobs/host.ts'
-import { buildServer } from '../server.ts'
-import { createStorage, demoModelPath, folders } from '../storage.ts'
+import { openDatabase } from '../src/db/connect.ts'
+import { jobs, trainings } from '../src/db/schema.ts'
+import { createExtractionShelf } from '../src/domain/extractions/shelf.ts'
+import type { Services } from '../src/domain/services.ts'
+import { createEventLog } from '../src/events/log.ts'
+import { createJobHost } from '../src/jobs/host.ts'
+import { buildServer } from '../src/server.ts'
+import { createStorage, demoModelPath, folders } from '../src/storage.ts'
 import { demoWidth, writeSae } from './artefacts.ts'
+import type { DatabaseTarget } from './db/databases.ts'
 
 export type TestServer = {
   services: Services
@@ -94,8 +94,8 @@ export function addText(server: TestServer, name = 'text'): Promise<Dataset> {
 export const addDemoModel = (server: TestServer) =>
   server.client.createModel({ body: { path: demoModelPath } })
 
-const tokenizers = fileURLToPath(new URL('../../../../packages/tokenizer/fixtures', import.meta.url))
-const fixtures = fileURLToPath(new URL('../../../../packages/model/fixtures', import.meta.url))
+const tokenizers = fileURLToPath(new URL('../../../packages/tokenizer/fixtures', import.meta.url))
+const fixtures = fileURLToPath(new URL('../../../packages/model/fixtures', import.meta.url))
 
 /** A folder with a tiny model of another width than the demo's. */
 export function otherModelFolder(parent: string, name = 'tiny-llama'): string {

@@ -1,7 +1,7 @@
 // The demo's result for a person: the SAEs in a table, then the most readable features with their examples.
 
-import { presentExamples } from '../commands/shared/present_examples.ts'
-import { bytes, count, duration, figure, percent, table, visible } from '../frame/output.ts'
+import { bytes, count, duration, figure, percent, table, visible } from '../../frame/output.ts'
+import { presentExamples } from '../shared/present_examples.ts'
 import type { DemoFeature, DemoResult, DemoSae } from './result.ts'
 
 export async function presentDemo(result: DemoResult): Promise<string> {

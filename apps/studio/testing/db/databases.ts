@@ -10,8 +10,8 @@ import { fileURLToPath } from 'node:url'
 import { PGlite } from '@electric-sql/pglite'
 import { Client } from 'pg'
 import { afterAll } from 'vitest'
-import { folders } from '../storage.ts'
-import { postgresFolder } from './test_postgres_folder.ts'
+import { folders } from '../../src/storage.ts'
+import { postgresFolder } from './postgres_folder.ts'
 
 export type DatabaseTarget = {
   kind: 'pglite' | 'postgres'
@@ -101,7 +101,7 @@ async function administer(connectionString: string, statement: string): Promise<
 type Cluster = { url: Promise<string>; stop(): Promise<void> }
 
 function startCluster(): Cluster {
-  const script = fileURLToPath(new URL('./test_postgres.ts', import.meta.url))
+  const script = fileURLToPath(new URL('./postgres.ts', import.meta.url))
   const child = spawn(process.execPath, [script], { stdio: ['pipe', 'pipe', 'pipe'] })
   return { url: addressOf(child), stop: () => ended(child, () => child.stdin.end()) }
 }

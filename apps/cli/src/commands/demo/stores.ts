@@ -10,7 +10,7 @@ import {
   tokenizeFiles,
 } from '@mistudio/corpus'
 import { InputError } from '@mistudio/files'
-import type { JobContext } from '../frame/command.ts'
+import type { JobContext } from '../../frame/command.ts'
 import { recipe } from './recipe.ts'
 import { assets, checkStop } from './stage.ts'
 

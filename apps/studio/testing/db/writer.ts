@@ -1,7 +1,8 @@
 // A program for the test that kills it: writes events for ever and says the number of each once it is written.
-import { createEventLog } from '../events/log.ts'
-import { newId } from '../ids.ts'
-import { openDatabase } from './connect.ts'
+
+import { openDatabase } from '../../src/db/connect.ts'
+import { createEventLog } from '../../src/events/log.ts'
+import { newId } from '../../src/ids.ts'
 
 const [dataDir, databaseUrl] = process.argv.slice(2)
 const { db } = await openDatabase({ dataDir, databaseUrl: databaseUrl || undefined })

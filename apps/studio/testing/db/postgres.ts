@@ -4,7 +4,7 @@ import { spawn, spawnSync } from 'node:child_process'
 import { chownSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { debianFolder, postgresFolder } from './test_postgres_folder.ts'
+import { debianFolder, postgresFolder } from './postgres_folder.ts'
 
 /** Postgres refuses to run as root. */
 function user(): { uid: number; gid: number } | undefined {

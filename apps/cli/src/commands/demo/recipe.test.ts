@@ -1,7 +1,7 @@
 // The demo of the terminal and that of the studio are one demo: their figures can be compared.
 import { hookPointOf } from '@mistudio/contract'
+import { demoRecipe } from '@mistudio/studio'
 import { expect, test } from 'vitest'
-import { demoRecipe } from '../../../studio/src/demo.ts'
 import { recipe } from './recipe.ts'
 
 test('the studio trains and extracts what the terminal does', () => {
