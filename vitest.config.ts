@@ -1,5 +1,5 @@
 // The test suite: tests lie beside what they test, those that cross rooms in tests/.
-// Forks, not threads: tests start lanes of their own, and a crash in native code ends one file, not the run.
+// Forks, not threads: tests start workers of their own, and a crash in native code ends one file, not the run.
 import { defineConfig } from 'vitest/config'
 
 export default defineConfig({

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { compileForward, openModel } from '@mistudio/model'
-import { openLanes } from '@mistudio/tensor'
+import { openWorkerPool } from '@mistudio/tensor'
 import { gemmSpeed } from '../packages/tensor/src/gemm_speed.ts'
 import { machine, markdown, openPeer, settle, show, spread } from './peer.ts'
 
@@ -25,9 +25,9 @@ const contextsPerCall = Number(values['contexts-per-call'])
 const contexts = 8
 const contextSize = 128
 
-const lanes = await openLanes({ count: 2 })
+const pool = await openWorkerPool({ count: 2 })
 console.log(
-  `${await machine()}; GEMM ${(await gemmSpeed({ lanes })).toFixed(0)} GFLOP/s on two threads; ${rounds} rounds after one to warm up`,
+  `${await machine()}; GEMM ${(await gemmSpeed({ pool })).toFixed(0)} GFLOP/s on two threads; ${rounds} rounds after one to warm up`,
 )
 const model = await openModel({ dir: values.model, cacheDir: join(tmpdir(), 'mistudio-capture-bench') })
 const { input_ids: inputIds } = JSON.parse(readFileSync(join(values.model, 'input_ids.json'), 'utf8')) as {
@@ -51,16 +51,16 @@ const cases = [
 const rows: string[][] = []
 for (const { name, layer, modes } of cases) {
   const hook = `blocks.${layer}.hook_resid_post`
-  const forward = await compileForward({ model, lanes, contextsPerCall, contextSize, captures: [hook] })
+  const forward = await compileForward({ model, pool, contextsPerCall, contextSize, captures: [hook] })
   const width = forward.outputs[0].width
-  const memory = await lanes.memory({ bytes: contexts * contextSize * (width + 1) * 4 + 4096 })
+  const memory = await pool.memory({ bytes: contexts * contextSize * (width + 1) * 4 + 4096 })
   const place = (elements: number) => ({ memory: memory.id, offset: memory.alloc(elements * 4) })
   const places = { input_ids: place(contexts * contextSize), [hook]: place(contexts * contextSize * width) }
   memory.i32(places.input_ids.offset, contexts * contextSize).set(inputIds.flat())
   const tasks = forward.tasks({ contexts, places })
   const run = async () => {
     const began = performance.now()
-    await lanes.run(tasks)
+    await pool.run(tasks)
     return performance.now() - began
   }
   for (const [mode, target] of modes) {
@@ -95,9 +95,9 @@ for (const { name, layer, modes } of cases) {
     ])
   }
   await forward.close()
-  await lanes.release(memory)
+  await pool.release(memory)
 }
-await lanes.close()
+await pool.close()
 console.log(
   `\n${markdown(['capture', 'peer', 'ours ms (min / median / max)', 'peer ms', 'ratio of medians', 'target', 'peer peak RSS MB'], rows)}`,
 )

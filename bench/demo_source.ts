@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url'
 import { type ContextSource, type Forward, shuffledContexts } from '@mistudio/capture'
 import { openTokenStore, type TokenStore, tokenizeFiles } from '@mistudio/corpus'
 import { compileForward, openModel } from '@mistudio/model'
-import { type Lanes, openLanes } from '@mistudio/tensor'
+import { openWorkerPool, type WorkerPool } from '@mistudio/tensor'
 import { openTokenizer } from '@mistudio/tokenizer'
 import { type TrainMember, trainSaes } from '@mistudio/training'
 
@@ -22,11 +22,11 @@ export type DemoSource = {
 }
 
 export async function openDemo(options: {
-  lanes: Lanes
+  pool: WorkerPool
   folder: string
   cacheDir: string
 }): Promise<DemoSource> {
-  const { lanes, folder, cacheDir } = options
+  const { pool, folder, cacheDir } = options
   const model = await openModel({ dir: demoModel, cacheDir })
   const tokenizer = openTokenizer({ dir: demoModel })
   const stores: TokenStore[] = []
@@ -42,7 +42,7 @@ export async function openDemo(options: {
     datasets,
     source: ({ seed }) =>
       shuffledContexts({ splits: stores.map(store => store.split('train')), contextSize, seed }),
-    forward: hooks => compileForward({ model, lanes, contextsPerCall, contextSize, captures: [...hooks] }),
+    forward: hooks => compileForward({ model, pool, contextsPerCall, contextSize, captures: [...hooks] }),
     close() {
       for (const store of stores) store.close()
     },
@@ -61,12 +61,12 @@ export async function trainOnDemo(options: {
   mkdirSync(folder, { recursive: true })
   const out = join(folder, 'run')
   rmSync(out, { recursive: true, force: true })
-  const lanes = await openLanes({ count: 2 })
-  const demo = await openDemo({ lanes, folder, cacheDir })
+  const pool = await openWorkerPool({ count: 2 })
+  const demo = await openDemo({ pool, folder, cacheDir })
   const forward = await demo.forward([hook])
   const { datasets } = demo
   await trainSaes({
-    lanes,
+    pool,
     forward,
     contextsPerCall,
     source: demo.source({ seed: 0 }),
@@ -78,6 +78,6 @@ export async function trainOnDemo(options: {
   })
   await forward.close()
   demo.close()
-  await lanes.close()
+  await pool.close()
   return { out, datasets }
 }

@@ -13,7 +13,7 @@ import { contextOrder, openTokenStore } from '@mistudio/corpus'
 import { extractFeatures, inputHooks, openExtraction } from '@mistudio/feature'
 import { writeSafetensors } from '@mistudio/files'
 import { loadSae } from '@mistudio/sae'
-import { gemmSpeed, openLanes } from '@mistudio/tensor'
+import { gemmSpeed, openWorkerPool } from '@mistudio/tensor'
 import { recipe } from '../apps/cli/src/commands/demo/recipe.ts'
 import { compareTop, type PeerFeature } from './extraction_compare.ts'
 import { machine, markdown, runPeer, settle, show, spread } from './peer.ts'
@@ -37,9 +37,9 @@ const saeDir = join(demo, `seed-${seed}`, 'training', values.hook)
 const sae = loadSae({ dir: saeDir })
 const folder = mkdtempSync(join(tmpdir(), 'mistudio-extraction-'))
 const stores = recipe.datasets.map(name => openTokenStore({ dir: join(demo, 'datasets', name) }))
-const lanes = await openLanes({ count: 2 })
+const pool = await openWorkerPool({ count: 2 })
 try {
-  const gflops = await gemmSpeed({ lanes })
+  const gflops = await gemmSpeed({ pool })
   const { contextSize } = recipe
   const splits = stores.map(store => store.split('train'))
   // The order in which extractFeatures reads: the peer gets the same contexts as one tensor.
@@ -135,7 +135,7 @@ try {
   )
   process.exitCode = sums.wrong === 0 ? 0 : 1
 } finally {
-  await lanes.close()
+  await pool.close()
   for (const store of stores) store.close()
   rmSync(folder, { recursive: true, force: true })
 }
@@ -147,7 +147,7 @@ async function extractOurs(): Promise<number> {
   const began = performance.now()
   const sae = loadSae({ dir: saeDir })
   const request = {
-    lanes,
+    pool,
     models: [modelDir],
     hooks: inputHooks([sae]),
     cacheDir: join(values['data-dir'], 'cache'),
@@ -156,7 +156,7 @@ async function extractOurs(): Promise<number> {
   }
   await withCapture(request, capture =>
     extractFeatures({
-      lanes,
+      pool,
       capture,
       saes: [{ sae, out }],
       maxTokens: Number(values.tokens),

@@ -39,7 +39,7 @@ export function compareTop(options: {
       strongest.set(context, { position, activation })
   }
   const known = new Map(ours.map(example => [example.number, example.peak_activation]))
-  const windows = new Set(
+  const activations = new Set(
     ours.map(({ tokens, position, window_start }) => key(tokens, position - window_start)),
   )
   const last = ours.length < limit ? 0 : ours.at(-1)!.peak_activation
@@ -51,7 +51,7 @@ export function compareTop(options: {
       result.largestError = Math.max(result.largestError, error)
       if (error <= tolerance) result.equal++
       else result.wrong++
-    } else if (windows.has(windowOf(context, position))) result.duplicates++
+    } else if (activations.has(windowOf(context, position))) result.duplicates++
     else if (activation <= last + tolerance * Math.max(1, activation)) result.ties++
     else result.wrong++
   }

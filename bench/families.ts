@@ -9,7 +9,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { writeSafetensors } from '@mistudio/files'
-import { openLanes } from '@mistudio/tensor'
+import { openWorkerPool } from '@mistudio/tensor'
 import type { Settings } from '@mistudio/training'
 import { familySetup, gaussianRows, startingWeights } from './family_setup.ts'
 import { machine, markdown, openPeer, settle, show, spread } from './peer.ts'
@@ -137,7 +137,7 @@ const cases: Case[] = [
 ]
 
 const only = values.only?.split(',')
-const lanes = await openLanes({ count: 2 })
+const pool = await openWorkerPool({ count: 2 })
 const folder = mkdtempSync(join(tmpdir(), 'mistudio-families-'))
 try {
   console.log(`${await machine()}; d 512, ${shape.dSae} latents, batch ${shape.batchSize}\n`)
@@ -159,7 +159,7 @@ try {
   ]
   console.log(markdown(head, rows))
 } finally {
-  await lanes.close()
+  await pool.close()
   rmSync(folder, { recursive: true })
 }
 
@@ -199,7 +199,7 @@ async function compare(one: Case): Promise<string[]> {
     ],
   })
   const { family, settings } = one
-  const ours = await familySetup({ lanes, family, settings, shape, weights, x, y })
+  const ours = await familySetup({ pool, family, settings, shape, weights, x, y })
   const times: number[] = []
   const theirs: number[] = []
   let losses = ''

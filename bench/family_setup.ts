@@ -1,7 +1,7 @@
 // A learner of any family with a random batch and weights that are given, for the bench of one step.
 
 import type { SaeWeights } from '@mistudio/sae'
-import { gaussianStream, type Lanes } from '@mistudio/tensor'
+import { gaussianStream, type WorkerPool } from '@mistudio/tensor'
 import {
   type CompleteMember,
   completeMember,
@@ -48,7 +48,7 @@ export type FamilySetup = {
 }
 
 export async function familySetup(options: {
-  lanes: Lanes
+  pool: WorkerPool
   family: string
   settings: Settings
   shape: FamilyShape
@@ -56,7 +56,7 @@ export async function familySetup(options: {
   x: Float32Array
   y?: Float32Array
 }): Promise<FamilySetup> {
-  const { lanes, family, settings, shape, weights, x, y } = options
+  const { pool, family, settings, shape, weights, x, y } = options
   const { dIn, dSae, batchSize } = shape
   const totalSteps = 1_000_000
   const member = completeMember({
@@ -66,7 +66,7 @@ export async function familySetup(options: {
     totalSteps,
     trainTokens: totalSteps * batchSize,
   })
-  const memory = await lanes.memory({ bytes: 2 * x.byteLength + batchSize * 4 + 4096 })
+  const memory = await pool.memory({ bytes: 2 * x.byteLength + batchSize * 4 + 4096 })
   const rowsAt = memory.alloc(batchSize * 4)
   memory.i32(rowsAt, batchSize).set(Int32Array.from({ length: batchSize }, (_, i) => i))
   const columns = [x, ...(y === undefined ? [] : [y])].map(values => {
@@ -79,7 +79,7 @@ export async function familySetup(options: {
     inputs: columns.slice(0, 1),
     ...(y !== undefined && { targets: columns.slice(1) }),
   }
-  const learner: Learner = await createLearner({ lanes, plan: member.plan, batchSize, weights })
+  const learner: Learner = await createLearner({ pool, plan: member.plan, batchSize, weights })
   const rates = { learningRate: 1e-5, beta1: 0.9, beta2: 0.999, epsilon: 1e-8 }
   return {
     member,
@@ -97,7 +97,7 @@ export async function familySetup(options: {
     },
     async close() {
       await learner.close()
-      await lanes.release(memory)
+      await pool.release(memory)
     },
   }
 }

@@ -4,8 +4,8 @@
 import { mkdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { createActivationWindow } from '@mistudio/capture'
-import { openLanes } from '@mistudio/tensor'
+import { createActivationBuffer } from '@mistudio/capture'
+import { openWorkerPool } from '@mistudio/tensor'
 import {
   completeMember,
   createLearner,
@@ -44,8 +44,8 @@ const members: TrainMember[] = hooks.flatMap(hook =>
 
 const folder = join(values['data-dir'], 'bench-multi')
 mkdirSync(folder, { recursive: true })
-const lanes = await openLanes({ count: 2 })
-const demo = await openDemo({ lanes, folder, cacheDir: join(values['data-dir'], 'cache') })
+const pool = await openWorkerPool({ count: 2 })
+const demo = await openDemo({ pool, folder, cacheDir: join(values['data-dir'], 'cache') })
 const figures = {
   pass: [] as number[],
   single: [] as number[],
@@ -66,7 +66,7 @@ for (let round = 0; round < Number(values.rounds); round++) {
   )
 }
 demo.close()
-await lanes.close()
+await pool.close()
 const median = (name: keyof typeof figures) => spread(figures[name]).median
 console.log(
   `${await machine()}; ${trainTokens} tokens, batch ${batchSize}, ${dSae} latents, hooks ${hooks.join(', ')}\n`,
@@ -94,7 +94,7 @@ async function train(some: readonly TrainMember[]): Promise<number> {
   rmSync(out, { recursive: true, force: true })
   const began = performance.now()
   await trainSaes({
-    lanes,
+    pool,
     forward,
     contextsPerCall,
     source: demo.source({ seed }),
@@ -113,8 +113,8 @@ async function train(some: readonly TrainMember[]): Promise<number> {
 async function terms(): Promise<{ capture: number; steps: number }> {
   const forward = await demo.forward(hooks)
   const source = demo.source({ seed })
-  const window = await createActivationWindow({
-    lanes,
+  const window = await createActivationBuffer({
+    pool,
     forward,
     contextsPerCall,
     hooks,
@@ -142,7 +142,7 @@ async function terms(): Promise<{ capture: number; steps: number }> {
     const { plan, dynamicsAt } = complete
     const weights = initialWeights({ ...complete, seed })
     const learner = await createLearner({
-      lanes,
+      pool,
       plan,
       batchSize,
       weights,

@@ -5,7 +5,7 @@
 import { mkdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { openLanes } from '@mistudio/tensor'
+import { openWorkerPool } from '@mistudio/tensor'
 import { readWeights, writeFinished } from './finished_file.ts'
 import { type ParityCase, parityCases, parityHooks } from './parity_cases.ts'
 import { dModel, openParityData } from './parity_data.ts'
@@ -41,8 +41,8 @@ const cases = parityCases({ dSae, warmUpSteps: Math.round(steps * 0.1) }).filter
 )
 const hooks = parityHooks.filter(hook => cases.some(one => [...one.inputs, one.target].includes(hook)))
 mkdirSync(folder, { recursive: true })
-const lanes = await openLanes({ count: 2 })
-const data = await openParityData({ lanes, folder, cacheDir: join(values['data-dir'], 'cache'), hooks })
+const pool = await openWorkerPool({ count: 2 })
+const data = await openParityData({ pool, folder, cacheDir: join(values['data-dir'], 'cache'), hooks })
 console.log(
   `${await machine()}; ${steps} steps of ${batchSize}, ${dSae} latents, rate ${learningRate}, ${values.seeds} seeds\n`,
 )
@@ -59,7 +59,7 @@ for (let seed = 0; seed < Number(values.seeds); seed++) {
   for (const path of files.values()) rmSync(path)
 }
 await data.close()
-await lanes.close()
+await pool.close()
 report()
 
 async function compare(options: {
@@ -103,7 +103,7 @@ async function compare(options: {
   })
   const done = answers.at(-1)!.done as { mean_row_variance?: number }
   const { sae } = await trainOnFiles({
-    lanes,
+    pool,
     family: one.family,
     settings: {
       learning_rate: learningRate,

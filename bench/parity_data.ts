@@ -7,12 +7,12 @@ import { fileURLToPath } from 'node:url'
 import {
   type ContextSource,
   contextsInOrder,
-  createActivationWindow,
+  createActivationBuffer,
   shuffledContexts,
 } from '@mistudio/capture'
 import { openTokenStore, type TokenSplit, type TokenStore, tokenizeFiles } from '@mistudio/corpus'
 import { compileForward, openModel } from '@mistudio/model'
-import type { Lanes } from '@mistudio/tensor'
+import type { WorkerPool } from '@mistudio/tensor'
 import { openTokenizer } from '@mistudio/tokenizer'
 
 export const dModel = 256
@@ -28,12 +28,12 @@ export type ParityData = {
 }
 
 export async function openParityData(options: {
-  lanes: Lanes
+  pool: WorkerPool
   folder: string
   cacheDir: string
   hooks: readonly string[]
 }): Promise<ParityData> {
-  const { lanes, folder, cacheDir, hooks } = options
+  const { pool, folder, cacheDir, hooks } = options
   const assets = fileURLToPath(new URL('../assets/demo', import.meta.url))
   mkdirSync(folder, { recursive: true })
   const model = await openModel({ dir: join(assets, 'model'), cacheDir })
@@ -45,7 +45,7 @@ export async function openParityData(options: {
     stores.push(openTokenStore({ dir: out }))
   }
   const splits = (name: 'train' | 'held_out'): TokenSplit[] => stores.map(store => store.split(name))
-  const forward = await compileForward({ model, lanes, contextsPerCall, contextSize, captures: [...hooks] })
+  const forward = await compileForward({ model, pool, contextsPerCall, contextSize, captures: [...hooks] })
   /** √d / E‖x‖ of each hook point, from the first window ever captured. */
   let scales: Map<string, number> | undefined
 
@@ -59,8 +59,8 @@ export async function openParityData(options: {
     const { source, seed, batchSize, batches, name } = given
     const rowBytes = dModel * 4
     const contexts = Math.min(windowContexts, source.contexts)
-    const window = await createActivationWindow({
-      lanes,
+    const window = await createActivationBuffer({
+      pool,
       forward,
       contextsPerCall,
       hooks,
@@ -68,7 +68,7 @@ export async function openParityData(options: {
       contexts,
       seed,
     })
-    const memory = await lanes.memory({ bytes: batchSize * rowBytes + 64 })
+    const memory = await pool.memory({ bytes: batchSize * rowBytes + 64 })
     const at = memory.alloc(batchSize * rowBytes)
     const rows = memory.f32(at, batchSize * dModel)
     const paths = new Map(hooks.map(hook => [hook, join(folder, `${name}-${hook}.f32`)]))
@@ -91,7 +91,7 @@ export async function openParityData(options: {
             count: batchSize,
             width: dModel,
           }
-          await lanes.run([[{ copy }]])
+          await pool.run([[{ copy }]])
           const scale = scales.get(hook)!
           writeSync(
             files.get(hook)!,
@@ -102,7 +102,7 @@ export async function openParityData(options: {
     }
     for (const file of files.values()) closeSync(file)
     await window.close()
-    await lanes.release(memory)
+    await pool.release(memory)
     return paths
   }
 

@@ -2,13 +2,13 @@
 // the plan that its settings mean and the fast learner. No loop around it: no checkpoints, no fitting of weights.
 import { closeSync, openSync, readSync } from 'node:fs'
 import type { Sae, SaeWeights } from '@mistudio/sae'
-import type { Lanes } from '@mistudio/tensor'
+import type { WorkerPool } from '@mistudio/tensor'
 import { completeMember, createLearner, finaliseSae, learningRateAt, type Settings } from '@mistudio/training'
 
 const none = { kind: 'none' } as const
 
 export async function trainOnFiles(options: {
-  lanes: Lanes
+  pool: WorkerPool
   family: string
   settings: Settings
   /** File of each hook point, in order. */
@@ -20,7 +20,7 @@ export async function trainOnFiles(options: {
   steps: number
   weights: SaeWeights
 }): Promise<{ sae: Sae; seconds: number }> {
-  const { lanes, family, settings, inputs, outputs, width, dSae, batchSize, steps, weights } = options
+  const { pool, family, settings, inputs, outputs, width, dSae, batchSize, steps, weights } = options
   const member = completeMember({
     member: {
       name: 'sae',
@@ -46,7 +46,7 @@ export async function trainOnFiles(options: {
   }
   const bytes = batchSize * width * 4
   const files = [...inputs, ...outputs].map(({ path }) => openSync(path, 'r'))
-  const memory = await lanes.memory({ bytes: files.length * (bytes + 64) + batchSize * 4 + 64 })
+  const memory = await pool.memory({ bytes: files.length * (bytes + 64) + batchSize * 4 + 64 })
   const rowsAt = memory.alloc(batchSize * 4)
   memory.i32(rowsAt, batchSize).forEach((_, i, rows) => {
     rows[i] = i
@@ -62,7 +62,7 @@ export async function trainOnFiles(options: {
     inputs: columns.slice(0, inputs.length),
     ...(outputs.length > 0 && { targets: columns.slice(inputs.length) }),
   }
-  const learner = await createLearner({ lanes, plan: member.plan, batchSize, weights })
+  const learner = await createLearner({ pool, plan: member.plan, batchSize, weights })
   const began = performance.now()
   const staging = new Uint8Array(bytes)
   for (let step = 0; step < steps; step++) {
@@ -93,7 +93,7 @@ export async function trainOnFiles(options: {
     hooks: member.hooks,
   })
   await learner.close()
-  await lanes.release(memory)
+  await pool.release(memory)
   for (const file of files) closeSync(file)
   return { sae, seconds }
 }

@@ -5,13 +5,13 @@ import { closeSync, mkdirSync, openSync, rmSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
-import { contextsInOrder, createActivationWindow, shuffledContexts } from '@mistudio/capture'
+import { contextsInOrder, createActivationBuffer, shuffledContexts } from '@mistudio/capture'
 import { openTokenStore, type TokenStore, tokenizeFiles } from '@mistudio/corpus'
 import { type ContextLosses, evaluateSaes, openEvaluation, pairedInterval } from '@mistudio/evaluation'
 import { writeSafetensors } from '@mistudio/files'
 import { compileForward, openModel } from '@mistudio/model'
 import { loadSae } from '@mistudio/sae'
-import { openLanes } from '@mistudio/tensor'
+import { openWorkerPool } from '@mistudio/tensor'
 import { openTokenizer } from '@mistudio/tokenizer'
 import { trainSaes, untrainedSae } from '@mistudio/training'
 
@@ -39,10 +39,10 @@ const totalSteps = Math.ceil(trainTokens / batchSize)
 const assets = fileURLToPath(new URL('../assets/demo', import.meta.url))
 const folder = join(values['data-dir'], 'bench-quality')
 mkdirSync(folder, { recursive: true })
-const lanes = await openLanes({ count: 2 })
+const pool = await openWorkerPool({ count: 2 })
 const model = await openModel({ dir: join(assets, 'model'), cacheDir: join(values['data-dir'], 'cache') })
 const stores = await openStores()
-const forward = await compileForward({ model, lanes, contextsPerCall, contextSize, captures: [hook] })
+const forward = await compileForward({ model, pool, contextsPerCall, contextSize, captures: [hook] })
 console.log(
   `${await machine()}; ${trainTokens} tokens, ${totalSteps} steps of ${batchSize}, rate ${learningRate}\n`,
 )
@@ -78,7 +78,7 @@ for (let seed = 0; seed < Number(values.seeds); seed++) {
   rmSync(ours, { recursive: true, force: true })
   const began = performance.now()
   await trainSaes({
-    lanes,
+    pool,
     forward,
     contextsPerCall,
     source,
@@ -135,7 +135,7 @@ for (let seed = 0; seed < Number(values.seeds); seed++) {
 report()
 await forward.close()
 for (const store of stores) store.close()
-await lanes.close()
+await pool.close()
 
 type DocumentLosses = Map<string, { tokens: number; delta: number }>
 
@@ -161,10 +161,10 @@ async function exportBatches({
   path: string
 }) {
   const contexts = 512
-  const memory = await lanes.memory({ bytes: batchSize * shape.dIn * 4 + 4096 })
+  const memory = await pool.memory({ bytes: batchSize * shape.dIn * 4 + 4096 })
   const at = memory.alloc(batchSize * shape.dIn * 4)
-  const window = await createActivationWindow({
-    lanes,
+  const window = await createActivationBuffer({
+    pool,
     forward,
     contextsPerCall,
     hooks: [hook],
@@ -185,13 +185,13 @@ async function exportBatches({
         count: batchSize,
         width: shape.dIn,
       }
-      await lanes.run([[{ copy }]])
+      await pool.run([[{ copy }]])
       writeSync(file, memory.u8(at, batchSize * shape.dIn * 4))
     }
   }
   closeSync(file)
   await window.close()
-  await lanes.release(memory)
+  await pool.release(memory)
 }
 
 /** The same evaluation for both sides, with each document's own sums of the spliced and the clean loss. */
@@ -224,10 +224,10 @@ async function judge({
     }
   }
   const sae = loadSae({ dir })
-  const opened = await openEvaluation({ model, lanes, contextSize, saes: [{ sae, file: dir }] })
+  const opened = await openEvaluation({ model, pool, contextSize, saes: [{ sae, file: dir }] })
   const [e] = await evaluateSaes({
     ...opened,
-    lanes,
+    pool,
     source: contextsInOrder({ splits, contextSize }),
     split: 'held_out',
     maxCeTokens: 1_000_000,

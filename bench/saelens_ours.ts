@@ -4,7 +4,7 @@
 import { join } from 'node:path'
 import { writeSafetensors } from '@mistudio/files'
 import { saveSae } from '@mistudio/sae'
-import { openLanes } from '@mistudio/tensor'
+import { openWorkerPool } from '@mistudio/tensor'
 import { createEncoder } from '../packages/sae/src/encoder/encoder.ts'
 import type { Activation, RowNormalisation } from '../packages/sae/src/sae.ts'
 import {
@@ -17,7 +17,7 @@ import {
 
 const [, , folder] = process.argv
 if (folder === undefined) throw new Error('give a folder to write to')
-const lanes = await openLanes({ count: 2 })
+const pool = await openWorkerPool({ count: 2 })
 const rows = 500
 for (const structure of structures) {
   for (const kind of Object.keys(activations) as Activation['kind'][]) {
@@ -27,8 +27,8 @@ for (const structure of structures) {
       const dir = join(folder, `${structure}-${kind}-${normalisation}`)
       await saveSae({ dir, sae, metadata: { modelName: 'random', contextSize: 128 } })
       const x = randomRows({ n: rows, width: dIn })
-      const encoder = await createEncoder({ lanes, sae })
-      const { featureActs, reconstruction } = await encodeDense({ lanes, encoder, x })
+      const encoder = await createEncoder({ pool, sae })
+      const { featureActs, reconstruction } = await encodeDense({ pool, encoder, x })
       await encoder.close()
       const f32 = (name: string, width: number, data: Float32Array) => ({
         name,
@@ -44,4 +44,4 @@ for (const structure of structures) {
     }
   }
 }
-await lanes.close()
+await pool.close()

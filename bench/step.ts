@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { writeSafetensors } from '@mistudio/files'
-import { type Lanes, openLanes } from '@mistudio/tensor'
+import { openWorkerPool, type WorkerPool } from '@mistudio/tensor'
 import { gemmSpeed } from '../packages/tensor/src/gemm_speed.ts'
 import { machine, markdown, openPeer, settle, show, spread } from './peer.ts'
 import { type PhaseTimes, phases, type StepShape, stepSetup } from './step_setup.ts'
@@ -32,10 +32,10 @@ const cases: { name: string; shape: StepShape; args: string[]; target: number }[
   { name: 'd 768, 24,576, use_sparse_activations', shape: wide, args: ['--sparse'], target: 2 },
 ]
 
-const lanes = await openLanes({ count: 2 })
+const pool = await openWorkerPool({ count: 2 })
 const folder = mkdtempSync(join(tmpdir(), 'mistudio-step-'))
 try {
-  const gflops = await gemmSpeed({ lanes })
+  const gflops = await gemmSpeed({ pool })
   console.log(
     `${await machine()}; GEMM ${gflops.toFixed(0)} GFLOP/s on two threads; ${rounds} rounds after one to warm up\n`,
   )
@@ -79,12 +79,12 @@ try {
   console.log(markdown(['step', ...phases, 'GEMM'], parts))
   if (!values['no-curve']) await curve(gflops)
 } finally {
-  await lanes.close()
+  await pool.close()
   rmSync(folder, { recursive: true })
 }
 
 async function compare({ shape, args }: (typeof cases)[number]) {
-  const setup = await stepSetup({ lanes, shape })
+  const setup = await stepSetup({ pool, shape })
   const data = join(folder, 'data.safetensors')
   const { dIn, dSae, k, batchSize } = shape
   await writeSafetensors({
@@ -132,7 +132,7 @@ async function curve(gflops: number) {
     ...[4096, 8192, 16_384, 32_768, 65_536].map(dSae => ({ ...wide, dSae })),
     ...[8, 64, 128].map(k => ({ ...wide, k })),
   ]
-  for (const shape of shapes) rows.push(await point(lanes, shape, gflops))
+  for (const shape of shapes) rows.push(await point(pool, shape, gflops))
   console.log('\nOur step over d_sae and k, d 768, batch 4,096 (ms, median)\n')
   console.log(
     markdown(
@@ -142,8 +142,8 @@ async function curve(gflops: number) {
   )
 }
 
-async function point(pool: Lanes, shape: StepShape, gflops: number): Promise<string[]> {
-  const setup = await stepSetup({ lanes: pool, shape })
+async function point(pool: WorkerPool, shape: StepShape, gflops: number): Promise<string[]> {
+  const setup = await stepSetup({ pool: pool, shape })
   const times: PhaseTimes[] = []
   for (let round = 0; round <= 3; round++) times.push(await setup.step())
   await setup.close()

@@ -1,6 +1,6 @@
 // A TopK learner with random data, as the step benchmarks need it: activations as SAELens and we both read them.
 
-import { gaussianStream, type Lanes } from '@mistudio/tensor'
+import { gaussianStream, type WorkerPool } from '@mistudio/tensor'
 import { createLearner, type Learner, steadyDynamics, untrainedSae } from '@mistudio/training'
 
 export type StepShape = { dIn: number; dSae: number; k: number; batchSize: number; deadFraction?: number }
@@ -19,8 +19,8 @@ const saelensAux = {
 
 const adam = { learningRate: 1e-4, beta1: 0.9, beta2: 0.999, epsilon: 1e-8 }
 
-export async function stepSetup(options: { lanes: Lanes; shape: StepShape }) {
-  const { lanes, shape } = options
+export async function stepSetup(options: { pool: WorkerPool; shape: StepShape }) {
+  const { pool, shape } = options
   const { dIn, dSae, k, batchSize, deadFraction = 0 } = shape
   const x = Float32Array.from(
     { length: batchSize * dIn },
@@ -28,7 +28,7 @@ export async function stepSetup(options: { lanes: Lanes; shape: StepShape }) {
   )
   const settings = { k, dead_after_tokens: 1e9, ...saelensAux }
   const { member, weights } = untrainedSae({ dIn, dSae, settings, seed: 1 })
-  const memory = await lanes.memory({ bytes: x.byteLength + batchSize * 4 + 4096 })
+  const memory = await pool.memory({ bytes: x.byteLength + batchSize * 4 + 4096 })
   const activations = memory.alloc(x.byteLength)
   memory.f32(activations, x.length).set(x)
   const rows = memory.alloc(batchSize * 4)
@@ -36,7 +36,7 @@ export async function stepSetup(options: { lanes: Lanes; shape: StepShape }) {
   const place = (offset: number) => ({ memory: memory.id, offset })
   const columns = { activations: place(activations), width: dIn, normaliser: { kind: 'none' } as const }
   const batch = { rows: place(rows), inputs: [columns] }
-  const learner = await createLearner({ lanes, plan: member.plan, batchSize, weights })
+  const learner = await createLearner({ pool, plan: member.plan, batchSize, weights })
   const dead = Math.round(deadFraction * dSae)
 
   /** The first `dead` latents stay dead whatever they do, as the peer's mask says too. */
@@ -80,7 +80,7 @@ export async function stepSetup(options: { lanes: Lanes; shape: StepShape }) {
     loss: () => learner.loss(),
     async close() {
       await learner.close()
-      await lanes.release(memory)
+      await pool.release(memory)
     },
   }
 }

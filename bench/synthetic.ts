@@ -9,7 +9,7 @@ import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { openSafetensors } from '@mistudio/files'
-import { openLanes } from '@mistudio/tensor'
+import { openWorkerPool } from '@mistudio/tensor'
 import {
   createGroundTruth,
   defaultGroundTruth,
@@ -149,7 +149,7 @@ const machineLine = await machine()
 const lines: Line[] = []
 const folder = join(values['data-dir'], 'bench-synthetic')
 mkdirSync(folder, { recursive: true })
-const lanes = await openLanes({ count: Number(values.threads) })
+const pool = await openWorkerPool({ count: Number(values.threads) })
 const only = values.only?.split(',')
 if (values.search) {
   await peers('search', defaultGroundTruth, searchSeed, searchedRuns(defaultGroundTruth.l0))
@@ -164,7 +164,7 @@ for (const variant of values.search ? [] : variants) {
     if (!values['no-peer']) await peers(variant.name, truth, seed, peerRuns(truth.l0))
   }
 }
-await lanes.close()
+await pool.close()
 report()
 
 function add(line: Line) {
@@ -177,7 +177,7 @@ async function ours(variant: string, truth: GroundTruthOptions, seed: number) {
   rmSync(out, { recursive: true, force: true })
   const members = ourFamilies.filter(taken).map(family => ({ name: family, family, dSae, settings: {} }))
   const results = await runSynthetic({
-    lanes,
+    pool,
     truth,
     members,
     run: { trainTokens: tokens, batchSize },
@@ -218,7 +218,7 @@ async function peers(variant: string, options: GroundTruthOptions, seed: number,
     return JSON.parse(line) as { done?: Record<string, { fvu: number; l0: number; alive: number }> }
   })()
   await streamSynthetic({
-    lanes,
+    pool,
     truth,
     seed,
     batchSize,

@@ -2,8 +2,8 @@
 // float32 for a peer's stdin. Nothing is stored: 5 M tokens of width 128 would be 2.5 GB.
 import { once } from 'node:events'
 import type { Writable } from 'node:stream'
-import { createActivationWindow } from '@mistudio/capture'
-import type { Lanes } from '@mistudio/tensor'
+import { createActivationBuffer } from '@mistudio/capture'
+import type { WorkerPool } from '@mistudio/tensor'
 import { createSyntheticData, type GroundTruth, type Stream, syntheticHook } from '@mistudio/training'
 
 /** As the loop's default: tokens captured at once, from which batches are drawn. */
@@ -12,7 +12,7 @@ const contextsPerCall = 64
 const contextSize = 128
 
 export async function streamSynthetic(options: {
-  lanes: Lanes
+  pool: WorkerPool
   truth: GroundTruth
   seed: number
   batchSize: number
@@ -31,7 +31,7 @@ export async function streamSynthetic(options: {
 }
 
 async function streamBatches(options: {
-  lanes: Lanes
+  pool: WorkerPool
   truth: GroundTruth
   seed: number
   stream: Stream
@@ -39,11 +39,11 @@ async function streamBatches(options: {
   batches: number
   sink: Writable
 }): Promise<void> {
-  const { lanes, truth, seed, stream, batchSize, batches, sink } = options
+  const { pool, truth, seed, stream, batchSize, batches, sink } = options
   const bytes = batchSize * truth.dIn * 4
-  const data = await createSyntheticData({ lanes, truth, seed, stream, windowTokens })
-  const window = await createActivationWindow({
-    lanes,
+  const data = await createSyntheticData({ pool, truth, seed, stream, windowTokens })
+  const window = await createActivationBuffer({
+    pool,
     forward: data.forward,
     contextsPerCall,
     hooks: [syntheticHook],
@@ -51,7 +51,7 @@ async function streamBatches(options: {
     contexts: windowTokens / contextSize,
     seed,
   })
-  const memory = await lanes.memory({ bytes: bytes + 64 })
+  const memory = await pool.memory({ bytes: bytes + 64 })
   const at = memory.alloc(bytes)
   let done = 0
   for (let index = 0; done < batches; index++) {
@@ -64,11 +64,11 @@ async function streamBatches(options: {
         count: batchSize,
         width: truth.dIn,
       }
-      await lanes.run([[{ copy }]])
+      await pool.run([[{ copy }]])
       if (!sink.write(Uint8Array.from(memory.u8(at, bytes)))) await once(sink, 'drain')
     }
   }
   await window.close()
   await data.close()
-  await lanes.release(memory)
+  await pool.release(memory)
 }

@@ -4,7 +4,7 @@
 import { shuffledContexts } from '@mistudio/capture'
 import { openTokenStore } from '@mistudio/corpus'
 import { compileForward, contextsPerCall, openModel } from '@mistudio/model'
-import { withLanes } from '@mistudio/tensor'
+import { withWorkerPool } from '@mistudio/tensor'
 import { trainSaes } from '@mistudio/training'
 import { familyMembers } from './family_members.ts'
 
@@ -29,17 +29,17 @@ const model = await openModel({ dir })
 const stores = datasets.map(dataset => openTokenStore({ dir: dataset }))
 const [{ contextSize }] = stores
 const perCall = contextsPerCall(contextSize)
-await withLanes({ threads: 2 }, async lanes => {
+await withWorkerPool({ threads: 2 }, async pool => {
   const forward = await compileForward({
     model,
-    lanes,
+    pool,
     contextsPerCall: perCall,
     contextSize,
     captures: hooks,
   })
   const splits = stores.map(store => store.split('train'))
   await trainSaes({
-    lanes,
+    pool,
     forward,
     contextsPerCall: perCall,
     source: shuffledContexts({ splits, contextSize, seed: 1, weights: splits.map((_, i) => i + 1) }),

@@ -83,7 +83,7 @@ describe('doctor', () => {
     expect(status).toBe(0)
     const found = Object.fromEntries(report.checks.map((check: { name: string }) => [check.name, check]))
     expect(found['ONNX Runtime'].values.gemm_gflops).toBeGreaterThan(0)
-    expect(found['compute lanes'].values.threads).toBeGreaterThan(0)
+    expect(found['worker pool'].values.threads).toBeGreaterThan(0)
     expect(found.DuckDB.values.version).toMatch(/\d+\.\d+/)
     expect(found['data folder'].values.free_bytes).toBeGreaterThan(0)
   })

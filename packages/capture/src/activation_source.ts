@@ -1,10 +1,10 @@
-// Where a run's activations come from: captured from a model over text, or read from a cache. The loop asks for windows
+// Where a run's activations come from: captured from a model over text, or read from a cache. The loop asks for buffers
 // and knows no more.
-import type { Lanes, StoredType } from '@mistudio/tensor'
-import { type ActivationWindow, createActivationWindow } from './buffer/activation_buffer.ts'
+import type { StoredType, WorkerPool } from '@mistudio/tensor'
+import { type ActivationBuffer, createActivationBuffer } from './buffer/activation_buffer.ts'
 import { type ContextSource, type Forward, widthOf } from './sources.ts'
 
-export type WindowSource = {
+export type ActivationSource = {
   readonly contextSize: number
   /** Contexts of one pass over the text. */
   readonly contexts: number
@@ -12,26 +12,26 @@ export type WindowSource = {
   widthOf(hook: string): number
   open(options: {
     hooks: readonly string[]
-    /** Contexts of one window. */
+    /** Contexts of one buffer. */
     contexts: number
     seed: number
     storedDtype: StoredType
     outlierNormMultiple: number
-  }): Promise<ActivationWindow>
+  }): Promise<ActivationBuffer>
 }
 
-/** Windows captured from a compiled forward pass that has every hook point as an output. */
-export function captureWindows(options: {
-  lanes: Lanes
+/** Buffers captured from a compiled forward pass that has every hook point as an output. */
+export function liveSource(options: {
+  pool: WorkerPool
   forward: Forward
   contextsPerCall: number
   source: ContextSource
-}): WindowSource {
+}): ActivationSource {
   const { forward, source } = options
   return {
     contextSize: source.contextSize,
     contexts: source.contexts,
     widthOf: hook => widthOf(forward, hook),
-    open: asked => createActivationWindow({ ...options, ...asked }),
+    open: asked => createActivationBuffer({ ...options, ...asked }),
   }
 }

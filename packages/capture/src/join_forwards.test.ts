@@ -5,10 +5,10 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { InputError } from '@mistudio/files'
 import { compileForward, type LanguageModel, openModel } from '@mistudio/model'
-import { type Lanes, openLanes } from '@mistudio/tensor'
+import { openWorkerPool, type WorkerPool } from '@mistudio/tensor'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { randomContexts } from '../testing/table_forward.ts'
-import { createActivationWindow } from './buffer/activation_buffer.ts'
+import { createActivationBuffer } from './buffer/activation_buffer.ts'
 import { joinForwards, splitModelHooks } from './join_forwards.ts'
 import { widthOf } from './sources.ts'
 
@@ -17,14 +17,14 @@ const [contextSize, contextsPerCall, contexts] = [10, 2, 5]
 const hooks = ['0:blocks.0.hook_resid_post', '1:blocks.1.hook_mlp_out', '1:blocks.0.hook_resid_post']
 const cacheDir = mkdtempSync(join(tmpdir(), 'mistudio-join-'))
 const models: LanguageModel[] = []
-let lanes: Lanes
+let pool: WorkerPool
 beforeAll(async () => {
-  lanes = await openLanes({ count: 2 })
+  pool = await openWorkerPool({ count: 2 })
   for (const name of ['llama', 'gpt2']) models.push(await openModel({ dir: fixture(name), cacheDir }))
 })
 afterAll(async () => {
   for (const model of models) model.weights.close()
-  await lanes.close()
+  await pool.close()
   rmSync(cacheDir, { recursive: true })
 })
 
@@ -37,16 +37,16 @@ describe('two models over the same tokens', () => {
       const captures = splitModelHooks({ hooks, models: 2 })
       const forwards = await Promise.all(
         models.map((model, m) =>
-          compileForward({ model, lanes, contextsPerCall, contextSize, captures: captures[m] }),
+          compileForward({ model, pool, contextsPerCall, contextSize, captures: captures[m] }),
         ),
       )
       const joined = joinForwards({ forwards })
       expect(joined.outputs.map(({ name }) => name).sort()).toEqual([...hooks].sort())
-      const options = { lanes, contextsPerCall, source, contexts, seed: 3, storedDtype }
-      const both = await createActivationWindow({ ...options, forward: joined, hooks })
+      const options = { pool, contextsPerCall, source, contexts, seed: 3, storedDtype }
+      const both = await createActivationBuffer({ ...options, forward: joined, hooks })
       const count = await both.fill(1)
       for (const [m, forward] of forwards.entries()) {
-        const alone = await createActivationWindow({ ...options, forward, hooks: captures[m] })
+        const alone = await createActivationBuffer({ ...options, forward, hooks: captures[m] })
         expect(await alone.fill(1)).toBe(count)
         for (const hook of captures[m]) {
           expect(widthOf(joined, `${m}:${hook}`)).toBe(widthOf(forward, hook))

@@ -35,7 +35,7 @@ export function splitModelHooks(options: { hooks: readonly string[]; models: num
 }
 
 /**
- * One pass of several models: all read the same `input_ids`, and their calls run side by side on the lanes.
+ * One pass of several models: all read the same `input_ids`, and their calls run side by side on the worker pool.
  * @param options.forwards compiled with the same context size and the same contexts a call, one a model
  */
 export function joinForwards(options: { forwards: readonly Forward[] }): Forward {

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { tokenizeFiles } from '@mistudio/corpus'
-import { type Lanes, openLanes } from '@mistudio/tensor'
+import { openWorkerPool, type WorkerPool } from '@mistudio/tensor'
 import { openTokenizer } from '@mistudio/tokenizer'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { writeActivationCache } from './cache/write_cache.ts'
@@ -19,7 +19,7 @@ const cacheDir = at('widened')
 const hook = 'blocks.0.hook_resid_post'
 const seed = 5
 const contexts = 6
-let lanes: Lanes
+let pool: WorkerPool
 
 async function makeStore(out: string, contextSize: number, lines = 40) {
   const text = readFileSync(join(demo, 'datasets', 'scripture.jsonl'), 'utf8')
@@ -29,17 +29,17 @@ async function makeStore(out: string, contextSize: number, lines = 40) {
 }
 
 beforeAll(async () => {
-  lanes = await openLanes({ count: 2 })
+  pool = await openWorkerPool({ count: 2 })
   await makeStore(at('store'), 64)
   await makeStore(at('short'), 32)
 })
 afterAll(async () => {
-  await lanes.close()
+  await pool.close()
   rmSync(folder, { recursive: true, force: true })
 })
 
 const live = (over: Partial<LiveRequest> = {}): LiveRequest => ({
-  lanes,
+  pool,
   models: [model],
   hooks: [hook],
   cacheDir,
@@ -49,7 +49,7 @@ const live = (over: Partial<LiveRequest> = {}): LiveRequest => ({
 
 /** The sums over the usable tokens of the second buffer. */
 async function momentsOf(request: LiveRequest | CachedRequest, of = hook) {
-  return await withCapture(request, async ({ windows }) => {
+  return await withCapture(request, async ({ activations }) => {
     const open = {
       hooks: request.hooks,
       contexts,
@@ -57,7 +57,7 @@ async function momentsOf(request: LiveRequest | CachedRequest, of = hook) {
       storedDtype: 'float32',
       outlierNormMultiple: 0,
     } as const
-    const buffer = await windows.open(open)
+    const buffer = await activations.open(open)
     const usable = await buffer.fill(1)
     const moments = buffer.moments(of)
     await buffer.close()
@@ -69,14 +69,14 @@ test('a cache gives what the model gives', async () => {
   await withCapture(live(), async ({ source, forward, contextsPerCall, texts }) => {
     const { modelName, ...fingerprints } = texts.names()
     await writeActivationCache({
-      ...{ lanes, forward, contextsPerCall, source, tokens: 1000, out: at('cache') },
+      ...{ pool, forward, contextsPerCall, source, tokens: 1000, out: at('cache') },
       origin: {
         ...{ model: modelName, ...fingerprints, hooks: [hook], dtype: 'float32', windowContexts: contexts },
         ...{ seed, datasets: [...texts.datasets], datasetWeights: null, outlierNormMultiple: 0 },
       },
     })
   })
-  const cached = { lanes, models: [model], hooks: [hook], cached: at('cache') }
+  const cached = { pool, models: [model], hooks: [hook], cached: at('cache') }
   const found = await momentsOf(cached)
   expect(found.usable).toBeGreaterThan(300)
   expect(found).toEqual(await momentsOf(live()))
@@ -94,7 +94,7 @@ test('a cache of another model is refused, by what the files hold and not by the
   cpSync(model, changed, { recursive: true })
   const config = JSON.parse(readFileSync(join(changed, 'config.json'), 'utf8'))
   writeFileSync(join(changed, 'config.json'), JSON.stringify({ ...config, rms_norm_eps: 1e-3 }))
-  const request = { lanes, models: [changed], hooks: [hook], cached: at('cache') }
+  const request = { pool, models: [changed], hooks: [hook], cached: at('cache') }
   await expect(openCapture(request)).rejects.toThrow(
     /the cached activations are of another model.*fingerprint/,
   )

@@ -10,11 +10,11 @@ import {
   describeModel,
   type LanguageModel,
 } from '@mistudio/model'
-import type { Lanes } from '@mistudio/tensor'
+import type { WorkerPool } from '@mistudio/tensor'
 import { openTokenizer } from '@mistudio/tokenizer'
-import { captureWindows, type WindowSource } from './activation_source.ts'
+import { type ActivationSource, liveSource } from './activation_source.ts'
 import { type CachedActivations, checkCachedActivations } from './cache/cached.ts'
-import { cachedWindows, openCachedActivations } from './cache/open_cache.ts'
+import { cachedSource, openCachedActivations } from './cache/open_cache.ts'
 import { isSaeLensCache } from './cache/saelens_cache.ts'
 import { joinForwards, splitModelHooks } from './join_forwards.ts'
 import { fingerprintOf, type ModelTexts, openModelTexts } from './model_texts.ts'
@@ -37,7 +37,7 @@ export type Texts = {
 }
 
 type Common = {
-  lanes: Lanes
+  pool: WorkerPool
   /** Folders of models; with several, hook points are MODEL:HOOK (join_forwards.ts). */
   models: readonly string[]
   hooks: readonly string[]
@@ -55,7 +55,7 @@ export type LiveCapture = {
   /** One pass with every hook point as an output. */
   readonly forward: Forward
   readonly contextsPerCall: number
-  readonly windows: WindowSource
+  readonly activations: ActivationSource
   readonly modelName: string
   readonly datasets: readonly string[]
   close(): Promise<void>
@@ -65,7 +65,7 @@ export type LiveCapture = {
 export type CachedCapture = {
   readonly kind: 'cached'
   readonly cache: CachedActivations
-  readonly windows: WindowSource
+  readonly activations: ActivationSource
   readonly modelName: string
   readonly datasets: readonly string[]
   close(): Promise<void>
@@ -88,8 +88,8 @@ export type CachedRequest = Common & { cached: string }
  * Opens a source of activations. To be closed.
  * @throws InputError when something does not exist or does not fit the rest: both are named
  * @example
- * const capture = await openCapture({ lanes, models: [dir], texts: { stores: [store] }, hooks: ['blocks.5.hook_resid_post'] })
- * await trainSaes({ ...options, windows: capture.windows })
+ * const capture = await openCapture({ pool, models: [dir], texts: { stores: [store] }, hooks: ['blocks.5.hook_resid_post'] })
+ * await trainSaes({ ...options, buffers: capture.buffers })
  * await capture.close()
  */
 export async function openCapture(options: LiveRequest): Promise<LiveCapture>
@@ -115,7 +115,7 @@ export async function withCapture<C extends LiveRequest | CachedRequest, T>(
 }
 
 async function openLive(options: LiveRequest): Promise<LiveCapture> {
-  const { lanes, hooks, cacheDir, tokenizer } = options
+  const { pool, hooks, cacheDir, tokenizer } = options
   const { stores, split = 'train', weights = null, seed = 0, contextSize: expected, orDrawn } = options.texts
   const texts = await openModelTexts({
     models: options.models,
@@ -131,8 +131,8 @@ async function openLive(options: LiveRequest): Promise<LiveCapture> {
     const source = drawn
       ? drawnContexts({ contextSize, vocabSize: models[0].config.vocabSize })
       : shuffledContexts({ splits, contextSize, seed, weights })
-    const pass = await compileCapture({ ...options, models, lanes, hooks, contextSize })
-    const windows = captureWindows({ lanes, ...pass, source })
+    const pass = await compileCapture({ ...options, models, pool, hooks, contextSize })
+    const activations = liveSource({ pool, ...pass, source })
     const { forward, contextsPerCall } = pass
     const close = async () => {
       await pass.close()
@@ -146,7 +146,7 @@ async function openLive(options: LiveRequest): Promise<LiveCapture> {
       drawn,
       forward,
       contextsPerCall,
-      windows,
+      activations,
       modelName,
       datasets,
       close,
@@ -164,12 +164,12 @@ async function openLive(options: LiveRequest): Promise<LiveCapture> {
  */
 export async function compileCapture(options: {
   models: readonly LanguageModel[]
-  lanes: Lanes
+  pool: WorkerPool
   hooks: readonly string[]
   contextSize: number
   contextsPerCall?: number
 }): Promise<{ forward: Forward; contextsPerCall: number; close(): Promise<void> }> {
-  const { models, lanes, hooks, contextSize, contextsPerCall = callSize(contextSize) } = options
+  const { models, pool, hooks, contextSize, contextsPerCall = callSize(contextSize) } = options
   const captures =
     models.length > 1 ? splitModelHooks({ hooks, models: models.length }) : [[...new Set(hooks)]]
   const compiled: CompiledForward[] = []
@@ -179,7 +179,7 @@ export async function compileCapture(options: {
   try {
     for (const [i, model] of models.entries()) {
       compiled.push(
-        await compileForward({ model, lanes, contextsPerCall, contextSize, captures: captures[i] }),
+        await compileForward({ model, pool, contextsPerCall, contextSize, captures: captures[i] }),
       )
     }
   } catch (error) {
@@ -191,7 +191,7 @@ export async function compileCapture(options: {
 }
 
 /** The models are read for what tells them apart: a cache of another model is refused. */
-async function openCached({ lanes, models, hooks, cached: dir }: CachedRequest): Promise<CachedCapture> {
+async function openCached({ pool, models, hooks, cached: dir }: CachedRequest): Promise<CachedCapture> {
   const modelName = models.map(model => describeModel({ dir: model }).name).join(' + ')
   const tokenizer = openTokenizer({ dir: models[0] })
   // Our own caches hold no special tokens, SAELens's hold all.
@@ -212,7 +212,7 @@ async function openCached({ lanes, models, hooks, cached: dir }: CachedRequest):
   return {
     kind: 'cached',
     cache,
-    windows: cachedWindows({ lanes, cache }),
+    activations: cachedSource({ pool, cache }),
     modelName,
     datasets: cache.datasets,
     close,

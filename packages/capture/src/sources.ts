@@ -1,5 +1,5 @@
 // What training and evaluation need from the rooms above them: contexts of tokens in an order, and a model's
-// forward pass on the lanes. Structural types, so that tests can put numbers there without a language model.
+// forward pass on the worker pool. Structural types, so that tests can put numbers there without a language model.
 import { contextOrder, mixtureOrder, type TokenSplit } from '@mistudio/corpus'
 import { InputError } from '@mistudio/files'
 import type { Place, Task } from '@mistudio/tensor'

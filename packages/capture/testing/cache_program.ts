@@ -1,13 +1,13 @@
 // A process that writes a cache and may be killed, for cache.test.ts: `node cache_program.ts OUT`.
-import { openLanes } from '@mistudio/tensor'
+import { openWorkerPool } from '@mistudio/tensor'
 import { writeActivationCache } from '../src/cache/write_cache.ts'
 import { createTable, randomContexts } from './table_forward.ts'
 
 const [vocabulary, dIn, contextSize] = [200, 16, 10]
-const lanes = await openLanes({ count: 1 })
-const table = await createTable({ lanes, vocabulary, dIn, hooks: ['a'], contextSize })
+const pool = await openWorkerPool({ count: 1 })
+const table = await createTable({ pool, vocabulary, dIn, hooks: ['a'], contextSize })
 await writeActivationCache({
-  lanes,
+  pool,
   forward: table.forward,
   contextsPerCall: 3,
   source: randomContexts({ vocabulary, contextSize, contexts: 900 }),
@@ -26,4 +26,4 @@ await writeActivationCache({
     outlierNormMultiple: 1.3,
   },
 })
-await lanes.close()
+await pool.close()

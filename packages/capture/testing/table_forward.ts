@@ -1,6 +1,6 @@
 // A forward pass for tests, in place of a language model: a hook point's value at a token is the token's row of a
 // table in shared memory.
-import { gaussianStream, type Lanes, randomStream, type SharedMemory } from '@mistudio/tensor'
+import { gaussianStream, randomStream, type SharedMemory, type WorkerPool } from '@mistudio/tensor'
 import type { ContextSource, Forward } from '../src/sources.ts'
 
 export type Table = {
@@ -12,17 +12,17 @@ export type Table = {
 
 /** Every hook point gives the same rows, normal draws; `apart`: each has its own (`rows` are the first one's). */
 export async function createTable(options: {
-  lanes: Lanes
+  pool: WorkerPool
   vocabulary: number
   dIn: number
   hooks: readonly string[]
   contextSize: number
   apart?: boolean
 }): Promise<Table> {
-  const { lanes, vocabulary, dIn, hooks, contextSize, apart = false } = options
+  const { pool, vocabulary, dIn, hooks, contextSize, apart = false } = options
   const elements = (vocabulary + 1) * dIn
   const tables = apart ? hooks.length : 1
-  const memory = await lanes.memory({ bytes: tables * elements * 4 + 64 })
+  const memory = await pool.memory({ bytes: tables * elements * 4 + 64 })
   const offset = memory.alloc(tables * elements * 4)
   const rows = memory.f32(offset, elements)
   const draw = gaussianStream({ seed: 1, purpose: 'table' })

@@ -3,7 +3,7 @@
 
 import { createTable, randomContexts, type Table } from '@mistudio/capture/testing/table_forward.ts'
 import { type Activation, inferSae, l0Bin, type Sae } from '@mistudio/sae'
-import { gaussianStream, type Lanes, openLanes } from '@mistudio/tensor'
+import { gaussianStream, openWorkerPool, type WorkerPool } from '@mistudio/tensor'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { fakeSplice } from '../testing/evaluation_support.ts'
 import { type ContextLosses, evaluateSaes, type SpliceForward } from './evaluate.ts'
@@ -17,19 +17,19 @@ const contextsPerCall = 4
 const ceContexts = 41
 const hooks = ['a', 'b']
 
-let lanes: Lanes
+let pool: WorkerPool
 let table: Table
 const splices = new Map<string, SpliceForward & { close(): Promise<void> }>()
 beforeAll(async () => {
-  lanes = await openLanes({ count: 2 })
-  table = await createTable({ lanes, vocabulary, dIn: width, hooks, contextSize })
+  pool = await openWorkerPool({ count: 2 })
+  table = await createTable({ pool, vocabulary, dIn: width, hooks, contextSize })
   for (const set of [['a'], ['b'], hooks]) {
-    splices.set(String(set), await fakeSplice({ lanes, hooks: set, width, contextSize, contextsPerCall: 3 }))
+    splices.set(String(set), await fakeSplice({ pool, hooks: set, width, contextSize, contextsPerCall: 3 }))
   }
 })
 afterAll(async () => {
   for (const splice of splices.values()) await splice.close()
-  await lanes.close()
+  await pool.close()
 })
 
 const source = randomContexts({ vocabulary, contextSize, contexts })
@@ -68,7 +68,7 @@ function someSae(options: {
 
 const evaluate = (saes: Sae[], more: Partial<Parameters<typeof evaluateSaes>[0]> = {}) =>
   evaluateSaes({
-    lanes,
+    pool,
     saes: saes.map(sae => ({
       sae,
       splice: splices.get(String(sae.hooks.outputs.map(({ hook }) => hook)))!,

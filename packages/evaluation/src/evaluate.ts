@@ -6,7 +6,7 @@
 
 import type { ContextSource, Forward } from '@mistudio/capture'
 import { createEncoder, type Encoder, type HitRoom, type Sae } from '@mistudio/sae'
-import type { Lanes } from '@mistudio/tensor'
+import type { WorkerPool } from '@mistudio/tensor'
 import { createCaptures, createMatrices } from './captures.ts'
 import { addBatch, type EvaluationSums, emptyEvaluationSums } from './reconstruction.ts'
 import { type Evaluation, emptyModelSums, evaluationReport } from './report.ts'
@@ -20,7 +20,7 @@ export type { ContextLosses, SpliceForward } from './spliced.ts'
 export type EvaluateMember = { sae: Omit<Sae, 'family'>; splice: SpliceForward }
 
 export type EvaluateOptions = {
-  lanes: Lanes
+  pool: WorkerPool
   saes: readonly EvaluateMember[]
   /** Captures every input and output hook point and the splices' frontiers, once for all SAEs. */
   prefix: Forward
@@ -48,7 +48,7 @@ type Running = EvaluateMember & { encoder: Encoder; sums: EvaluationSums }
 export async function evaluateSaes(
   options: EvaluateOptions,
 ): Promise<(Evaluation & { sums: EvaluationSums })[]> {
-  const { lanes, source, split, onProgress } = options
+  const { pool, source, split, onProgress } = options
   const upTo = (tokens: number) => Math.min(source.contexts, Math.ceil(tokens / source.contextSize))
   const contexts = upTo(options.maxTokens ?? 1_000_000)
   const ceContexts = Math.min(contexts, upTo(options.maxCeTokens ?? 65_536))
@@ -57,7 +57,7 @@ export async function evaluateSaes(
   try {
     for (const member of options.saes) {
       const sums = emptyEvaluationSums(member.sae)
-      members.push({ ...member, encoder: await createEncoder({ lanes, sae: member.sae }), sums })
+      members.push({ ...member, encoder: await createEncoder({ pool, sae: member.sae }), sums })
     }
     await addReconstructions({ ...options, members, contexts, onBatch: done => onProgress?.(done, total) })
     const spliced = members.map(({ encoder, splice }) => ({ encoder, splice, sums: emptyModelSums() }))
@@ -84,16 +84,16 @@ async function addReconstructions(
     onBatch: (done: number) => void
   },
 ): Promise<void> {
-  const { lanes, prefix, members, source, contexts, stopped, onBatch } = options
+  const { pool, prefix, members, source, contexts, stopped, onBatch } = options
   const { contextSize } = source
   const batch = options.contextsPerCall * batchCalls
   const rows = batch * contextSize
-  const captures = await createCaptures({ lanes, rows, prefix })
+  const captures = await createCaptures({ pool, rows, prefix })
   const mask = new Uint8Array(rows)
   // Members take turns, so they share the room of their reconstructions.
   const widths = options.saes.flatMap(({ sae }) => sae.hooks.outputs)
   const room = await createMatrices({
-    lanes,
+    pool,
     rows,
     widths: Object.fromEntries(widths.map(({ hook, width }) => [hook, width])),
   })
@@ -103,7 +103,7 @@ async function addReconstructions(
     for (let first = 0; first < contexts && !stopped?.(); first += batch) {
       const count = Math.min(batch, contexts - first)
       source.read({ first, count, ids: captures.ids, mask })
-      await lanes.run(prefix.tasks({ contexts: count, places: captures.places }))
+      await pool.run(prefix.tasks({ contexts: count, places: captures.places }))
       for (const [m, { encoder, sae, sums }] of members.entries()) {
         const { inputs, outputs } = sae.hooks
         const lists = await encoder.encode({

@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url'
 import type { ContextSource } from '@mistudio/capture'
 import { openModel } from '@mistudio/model'
 import { densities, loadSae } from '@mistudio/sae'
-import { openLanes } from '@mistudio/tensor'
+import { openWorkerPool } from '@mistudio/tensor'
 import { beforeAll, describe, expect, test } from 'vitest'
 import { type Evaluation, type EvaluationSums, evaluateSaes } from './evaluate.ts'
 import { openEvaluation } from './open.ts'
@@ -46,16 +46,16 @@ const source: ContextSource = {
 
 const found = new Map<string, Evaluation & { sums: EvaluationSums }>()
 beforeAll(async () => {
-  const lanes = await openLanes({ count: 2 })
+  const pool = await openWorkerPool({ count: 2 })
   const dir = fileURLToPath(new URL('../../../assets/demo/model', import.meta.url))
   const model = await openModel({ dir })
   const saes = names.map(name => ({ sae: loadSae({ dir: path(name) }) }))
-  const opened = await openEvaluation({ model, lanes, contextSize, saes })
-  const results = await evaluateSaes({ ...opened, lanes, source, split: 'golden' })
+  const opened = await openEvaluation({ model, pool, contextSize, saes })
+  const results = await evaluateSaes({ ...opened, pool, source, split: 'golden' })
   for (const [i, result] of results.entries()) found.set(names[i], result)
   await opened.close()
   model.weights.close()
-  await lanes.close()
+  await pool.close()
 }, 120_000)
 
 /** Equal to 1e-4 of the value: SAELens adds in float32. */

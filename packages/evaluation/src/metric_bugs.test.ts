@@ -10,18 +10,18 @@ import {
   relativeReconstructionBias,
   type Sae,
 } from '@mistudio/sae'
-import { gaussianStream, type Lanes, openLanes } from '@mistudio/tensor'
+import { gaussianStream, openWorkerPool, type WorkerPool } from '@mistudio/tensor'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { fakeSplice } from '../testing/evaluation_support.ts'
 import { evaluateSaes } from './evaluate.ts'
 import { addBatch, emptyEvaluationSums } from './reconstruction.ts'
 import { emptyModelSums, evaluationReport } from './report.ts'
 
-let lanes: Lanes
+let pool: WorkerPool
 beforeAll(async () => {
-  lanes = await openLanes({ count: 2 })
+  pool = await openWorkerPool({ count: 2 })
 })
-afterAll(() => lanes.close())
+afterAll(() => pool.close())
 
 const width = 8
 const dSae = 24
@@ -74,13 +74,13 @@ const made = y.map((value, i) => value + 0.3 * Math.sin(i))
 
 test('SAELens, scaled activations left at masked positions: the model’s own bits stand there', async () => {
   const contextSize = 6
-  const table = await createTable({ lanes, vocabulary: 30, dIn: width, hooks: ['a'], contextSize })
-  const splice = await fakeSplice({ lanes, hooks: ['a'], width, contextSize, contextsPerCall: 2 })
+  const table = await createTable({ pool, vocabulary: 30, dIn: width, hooks: ['a'], contextSize })
+  const splice = await fakeSplice({ pool, hooks: ['a'], width, contextSize, contextsPerCall: 2 })
   const source = randomContexts({ vocabulary: 30, contextSize, contexts: 10 })
   let seen = 0
   for (const normalisation of ['token_rms', 'layer_norm'] as const) {
     await evaluateSaes({
-      lanes,
+      pool,
       saes: [{ sae: { ...sae, normalisation }, splice }],
       prefix: table.forward,
       contextsPerCall: 2,
@@ -140,8 +140,8 @@ test('dictionary_learning, in_and_out evaluated on x alone: a transcoder is scor
   const contextSize = 6
   const vocabulary = 30
   const [a, b] = [
-    await createTable({ lanes, vocabulary, dIn: width, hooks: ['a'], contextSize }),
-    await createTable({ lanes, vocabulary, dIn: width, hooks: ['b'], contextSize }),
+    await createTable({ pool, vocabulary, dIn: width, hooks: ['a'], contextSize }),
+    await createTable({ pool, vocabulary, dIn: width, hooks: ['b'], contextSize }),
   ]
   b.rows.forEach((value, i) => {
     b.rows[i] = -2 * value + 1
@@ -153,7 +153,7 @@ test('dictionary_learning, in_and_out evaluated on x alone: a transcoder is scor
       ...b.forward.tasks(options),
     ],
   }
-  const splice = await fakeSplice({ lanes, hooks: ['b'], width, contextSize, contextsPerCall: 2 })
+  const splice = await fakeSplice({ pool, hooks: ['b'], width, contextSize, contextsPerCall: 2 })
   // Latents ±e_j that write −2 times what they read, and a bias of 1: exactly b.
   const unit = new Float32Array(2 * width * width)
   for (let i = 0; i < 2 * width; i++) unit[i * width + (i % width)] = i < width ? 1 : -1
@@ -172,7 +172,7 @@ test('dictionary_learning, in_and_out evaluated on x alone: a transcoder is scor
     hooks: { inputs: hooks, outputs: [{ hook: 'b', width }] },
   }
   const [found] = await evaluateSaes({
-    lanes,
+    pool,
     saes: [{ sae: transcoder, splice }],
     prefix,
     contextsPerCall: 2,

@@ -5,7 +5,7 @@ import { compileCapture, type Forward } from '@mistudio/capture'
 import { InputError } from '@mistudio/files'
 import { compileSplice, type LanguageModel } from '@mistudio/model'
 import type { HookSpan, Sae } from '@mistudio/sae'
-import type { Lanes } from '@mistudio/tensor'
+import type { WorkerPool } from '@mistudio/tensor'
 import type { EvaluateMember } from './evaluate.ts'
 import type { SpliceForward } from './spliced.ts'
 
@@ -19,12 +19,12 @@ export type OpenEvaluation = {
 /** @throws InputError naming the SAE's folder where an SAE does not fit the model */
 export async function openEvaluation(options: {
   model: LanguageModel
-  lanes: Lanes
+  pool: WorkerPool
   contextSize: number
   /** `file` is named in errors. */
   saes: readonly { sae: Omit<Sae, 'family'>; file?: string }[]
 }): Promise<OpenEvaluation> {
-  const { model, lanes, contextSize, saes } = options
+  const { model, pool, contextSize, saes } = options
   for (const one of saes) checkSaeFits({ ...one, model })
   const opened: { close(): Promise<void> }[] = []
   const splices = new Map<string, Awaited<ReturnType<typeof compileSplice>>>()
@@ -35,14 +35,14 @@ export async function openEvaluation(options: {
       const key = JSON.stringify([...hooks].sort())
       let splice = splices.get(key)
       if (splice === undefined) {
-        splice = await compileSplice({ model, lanes, hooks, contextSize })
+        splice = await compileSplice({ model, pool, hooks, contextSize })
         splices.set(key, splice)
         opened.push(splice)
       }
       members.push({ sae, splice })
     }
     const hooks = members.flatMap(({ sae, splice }) => hooksOf(sae, splice))
-    const capture = await compileCapture({ models: [model], lanes, hooks, contextSize })
+    const capture = await compileCapture({ models: [model], pool, hooks, contextSize })
     opened.push(capture)
     const { forward: prefix, contextsPerCall } = capture
     return { saes: members, prefix, contextsPerCall, close: () => closeAll(opened) }

@@ -1,18 +1,18 @@
 // SAEBench's core file: names and definitions as in its source (evals/core/eval_output.py and main.py).
 
 import type { Sae } from '@mistudio/sae'
-import { gaussianStream, type Lanes, openLanes } from '@mistudio/tensor'
+import { gaussianStream, openWorkerPool, type WorkerPool } from '@mistudio/tensor'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { addBatch, emptyEvaluationSums } from './reconstruction.ts'
 import { emptyModelSums, evaluationReport } from './report.ts'
 import { readSaebenchCore, saebenchCore } from './saebench.ts'
 import { weightMetrics } from './weight_metrics.ts'
 
-let lanes: Lanes
+let pool: WorkerPool
 beforeAll(async () => {
-  lanes = await openLanes({ count: 2 })
+  pool = await openWorkerPool({ count: 2 })
 })
-afterAll(() => lanes.close())
+afterAll(() => pool.close())
 
 const [d, dSae, rows, contextSize] = [6, 300, 8, 4]
 const draw = gaussianStream({ seed: 1, purpose: 'saebench' })
@@ -59,7 +59,7 @@ function measured() {
 
 const core = async () => {
   const { sums, evaluation } = measured()
-  const weights = await weightMetrics({ lanes, sae })
+  const weights = await weightMetrics({ pool, sae })
   const run = { model: 'demo', dataset: 'text', contextSize, batchContexts: 2 }
   return saebenchCore({ evaluation, sums, weights, run, sae: { name: 'one', config: {} } })
 }

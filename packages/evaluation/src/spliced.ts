@@ -1,10 +1,10 @@
 // The second pass of an evaluation: what the reconstructions do to the model's predictions. The contexts of a call run
 // untouched, with 0, with the mean activation and with each SAE's reconstruction at the unmasked positions of its output
-// hook points, one after the other on the same lane, so that only the lane holds log-probabilities (model/src/splice.ts).
+// hook points, one after the other on the same worker, so that only the worker holds log-probabilities (model/src/splice.ts).
 
 import { type ContextSource, type Forward, widthOf } from '@mistudio/capture'
 import type { Encoder, HitRoom } from '@mistudio/sae'
-import type { LanePlace, Lanes, Task } from '@mistudio/tensor'
+import type { Task, WorkerPlace, WorkerPool } from '@mistudio/tensor'
 import { createCaptures, createMatrices } from './captures.ts'
 import type { ModelSums } from './report.ts'
 
@@ -15,7 +15,7 @@ export type SpliceForward = {
   readonly frontier: readonly string[]
   readonly contextsPerCall: number
   readonly vocabSize: number
-  tasks(options: { contexts: number; places: Record<string, LanePlace> }): Task[]
+  tasks(options: { contexts: number; places: Record<string, WorkerPlace> }): Task[]
 }
 
 /** Losses and divergences of one context; losses count where `scored` is 1, divergences where `usable` is. */
@@ -35,7 +35,7 @@ export type ContextLosses = {
 export type SplicedMember = { encoder: Encoder; splice: SpliceForward; sums: ModelSums }
 
 export type SplicedOptions = {
-  lanes: Lanes
+  pool: WorkerPool
   members: readonly SplicedMember[]
   prefix: Forward
   /** Contexts of one call of the prefix. */
@@ -54,28 +54,28 @@ const kinds = ['clean', 'zero', 'mean'] as const
 
 /** Adds to the members' sums. */
 export async function addSplicedRuns(options: SplicedOptions): Promise<void> {
-  const { lanes, members, prefix, source, contexts, onContext, onBatch, stopped } = options
+  const { pool, members, prefix, source, contexts, onContext, onBatch, stopped } = options
   if (members.length === 0 || contexts === 0) return
   const { contextSize } = source
   const groups = [...new Set(members.map(({ splice }) => splice))]
   const calls = Math.max(...groups.map(({ contextsPerCall }) => contextsPerCall))
   const whole = (count: number, of: number) => Math.ceil(count / of) * of
-  const batch = whole(2 * lanes.count * calls, options.contextsPerCall)
+  const batch = whole(2 * pool.count * calls, options.contextsPerCall)
   const padded = Math.max(...groups.map(({ contextsPerCall }) => whole(batch, contextsPerCall)))
   const rows = padded * contextSize
-  const captures = await createCaptures({ lanes, rows, prefix })
+  const captures = await createCaptures({ pool, rows, prefix })
   const rooms = await openRooms({ ...options, rows, groups })
   const mask = new Uint8Array(rows)
   try {
     for (let first = 0; first < contexts && !stopped?.(); first += batch) {
       const count = Math.min(batch, contexts - first)
       source.read({ first, count, ids: captures.ids, mask })
-      await lanes.run(prefix.tasks({ contexts: count, places: captures.places }))
+      await pool.run(prefix.tasks({ contexts: count, places: captures.places }))
       for (const member of members) await reconstruct(rooms, member, captures.places, count * contextSize)
       rooms.setSpliced(mask, count * contextSize)
       for (const splice of groups) {
         const own = members.filter(member => member.splice === splice)
-        await lanes.run(variants({ rooms, splice, members: own, captured: captures.places, count }))
+        await pool.run(variants({ rooms, splice, members: own, captured: captures.places, count }))
         for (let c = 0; c < count; c++) {
           for (const member of own) {
             const losses = rooms.losses(member, mask, c, contextSize)
@@ -96,10 +96,10 @@ type Rooms = Awaited<ReturnType<typeof openRooms>>
 
 /** Everything that the variants read and write, for `rows` rows. */
 async function openRooms(options: SplicedOptions & { rows: number; groups: readonly SpliceForward[] }) {
-  const { lanes, members, prefix, rows, groups, means, source } = options
+  const { pool, members, prefix, rows, groups, means, source } = options
   const hooks = [...new Set(groups.flatMap(splice => splice.hooks))]
   const fixed = await createMatrices({
-    lanes,
+    pool,
     rows,
     widths: {
       none: 1,
@@ -126,17 +126,17 @@ async function openRooms(options: SplicedOptions & { rows: number; groups: reado
     const { outputs } = member.encoder.sae.hooks
     const widths = Object.fromEntries(outputs.map(({ hook, width }) => [hook, width]))
     own.set(member, {
-      matrices: await createMatrices({ lanes, rows, widths: { ...widths, loss: 1, kl: 1 } }),
+      matrices: await createMatrices({ pool, rows, widths: { ...widths, loss: 1, kl: 1 } }),
       hits: await member.encoder.room({ rows }),
     })
   }
   const scratch = Math.max(
     ...groups.map(({ contextsPerCall, vocabSize }) => contextsPerCall * source.contextSize * vocabSize * 4),
   )
-  const lane = await lanes.memory({ bytes: 2 * lanes.count * scratch + 256 })
-  const area = (): LanePlace => ({
-    memory: lane.id,
-    offset: { base: lane.alloc(lanes.count * scratch), stride: scratch },
+  const worker = await pool.memory({ bytes: 2 * pool.count * scratch + 256 })
+  const area = (): WorkerPlace => ({
+    memory: worker.id,
+    offset: { base: worker.alloc(pool.count * scratch), stride: scratch },
   })
   return {
     fixed: fixed.places,
@@ -167,7 +167,7 @@ async function openRooms(options: SplicedOptions & { rows: number; groups: reado
       }
     },
     async close() {
-      await lanes.release(lane)
+      await pool.release(worker)
       await fixed.close()
       for (const { matrices, hits } of own.values()) {
         await matrices.close()
@@ -199,12 +199,12 @@ function variants(options: {
   rooms: Rooms
   splice: SpliceForward
   members: readonly SplicedMember[]
-  captured: Record<string, LanePlace>
+  captured: Record<string, WorkerPlace>
   count: number
 }): Task[] {
   const { rooms, splice, members, captured, count } = options
   const { fixed } = rooms
-  const run = (spliced: LanePlace, at: (hook: string) => LanePlace, loss: LanePlace, kl: LanePlace) =>
+  const run = (spliced: WorkerPlace, at: (hook: string) => WorkerPlace, loss: WorkerPlace, kl: WorkerPlace) =>
     splice.tasks({
       contexts: count,
       places: {

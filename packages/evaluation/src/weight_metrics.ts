@@ -1,7 +1,7 @@
 // Figures of an SAE's weights alone, latent by latent, as SAEBench's core evaluation has them.
 
 import type { Sae } from '@mistudio/sae'
-import { gemmGraph, type Lanes } from '@mistudio/tensor'
+import { gemmGraph, type WorkerPool } from '@mistudio/tensor'
 
 export type WeightMetrics = {
   encoderNorm: Float64Array
@@ -18,10 +18,10 @@ const chunk = 256
 
 /** null for SAEs whose latents read or write different columns (cross-layer): their rows cannot be compared. */
 export async function weightMetrics(options: {
-  lanes: Lanes
+  pool: WorkerPool
   sae: Omit<Sae, 'family'>
 }): Promise<WeightMetrics | null> {
-  const { lanes, sae } = options
+  const { pool, sae } = options
   if (sae.groups.length !== 1) return null
   const { dIn, dOut, dSae } = sae.shape
   const { wEnc, wDec, bEnc, bMag } = sae.weights
@@ -39,8 +39,8 @@ export async function weightMetrics(options: {
     encoderNorm: encoder.norms,
     encoderBias: sae.activation.kind === 'gated' ? bMag! : bEnc,
     encoderDecoderCosine: cosines,
-    maxEncoderCosine: await maxCosines({ lanes, rows: encoder.rows, count: dSae, width: dIn }),
-    maxDecoderCosine: await maxCosines({ lanes, rows: decoder.rows, count: dSae, width: dOut }),
+    maxEncoderCosine: await maxCosines({ pool, rows: encoder.rows, count: dSae, width: dIn }),
+    maxDecoderCosine: await maxCosines({ pool, rows: decoder.rows, count: dSae, width: dOut }),
   }
 }
 
@@ -58,19 +58,19 @@ function unitRows(matrix: Float32Array, count: number, width: number) {
 }
 
 async function maxCosines(options: {
-  lanes: Lanes
+  pool: WorkerPool
   rows: Float32Array
   count: number
   width: number
 }): Promise<Float64Array> {
-  const { lanes, rows, count, width } = options
+  const { pool, rows, count, width } = options
   const padded = Math.ceil(count / chunk) * chunk
-  const bytes = padded * width * 4 + lanes.count * chunk * count * 4 + 256
-  const memory = await lanes.memory({ bytes })
+  const bytes = padded * width * 4 + pool.count * chunk * count * 4 + 256
+  const memory = await pool.memory({ bytes })
   const at = memory.alloc(padded * width * 4)
   memory.f32(at, rows.length).set(rows)
-  const products = memory.alloc(lanes.count * chunk * count * 4)
-  const session = await lanes.session({ graph: gemmGraph() })
+  const products = memory.alloc(pool.count * chunk * count * 4)
+  const session = await pool.session({ graph: gemmGraph() })
   const result = new Float64Array(count).fill(-1)
   const view = (offset: number, n: number, m: number) => ({
     memory: memory.id,
@@ -78,22 +78,22 @@ async function maxCosines(options: {
     dtype: 'float32' as const,
     shape: [n, m],
   })
-  for (let first = 0; first < count; first += chunk * lanes.count) {
-    const starts = Array.from({ length: lanes.count }, (_, lane) => first + lane * chunk).filter(
+  for (let first = 0; first < count; first += chunk * pool.count) {
+    const starts = Array.from({ length: pool.count }, (_, worker) => first + worker * chunk).filter(
       start => start < count,
     )
-    const outOf = (lane: number) => products + lane * chunk * count * 4
-    await lanes.run(
-      starts.map((start, lane) => [
+    const outOf = (worker: number) => products + worker * chunk * count * 4
+    await pool.run(
+      starts.map((start, worker) => [
         {
           session,
           inputs: { a: view(at + start * width * 4, chunk, width), b: view(at, count, width) },
-          outputs: { y: view(outOf(lane), chunk, count) },
+          outputs: { y: view(outOf(worker), chunk, count) },
         },
       ]),
     )
-    starts.forEach((start, lane) => {
-      const found = memory.f32(outOf(lane), chunk * count)
+    starts.forEach((start, worker) => {
+      const found = memory.f32(outOf(worker), chunk * count)
       for (let i = start; i < Math.min(count, start + chunk); i++) {
         for (let j = 0; j < count; j++) {
           if (j !== i) result[i] = Math.max(result[i], found[(i - start) * count + j])
@@ -101,7 +101,7 @@ async function maxCosines(options: {
       }
     })
   }
-  await lanes.closeSession(session)
-  await lanes.release(memory)
+  await pool.closeSession(session)
+  await pool.release(memory)
   return result
 }

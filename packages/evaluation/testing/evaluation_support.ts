@@ -1,17 +1,17 @@
 // For tests: a splice over made-up activations in place of a language model. "Logits" are the values at the first
 // spliced hook points themselves, added up, so what a position's loss and divergence show is what was put in its place.
-import { createGraph, type Lanes } from '@mistudio/tensor'
+import { createGraph, type WorkerPool } from '@mistudio/tensor'
 import type { SpliceForward } from '../src/spliced.ts'
 
 /** `token_loss` is max_j |value_j| at every position; `token_kl` and `log_probs` come from softmax(value). */
 export async function fakeSplice(options: {
-  lanes: Lanes
+  pool: WorkerPool
   hooks: readonly string[]
   width: number
   contextSize: number
   contextsPerCall: number
 }): Promise<SpliceForward & { close(): Promise<void> }> {
-  const { lanes, hooks, width, contextSize, contextsPerCall } = options
+  const { pool, hooks, width, contextSize, contextsPerCall } = options
   const rows = contextsPerCall * contextSize
   const graph = createGraph()
   const shapes: Record<string, number[]> = {
@@ -39,7 +39,7 @@ export async function fakeSplice(options: {
   graph.node('ReduceSum', [parts, list([1])], { keepdims: 0 }, { outputs: ['token_kl'] })
   const outputs: Record<string, number[]> = { log_probs: [rows, width], token_loss: [rows], token_kl: [rows] }
   for (const [name, shape] of Object.entries(outputs)) graph.output(name, 'float32', shape)
-  const session = await lanes.session({ graph: graph.bytes() })
+  const session = await pool.session({ graph: graph.bytes() })
   return {
     inputs: Object.entries(shapes).map(([name, shape]) => ({ name, width: shape[1] })),
     hooks,
@@ -60,6 +60,6 @@ export async function fakeSplice(options: {
         { session, inputs: views(shapes, call), outputs: views(outputs, call) },
       ])
     },
-    close: () => lanes.closeSession(session),
+    close: () => pool.closeSession(session),
   }
 }

@@ -1,12 +1,12 @@
-import { type Lanes, openLanes } from '@mistudio/tensor'
+import { openWorkerPool, type WorkerPool } from '@mistudio/tensor'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { computeLogits, type LogitHead } from './logits.ts'
 
-let lanes: Lanes
+let pool: WorkerPool
 beforeAll(async () => {
-  lanes = await openLanes({ count: 2 })
+  pool = await openWorkerPool({ count: 2 })
 })
-afterAll(() => lanes.close())
+afterAll(() => pool.close())
 
 /** Numbers in (−1, 1) that are the same in every run. */
 function numbers(length: number, salt: number): Float32Array {
@@ -36,7 +36,7 @@ for (const centre of [false, true]) {
       const features = 301
       const head = { unembed: numbers(97 * width, 1), gamma: numbers(width, 2), centre }
       const wDec = numbers(features * width, 3)
-      const found = await computeLogits({ lanes, wDec, head, count: 5, blockTokens })
+      const found = await computeLogits({ pool, wDec, head, count: 5, blockTokens })
       const expected = oracle(wDec, head, 5)
       for (let feature = 0; feature < features; feature++) {
         for (const side of ['top', 'bottom'] as const) {
@@ -54,7 +54,7 @@ for (const centre of [false, true]) {
 
 test('equal logits go to the lowest token id, and a small vocabulary gives fewer', async () => {
   const head = { unembed: Float32Array.of(1, 0, 0, 1, 1, 0), gamma: Float32Array.of(1, 1), centre: false }
-  const found = await computeLogits({ lanes, wDec: Float32Array.of(2, 0), head })
+  const found = await computeLogits({ pool, wDec: Float32Array.of(2, 0), head })
   expect(found.count).toBe(3)
   expect(Array.from(found.topTokens)).toEqual([0, 2, 1])
   expect(Array.from(found.topLogits)).toEqual([2, 2, 0])
@@ -63,7 +63,7 @@ test('equal logits go to the lowest token id, and a small vocabulary gives fewer
 
 test('matrices of another width are refused', async () => {
   const head = { unembed: new Float32Array(6), gamma: new Float32Array(2), centre: false }
-  await expect(computeLogits({ lanes, wDec: new Float32Array(3), head })).rejects.toThrow(
+  await expect(computeLogits({ pool, wDec: new Float32Array(3), head })).rejects.toThrow(
     /field: W_dec; found: 3 numbers; expected: rows of 2/,
   )
 })

@@ -1,8 +1,14 @@
 // What a feature writes towards the output: its decoder direction seen through the final norm's scale and the
-// unembedding. All features at once as one GEMM over tiles, each reduced to its few best tokens in the same lane.
+// unembedding. All features at once as one GEMM over tiles, each reduced to its few best tokens in the same worker.
 
 import { InputError } from '@mistudio/files'
-import { createGraph, type Lanes, type SharedMemory, type Task, topkScratchBytes } from '@mistudio/tensor'
+import {
+  createGraph,
+  type SharedMemory,
+  type Task,
+  topkScratchBytes,
+  type WorkerPool,
+} from '@mistudio/tensor'
 
 /** The end of a model: `unembed` [vocab, d] rows, `gamma` [d] the final norm's weight. */
 export type LogitHead = {
@@ -35,14 +41,14 @@ const blockBytes = 256 * 2 ** 20
  * @throws InputError when the sizes disagree
  */
 export async function computeLogits(options: {
-  lanes: Lanes
+  pool: WorkerPool
   wDec: Float32Array
   head: LogitHead
   count?: number
   /** Rows of the vocabulary in memory at a time; default by size. Smaller only to test the merge. */
   blockTokens?: number
 }): Promise<FeatureLogits> {
-  const { lanes, wDec, head, count: wanted = 10 } = options
+  const { pool, wDec, head, count: wanted = 10 } = options
   const width = head.gamma.length
   const features = sized('W_dec', wDec, width)
   const vocabulary = sized('the unembedding', head.unembed, width)
@@ -52,11 +58,11 @@ export async function computeLogits(options: {
     Math.max(count, options.blockTokens ?? Math.floor(blockBytes / (4 * width))),
   )
   const rows = Math.max(1, Math.min(features, 256, Math.floor(tileBytes / (4 * blockTokens))))
-  // Tiles of a round: a few for each lane, so that the copies of rows stay small.
-  const tiles = Math.min(Math.ceil(features / rows), 4 * lanes.count)
-  const layout = layoutOf({ width, blockTokens, rows, tiles, count, lanes: lanes.count })
-  const memory = await lanes.memory({ bytes: layout.bytes })
-  const session = await lanes.session({ graph: logitGraph(), prepack: false })
+  // Tiles of a round: a few for each worker, so that the copies of rows stay small.
+  const tiles = Math.min(Math.ceil(features / rows), 4 * pool.count)
+  const layout = layoutOf({ width, blockTokens, rows, tiles, count, workers: pool.count })
+  const memory = await pool.memory({ bytes: layout.bytes })
+  const session = await pool.session({ graph: logitGraph(), prepack: false })
   const result: FeatureLogits = {
     count,
     topTokens: new Int32Array(features * count).fill(-1),
@@ -79,7 +85,7 @@ export async function computeLogits(options: {
         directions.set(wDec.subarray(first * width, (first + held) * width))
         if (head.centre) centreRows(directions, width)
         const kept = Math.min(count, tokens)
-        await lanes.run(
+        await pool.run(
           tasksOf({ session, memory, place, layout, tokens, kept, tiles: Math.ceil(held / rows) }),
         )
         for (let i = 0; i < held; i++) {
@@ -96,8 +102,8 @@ export async function computeLogits(options: {
       }
     }
   } finally {
-    await lanes.closeSession(session)
-    await lanes.release(memory)
+    await pool.closeSession(session)
+    await pool.release(memory)
   }
   for (let i = 0; i < result.bottomLogits.length; i++) result.bottomLogits[i] = -result.bottomLogits[i]
   return result
@@ -124,9 +130,9 @@ function layoutOf(options: {
   rows: number
   tiles: number
   count: number
-  lanes: number
+  workers: number
 }) {
-  const { width, blockTokens, rows, tiles, count, lanes } = options
+  const { width, blockTokens, rows, tiles, count, workers } = options
   const align = (bytes: number) => Math.ceil(bytes / 64) * 64
   const tile = align(4 * rows * blockTokens)
   const scratch = align(topkScratchBytes(blockTokens, count))
@@ -134,13 +140,13 @@ function layoutOf(options: {
   const bytes =
     align(4 * blockTokens * width) +
     align(4 * tiles * rows * width) +
-    lanes * (2 * tile + scratch) +
+    workers * (2 * tile + scratch) +
     4 * output
   return {
     width,
     rows,
     tiles,
-    lanes,
+    workers,
     tile,
     scratch,
     output,
@@ -150,14 +156,14 @@ function layoutOf(options: {
 }
 
 function placeIn(memory: SharedMemory, layout: Layout) {
-  const { width, rows, tiles, lanes, tile, scratch, output, block } = layout
+  const { width, rows, tiles, workers, tile, scratch, output, block } = layout
   return {
     block: memory.alloc(block),
     rows: memory.alloc(4 * tiles * rows * width),
-    // One of each for every lane.
-    tile: memory.alloc(lanes * tile),
-    negative: memory.alloc(lanes * tile),
-    scratch: memory.alloc(lanes * scratch),
+    // One of each for every worker.
+    tile: memory.alloc(workers * tile),
+    negative: memory.alloc(workers * tile),
+    scratch: memory.alloc(workers * scratch),
     topIndex: memory.alloc(output),
     topValue: memory.alloc(output),
     bottomIndex: memory.alloc(output),
@@ -177,7 +183,7 @@ function tasksOf(options: {
   const { session, memory, place, layout, tokens, kept, tiles } = options
   const { rows, width, tile, scratch } = layout
   const id = memory.id
-  const lane = (base: number, stride: number) => ({ base, stride })
+  const worker = (base: number, stride: number) => ({ base, stride })
   const view = (offset: number | { base: number; stride: number }, shape: number[]) =>
     ({ memory: id, offset, dtype: 'float32', shape }) as const
   return Array.from({ length: tiles }, (_, i): Task => {
@@ -186,7 +192,7 @@ function tasksOf(options: {
       kernel: 'topkRows',
       memory: id,
       args: [
-        lane(from, tile),
+        worker(from, tile),
         tokens,
         rows,
         tokens,
@@ -195,7 +201,7 @@ function tasksOf(options: {
         0,
         index + out,
         value + out,
-        lane(place.scratch, scratch),
+        worker(place.scratch, scratch),
       ],
     })
     return [
@@ -206,8 +212,8 @@ function tasksOf(options: {
           b: view(place.block, [tokens, width]),
         },
         outputs: {
-          y: view(lane(place.tile, tile), [rows, tokens]),
-          negative: view(lane(place.negative, tile), [rows, tokens]),
+          y: view(worker(place.tile, tile), [rows, tokens]),
+          negative: view(worker(place.negative, tile), [rows, tokens]),
         },
       },
       best(place.tile, place.topIndex, place.topValue),

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import type { Forward } from '@mistudio/capture'
 import { openTokenStore, type TextTokenizer, type TokenStore, tokenizeFiles } from '@mistudio/corpus'
 import { type HitList, inferSae, type SaeFile } from '@mistudio/sae'
-import { type Lanes, randomStream, type Task } from '@mistudio/tensor'
+import { randomStream, type Task, type WorkerPool } from '@mistudio/tensor'
 import { afterEach, beforeEach } from 'vitest'
 import type { PieceTokenizer } from '../src/files/examples.ts'
 
@@ -73,15 +73,15 @@ export function randomMatrix(length: number, purpose: string): Float32Array {
 
 /** A forward pass whose every hook is a row of `embedding` [vocab, width], chosen by the token. */
 export async function lookupForward(options: {
-  lanes: Lanes
+  pool: WorkerPool
   embeddings: Record<string, Float32Array>
   contextsPerCall: number
   contextSize: number
 }): Promise<Forward & { close(): Promise<void> }> {
-  const { lanes, embeddings, contextsPerCall, contextSize } = options
+  const { pool, embeddings, contextsPerCall, contextSize } = options
   const hooks = Object.keys(embeddings)
   const bytes = hooks.reduce((sum, hook) => sum + embeddings[hook].byteLength + 64, 256)
-  const memory = await lanes.memory({ bytes })
+  const memory = await pool.memory({ bytes })
   const tables = hooks.map(hook => {
     const offset = memory.alloc(embeddings[hook].byteLength)
     memory.f32(offset, embeddings[hook].length).set(embeddings[hook])
@@ -100,7 +100,7 @@ export async function lookupForward(options: {
           copy: { from: place, to: shifted(hook, width), rows: shifted('input_ids', 1), count, width },
         }))
       }),
-    close: () => lanes.release(memory),
+    close: () => pool.release(memory),
   }
 }
 

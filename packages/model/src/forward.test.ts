@@ -1,7 +1,7 @@
 // Compiled forward passes: where the graph stops, interventions, suffixes, the loss, and rows that do not depend
 // on how the work is spread.
 import { InputError } from '@mistudio/files'
-import { type Lanes, openLanes } from '@mistudio/tensor'
+import { openWorkerPool, type WorkerPool } from '@mistudio/tensor'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { largestDifference, openFixture, runForward, temporaryFolder } from '../testing/model_support.ts'
 import { compileForward, type ForwardOptions } from './forward.ts'
@@ -11,18 +11,18 @@ import { matrix } from './runtimes/oracle_matrix.ts'
 
 const cache = temporaryFolder()
 const contextSize = 10
-let lanes: Lanes
+let pool: WorkerPool
 const models = new Map<string, LanguageModel>()
 const modelOf = (name: string) => models.get(name)!
 beforeAll(async () => {
-  lanes = await openLanes({ count: 2 })
+  pool = await openWorkerPool({ count: 2 })
   for (const name of ['llama', 'gpt2', 'llama_untied_bias', 'gpt2_inner']) {
     models.set(name, await openFixture(name, cache.path))
   }
 })
 afterAll(async () => {
   for (const model of models.values()) model.weights.close()
-  await lanes.close()
+  await pool.close()
   cache.remove()
 })
 
@@ -38,8 +38,8 @@ async function run(
   inputs: Record<string, ArrayLike<number>> = {},
   rows = 2,
 ) {
-  const forward = await compileForward({ model, lanes, contextsPerCall: 1, contextSize, ...options })
-  const outputs = await runForward({ lanes, forward, inputIds: contexts(model, rows), inputs })
+  const forward = await compileForward({ model, pool, contextsPerCall: 1, contextSize, ...options })
+  const outputs = await runForward({ pool, forward, inputIds: contexts(model, rows), inputs })
   await forward.close()
   return { forward, outputs }
 }
@@ -222,8 +222,8 @@ test('token_loss stays finite where logits are far beyond exp', async () => {
   expect(Math.max(...outputs.token_loss)).toBeGreaterThan(100)
 })
 
-test('rows are bit-identical whatever the number of lanes and of contexts', async () => {
-  const one = await openLanes({ count: 1 })
+test('rows are bit-identical whatever the number of workers and of contexts', async () => {
+  const one = await openWorkerPool({ count: 1 })
   try {
     const model = modelOf('llama')
     const options = {
@@ -236,12 +236,12 @@ test('rows are bit-identical whatever the number of lanes and of contexts', asyn
     const inputIds = contexts(model, 6)
     const results = []
     for (const [on, rows] of [
-      [lanes, 6],
+      [pool, 6],
       [one, 6],
-      [lanes, 2],
+      [pool, 2],
     ] as const) {
-      const forward = await compileForward({ ...options, lanes: on })
-      results.push(await runForward({ lanes: on, forward, inputIds: inputIds.slice(0, rows) }))
+      const forward = await compileForward({ ...options, pool: on })
+      results.push(await runForward({ pool: on, forward, inputIds: inputIds.slice(0, rows) }))
       await forward.close()
     }
     const [two, alone, few] = results
@@ -254,7 +254,7 @@ test('rows are bit-identical whatever the number of lanes and of contexts', asyn
 
 test('a partial call asks for no more tasks than it needs, and every port needs a place', async () => {
   const model = modelOf('llama')
-  const forward = await compileForward({ model, lanes, contextsPerCall: 4, contextSize, tokenLoss: true })
+  const forward = await compileForward({ model, pool, contextsPerCall: 4, contextSize, tokenLoss: true })
   const places = Object.fromEntries(
     [...forward.inputs, ...forward.outputs].map(({ name }) => [name, { memory: 0, offset: 65_536 }]),
   )

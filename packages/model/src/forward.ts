@@ -1,9 +1,9 @@
-// A forward pass compiled for the lanes: one graph with just the hooks asked for, run in calls of a fixed number
-// of contexts. The calls' shapes never change with the number of lanes or of contexts, so every row is
+// A forward pass compiled for the worker pool: one graph with just the hooks asked for, run in calls of a fixed number
+// of contexts. The calls' shapes never change with the number of workers or of contexts, so every row is
 // bit-identical however the work is spread.
 
 import { InputError } from '@mistudio/files'
-import type { Dimension, GraphType, LanePlace, Lanes, Task, View } from '@mistudio/tensor'
+import type { Dimension, GraphType, Task, View, WorkerPlace, WorkerPool } from '@mistudio/tensor'
 import { type HookPoint, resolveHook } from './hooks.ts'
 import type { LanguageModel } from './load.ts'
 import { onnxOps } from './runtimes/onnx.ts'
@@ -17,7 +17,7 @@ export type Port = { name: string; dtype: 'float32' | 'int32'; width: number }
 
 export type ForwardOptions = {
   model: LanguageModel
-  lanes: Lanes
+  pool: WorkerPool
   contextsPerCall: number
   /** Tokens of a context, at most the model's own. */
   contextSize: number
@@ -53,23 +53,23 @@ export type Forward = {
   /**
    * The work for `contexts` contexts. `places` has one place for every port; inputs and outputs hold a whole
    * number of calls (contexts rounded up to contextsPerCall): padding is computed and to be ignored, but its
-   * token ids must be valid. A place that differs from lane to lane holds one call: it passes values between the
+   * token ids must be valid. A place that differs from worker to worker holds one call: it passes values between the
    * steps of a task, and tasks of several forwards joined call by call share it.
    */
-  tasks(options: { contexts: number; places: Record<string, LanePlace> }): Task[]
+  tasks(options: { contexts: number; places: Record<string, WorkerPlace> }): Task[]
   close(): Promise<void>
 }
 
 /**
- * Records, compiles and loads a graph, one session a lane.
+ * Records, compiles and loads a graph, one session a worker.
  * @throws InputError for an unknown hook (lists those there are), a hook before `from`, a context longer than the
  * model's
  */
 export async function compileForward(options: ForwardOptions): Promise<Forward> {
-  const { model, lanes, contextsPerCall, contextSize } = options
+  const { model, pool, contextsPerCall, contextSize } = options
   checkSizes(options)
   const { emitted, inputs, outputs, frontier } = recordForward(options)
-  const session = await openGraph({ model, lanes, bytes: emitted.bytes })
+  const session = await openGraph({ model, pool, bytes: emitted.bytes })
   return {
     inputs,
     outputs,
@@ -95,7 +95,7 @@ export async function compileForward(options: ForwardOptions): Promise<Forward> 
         { session, inputs: views(inputs, call), outputs: views(outputs, call) },
       ])
     },
-    close: () => lanes.closeSession(session),
+    close: () => pool.closeSession(session),
   }
 }
 

@@ -1,6 +1,6 @@
 // Generation: the cache changes nothing, draws repeat with their seed, ends are where they should be.
 import { InputError } from '@mistudio/files'
-import { type Lanes, openLanes } from '@mistudio/tensor'
+import { openWorkerPool, type WorkerPool } from '@mistudio/tensor'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { largestDifference, openFixture, randomModel, temporaryFolder } from '../testing/model_support.ts'
 import { toy } from '../testing/toy_model.ts'
@@ -14,15 +14,15 @@ import { randomNumbers, sampleToken } from './sampling.ts'
 const cache = temporaryFolder()
 const models = new Map<string, LanguageModel>()
 const names = ['llama', 'llama_mha', 'llama_rope_llama3', 'gpt2', 'gpt2_inner']
-let lanes: Lanes
+let pool: WorkerPool
 beforeAll(async () => {
-  lanes = await openLanes({ count: 2 })
+  pool = await openWorkerPool({ count: 2 })
   for (const name of names) models.set(name, await openFixture(name, cache.path))
   models.set('toy', await randomModel({ architecture: toy, folder: cache.path }))
 })
 afterAll(async () => {
   for (const model of models.values()) model.weights.close()
-  await lanes.close()
+  await pool.close()
   cache.remove()
 })
 const modelOf = (name: string) => models.get(name)!
@@ -32,9 +32,9 @@ describe.each([...names, 'toy'])('%s', name => {
   test('tokens behind a cache have the logits of the whole computed again', async () => {
     const model = modelOf(name)
     const { vocabSize } = model.config
-    const [logits] = await runModel({ model, inputIds: [prompt], captures: [], lanes })
+    const [logits] = await runModel({ model, inputIds: [prompt], captures: [], pool })
     const row = (i: number) => logits.data.subarray(i * vocabSize, (i + 1) * vocabSize)
-    const stepper = await openStepper({ model, lanes, capacity: prompt.length })
+    const stepper = await openStepper({ model, pool, capacity: prompt.length })
     const oracleCache = emptyOracleCache()
     // A prompt of three, one token, two at once, one token.
     for (const [start, end] of [
@@ -57,7 +57,7 @@ describe('sampling', () => {
     (
       await generate({
         model: modelOf('llama'),
-        lanes,
+        pool,
         inputIds: prompt,
         maxNewTokens: 20,
         temperature,
@@ -75,7 +75,7 @@ describe('sampling', () => {
   test('both runtimes draw the same', async () => {
     const options = {
       model: modelOf('gpt2'),
-      lanes,
+      pool,
       inputIds: prompt,
       maxNewTokens: 12,
       temperature: 1,
@@ -120,7 +120,7 @@ describe('ends', () => {
     const model = modelOf('llama')
     const { outputIds } = await generate({
       model,
-      lanes,
+      pool,
       inputIds: prompt,
       maxNewTokens: 6,
       stopAtEos: false,
@@ -130,7 +130,7 @@ describe('ends', () => {
     const seen: number[] = []
     const result = await generate({
       model: { ...model, config },
-      lanes,
+      pool,
       inputIds: prompt,
       maxNewTokens: 6,
       onToken: id => seen.push(id),
@@ -142,7 +142,7 @@ describe('ends', () => {
   test.each(['cpu', 'oracle'] as const)('%s: when the context is full', async runtime => {
     const model = modelOf('llama')
     const inputIds = Array.from({ length: 126 }, (_, i) => (i * 7) % 160)
-    const result = await generate({ model, lanes, runtime, inputIds, maxNewTokens: 50, stopAtEos: false })
+    const result = await generate({ model, pool, runtime, inputIds, maxNewTokens: 50, stopAtEos: false })
     // Positions 126 and 127 are filled, and the token after the last position is still predicted.
     expect(result.outputIds).toHaveLength(3)
     expect(result.stopped).toBe('context')
@@ -152,7 +152,7 @@ describe('ends', () => {
     const control = new AbortController()
     const result = await generate({
       model: modelOf('llama'),
-      lanes,
+      pool,
       inputIds: prompt,
       maxNewTokens: 50,
       stopAtEos: false,
@@ -164,7 +164,7 @@ describe('ends', () => {
   })
 
   test('no tokens asked for', async () => {
-    const result = await generate({ model: modelOf('llama'), lanes, inputIds: prompt, maxNewTokens: 0 })
+    const result = await generate({ model: modelOf('llama'), pool, inputIds: prompt, maxNewTokens: 0 })
     expect(result).toEqual({ outputIds: [], stopped: 'length' })
   })
 })
@@ -177,7 +177,7 @@ test.each([
     /do not fit the model's context; field: prompt; found: 129 tokens; expected: at most 128/,
   ],
 ])('a prompt that cannot be run: %#', async (inputIds, message) => {
-  const error: unknown = await generate({ model: modelOf('llama'), lanes, inputIds, maxNewTokens: 1 }).catch(
+  const error: unknown = await generate({ model: modelOf('llama'), pool, inputIds, maxNewTokens: 1 }).catch(
     (e: unknown) => e,
   )
   expect(error).toBeInstanceOf(InputError)
@@ -191,6 +191,6 @@ test.each([
   [{ temperature: Number.NaN }, /temperature; found: NaN/],
   [{ seed: 0.5 }, /seed; found: 0\.5/],
 ])('settings that make no sense: %j', async (change, message) => {
-  const options = { model: modelOf('llama'), lanes, inputIds: prompt, maxNewTokens: 1, ...change }
+  const options = { model: modelOf('llama'), pool, inputIds: prompt, maxNewTokens: 1, ...change }
   await expect(generate(options)).rejects.toThrow(message)
 })

@@ -1,7 +1,7 @@
 // Text generation: the next token from the logits of the last one, greedily or sampled. A stepper runs the model
 // behind a cache of what earlier tokens left; generate.ts does not know which runtime it is.
 import { InputError } from '@mistudio/files'
-import type { Lanes } from '@mistudio/tensor'
+import type { WorkerPool } from '@mistudio/tensor'
 import type { LanguageModel } from './load.ts'
 import { openStepper } from './runtimes/onnx_stepper.ts'
 import { emptyOracleCache, runOracle } from './runtimes/oracle.ts'
@@ -11,8 +11,8 @@ import { checkTokenIds } from './token_ids.ts'
 
 export type GenerateOptions = {
   model: LanguageModel
-  /** Needed by the `cpu` runtime, which works on lane 0 with as many threads as there are lanes. */
-  lanes?: Lanes
+  /** Needed by the `cpu` runtime, which works on worker 0 with as many threads as there are workers. */
+  pool?: WorkerPool
   /** Default `cpu`. */
   runtime?: 'cpu' | 'oracle'
   /** The prompt. */
@@ -87,12 +87,12 @@ function checkSettings({ maxNewTokens, temperature = 0, seed = 0 }: GenerateOpti
 }
 
 async function stepperOf(
-  { model, lanes, runtime = 'cpu' }: GenerateOptions,
+  { model, pool, runtime = 'cpu' }: GenerateOptions,
   capacity: number,
 ): Promise<Stepper> {
   if (runtime === 'oracle') return oracleStepper(model)
-  if (lanes === undefined) throw new Error('the cpu runtime needs lanes')
-  return openStepper({ model, lanes, capacity })
+  if (pool === undefined) throw new Error('the cpu runtime needs workers')
+  return openStepper({ model, pool, capacity })
 }
 
 function oracleStepper(model: LanguageModel): Stepper {

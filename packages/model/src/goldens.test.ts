@@ -1,6 +1,6 @@
 // Every configuration on both runtimes against what transformers computes: each recorded tensor within 1e-4, the
 // greedy continuation exactly.
-import { type Lanes, openLanes } from '@mistudio/tensor'
+import { openWorkerPool, type WorkerPool } from '@mistudio/tensor'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import {
   demoModel,
@@ -36,12 +36,12 @@ const cases = [
 ]
 
 const cache = temporaryFolder()
-let lanes: Lanes
+let pool: WorkerPool
 beforeAll(async () => {
-  lanes = await openLanes({ count: 2 })
+  pool = await openWorkerPool({ count: 2 })
 })
 afterAll(async () => {
-  await lanes.close()
+  await pool.close()
   cache.remove()
 })
 
@@ -49,7 +49,7 @@ describe.each(cases)('$name', ({ dir, golden: path, prompt }) => {
   const golden = readGolden(path)
   test.each(['cpu', 'oracle'] as const)('%s: every tensor within 1e-4', async runtime => {
     const model = await openModel({ dir, cacheDir: cache.path })
-    const tensors = await runModel({ model, inputIds: golden.inputIds, captures: 'all', runtime, lanes })
+    const tensors = await runModel({ model, inputIds: golden.inputIds, captures: 'all', runtime, pool })
     const { nLayers } = model.config
     // Four hooks a block and the logits: none of the golden's tensors may go unnoticed.
     expect(golden.tensors.size).toBe(4 * nLayers + 1)
@@ -67,7 +67,7 @@ describe.each(cases)('$name', ({ dir, golden: path, prompt }) => {
     const maxNewTokens = golden.greedy.length - prompt
     const { outputIds, stopped } = await generate({
       model,
-      lanes,
+      pool,
       runtime,
       inputIds,
       maxNewTokens,

@@ -1,21 +1,21 @@
 // `model run`: both runtimes give the same named tensors; rows of unequal lengths; what is refused.
 import { InputError } from '@mistudio/files'
-import { type Lanes, openLanes } from '@mistudio/tensor'
+import { openWorkerPool, type WorkerPool } from '@mistudio/tensor'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { largestDifference, openFixture, temporaryFolder } from '../testing/model_support.ts'
 import type { LanguageModel } from './load.ts'
 import { runModel } from './run.ts'
 
 const cache = temporaryFolder()
-let lanes: Lanes
+let pool: WorkerPool
 let model: LanguageModel
 beforeAll(async () => {
-  lanes = await openLanes({ count: 2 })
+  pool = await openWorkerPool({ count: 2 })
   model = await openFixture('llama', cache.path)
 })
 afterAll(async () => {
   model.weights.close()
-  await lanes.close()
+  await pool.close()
   cache.remove()
 })
 
@@ -32,7 +32,7 @@ test.each(['llama', 'gpt2_inner'])(
     ]
     const [cpu, oracle] = await Promise.all(
       (['cpu', 'oracle'] as const).map(runtime =>
-        runModel({ model: other, inputIds, captures: 'all', runtime, lanes }),
+        runModel({ model: other, inputIds, captures: 'all', runtime, pool }),
       ),
     )
     expect(cpu.map(tensor => tensor.name)).toEqual(['logits', ...other.hookPoints, 'lengths'])
@@ -62,7 +62,7 @@ test('rows of one length have no lengths; a hook asked for twice comes once', as
       [3, 4],
     ],
     captures: [hook, hook],
-    lanes,
+    pool,
   })
   expect(tensors.map(({ name, shape }) => [name, shape])).toEqual([
     ['logits', [2, 2, 160]],
@@ -79,7 +79,7 @@ test.each([
   [[Array.from({ length: 129 }, () => 1)], /input_ids\[0\]; found: 129 tokens; expected: at most 128/],
 ])('ids that cannot be run: %#', async (inputIds, message) => {
   for (const runtime of ['cpu', 'oracle'] as const) {
-    const error: unknown = await runModel({ model, inputIds, captures: [], runtime, lanes }).catch(
+    const error: unknown = await runModel({ model, inputIds, captures: [], runtime, pool }).catch(
       (e: unknown) => e,
     )
     expect(error).toBeInstanceOf(InputError)
@@ -88,7 +88,7 @@ test.each([
 })
 
 test('an unknown hook', async () => {
-  await expect(runModel({ model, inputIds: [[1]], captures: ['hook_embed'], lanes })).rejects.toThrow(
+  await expect(runModel({ model, inputIds: [[1]], captures: ['hook_embed'], pool })).rejects.toThrow(
     /found: hook_embed; expected: one of blocks/,
   )
 })

@@ -1,6 +1,6 @@
 // One run of a model over given token ids, for a person to look at: logits and hook values as named tensors.
 import { InputError } from '@mistudio/files'
-import { type Lanes, openLanes, type Place } from '@mistudio/tensor'
+import { openWorkerPool, type Place, type WorkerPool } from '@mistudio/tensor'
 import { compileForward } from './forward.ts'
 import { resolveHook } from './hooks.ts'
 import type { LanguageModel } from './load.ts'
@@ -16,7 +16,7 @@ export type RunOptions = {
   /** Default `cpu`. */
   runtime?: 'cpu' | 'oracle'
   /** Used by the `cpu` runtime; its own, closed afterwards, where none are given. */
-  lanes?: Lanes
+  pool?: WorkerPool
 }
 
 export type NamedTensor = {
@@ -75,29 +75,29 @@ function runRows({ model, inputIds }: RunOptions, captures: readonly string[], k
 }
 
 async function runCalls(options: RunOptions, captures: readonly string[], keep: Keep): Promise<void> {
-  const lanes = options.lanes ?? (await openLanes())
+  const pool = options.pool ?? (await openWorkerPool())
   try {
     const lengths = new Set(options.inputIds.map(ids => ids.length))
-    for (const length of lengths) await runLength({ options, lanes, length, captures, keep })
+    for (const length of lengths) await runLength({ options, pool, length, captures, keep })
   } finally {
-    if (options.lanes === undefined) await lanes.close()
+    if (options.pool === undefined) await pool.close()
   }
 }
 
-/** One graph for all rows of a length; as many rows at once as there are lanes, so that memory stays small. */
+/** One graph for all rows of a length; as many rows at once as there are workers, so that memory stays small. */
 async function runLength(work: {
   options: RunOptions
-  lanes: Lanes
+  pool: WorkerPool
   length: number
   captures: readonly string[]
   keep: Keep
 }): Promise<void> {
-  const { options, lanes, length, captures, keep } = work
+  const { options, pool, length, captures, keep } = work
   const { model, inputIds } = options
   const rows = inputIds.flatMap((ids, row) => (ids.length === length ? [row] : []))
   const forward = await compileForward({
     model,
-    lanes,
+    pool,
     contextsPerCall: 1,
     contextSize: length,
     captures,
@@ -105,10 +105,10 @@ async function runLength(work: {
   })
   try {
     const ports = [...forward.inputs, ...forward.outputs]
-    const atOnce = Math.min(lanes.count, rows.length)
+    const atOnce = Math.min(pool.count, rows.length)
     const bytesOf = (width: number) => atOnce * length * width * 4
     const bytes = ports.reduce((sum, { width }) => sum + bytesOf(width) + 64, 0)
-    const memory = await lanes.memory({ bytes })
+    const memory = await pool.memory({ bytes })
     try {
       const places: Record<string, Place> = {}
       for (const { name, width } of ports)
@@ -118,7 +118,7 @@ async function runLength(work: {
         group.forEach((row, i) => {
           memory.i32(places.input_ids.offset + i * length * 4, length).set(inputIds[row])
         })
-        await lanes.run(forward.tasks({ contexts: group.length, places }))
+        await pool.run(forward.tasks({ contexts: group.length, places }))
         group.forEach((row, i) => {
           for (const { name, width } of forward.outputs) {
             keep(row, name, memory.f32(places[name].offset + i * length * width * 4, length * width))
@@ -126,7 +126,7 @@ async function runLength(work: {
         })
       }
     } finally {
-      await lanes.release(memory)
+      await pool.release(memory)
     }
   } finally {
     await forward.close()

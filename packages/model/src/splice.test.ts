@@ -1,5 +1,5 @@
 // Spliced runs against the float64 oracle: losses and KL divergences, and what stays untouched.
-import { type LanePlace, type Lanes, openLanes } from '@mistudio/tensor'
+import { openWorkerPool, type WorkerPlace, type WorkerPool } from '@mistudio/tensor'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { openFixture, randomModel, temporaryFolder } from '../testing/model_support.ts'
 import { toy } from '../testing/toy_model.ts'
@@ -10,16 +10,16 @@ import { compileSplice } from './splice.ts'
 
 const cache = temporaryFolder()
 const contextSize = 10
-let lanes: Lanes
+let pool: WorkerPool
 const models = new Map<string, LanguageModel>()
 beforeAll(async () => {
-  lanes = await openLanes({ count: 2 })
+  pool = await openWorkerPool({ count: 2 })
   for (const name of ['llama', 'gpt2']) models.set(name, await openFixture(name, cache.path))
   models.set('toy', await randomModel({ architecture: toy, folder: cache.path }))
 })
 afterAll(async () => {
   for (const model of models.values()) model.weights.close()
-  await lanes.close()
+  await pool.close()
   cache.remove()
 })
 
@@ -63,16 +63,16 @@ async function runSplice(options: {
   variant: Record<string, ArrayLike<number>>
 }) {
   const { model, inputIds, values, variant } = options
-  const splice = await compileSplice({ model, lanes, hooks: options.hooks, contextSize })
+  const splice = await compileSplice({ model, pool, hooks: options.hooks, contextSize })
   const rows = splice.contextsPerCall * contextSize
   const scratch = rows * splice.vocabSize * 4
-  const memory = await lanes.memory({ bytes: 2 * lanes.count * scratch + rows * 4 * 2000 })
-  const lane = (): LanePlace => ({
+  const memory = await pool.memory({ bytes: 2 * pool.count * scratch + rows * 4 * 2000 })
+  const worker = (): WorkerPlace => ({
     memory: memory.id,
-    offset: { base: memory.alloc(scratch * lanes.count), stride: scratch },
+    offset: { base: memory.alloc(scratch * pool.count), stride: scratch },
   })
-  const [clean, other] = [lane(), lane()]
-  const places: Record<string, LanePlace> = {}
+  const [clean, other] = [worker(), worker()]
+  const places: Record<string, WorkerPlace> = {}
   const views: Record<string, Float32Array> = {}
   for (const { name, width, dtype } of [...splice.inputs, ...splice.outputs]) {
     if (name.endsWith('log_probs')) continue
@@ -84,10 +84,10 @@ async function runSplice(options: {
     else if (given !== undefined) views[name].set(given)
   }
   const tokens = inputIds.flat().length
-  const run = async (spliced: number[], log: LanePlace, out: LanePlace) => {
+  const run = async (spliced: number[], log: WorkerPlace, out: WorkerPlace) => {
     views.spliced.set(spliced)
     const given = { ...places, clean_log_probs: log, log_probs: out }
-    await lanes.run(splice.tasks({ contexts: inputIds.length, places: given }), { lane: 0 })
+    await pool.run(splice.tasks({ contexts: inputIds.length, places: given }), { worker: 0 })
     return {
       loss: views.token_loss.slice(0, tokens),
       kl: views.token_kl.slice(0, tokens),
@@ -95,7 +95,7 @@ async function runSplice(options: {
   }
   const untouched = await run(new Array(tokens).fill(0), other, clean)
   const changed = await run(options.spliced, clean, other)
-  await lanes.release(memory)
+  await pool.release(memory)
   await splice.close()
   return { untouched, changed, order: splice.hooks }
 }
@@ -159,6 +159,6 @@ describe.each(['llama', 'gpt2', 'toy'])('a spliced run of %s', name => {
 
 test('an unknown hook point is refused by name', async () => {
   await expect(
-    compileSplice({ model: models.get('llama')!, lanes, hooks: ['blocks.9.hook_resid_post'], contextSize }),
+    compileSplice({ model: models.get('llama')!, pool, hooks: ['blocks.9.hook_resid_post'], contextSize }),
   ).rejects.toThrow(/blocks\.9\.hook_resid_post/)
 })

@@ -1,8 +1,8 @@
 // What becomes of a model's predictions when other values stand at some of its hook points: the suffix behind the first
-// of them, which gives each token's loss and its KL divergence from the untouched run. Logits never leave the lane; the
-// clean run's log-probabilities wait in scratch space of the lane while the variants of the same contexts run.
+// of them, which gives each token's loss and its KL divergence from the untouched run. Logits never leave the worker; the
+// clean run's log-probabilities wait in scratch space of the worker while the variants of the same contexts run.
 import { InputError } from '@mistudio/files'
-import { type Lanes, memoryLimitBytes } from '@mistudio/tensor'
+import { memoryLimitBytes, type WorkerPool } from '@mistudio/tensor'
 import { compileForward, type Forward } from './forward.ts'
 import { resolveHook } from './hooks.ts'
 import type { LanguageModel } from './load.ts'
@@ -16,38 +16,38 @@ export type Splice = Forward & {
 
 /** Tokens of one call, as for a capture. */
 const tokensPerCall = 1024
-/** Log-probabilities of all lanes, twice: those of the clean run and a place for the others. */
+/** Log-probabilities of all workers, twice: those of the clean run and a place for the others. */
 const largestScratchBytes = 1 << 30
 
 /**
  * Inputs: `input_ids`, the first hook's own value and the frontier, `splice:HOOK` of every hook, `spliced` [tokens, 1],
  * `clean_log_probs`; outputs `token_loss`, `token_kl`, `log_probs` (see forward.ts).
- * @throws InputError for an unknown hook point or contexts whose log-probabilities do not fit the memory of the lanes
+ * @throws InputError for an unknown hook point or contexts whose log-probabilities do not fit the memory of the worker pool
  */
 export async function compileSplice(options: {
   model: LanguageModel
-  lanes: Lanes
+  pool: WorkerPool
   hooks: readonly string[]
   contextSize: number
 }): Promise<Splice> {
-  const { model, lanes, contextSize } = options
+  const { model, pool, contextSize } = options
   const order = (name: string) => model.hooks.indexOf(resolveHook(model.hooks, name))
   const hooks = [...new Set(options.hooks)].sort((a, b) => order(a) - order(b))
   const { vocabSize } = model.config
-  const bytesOf = (contexts: number) => contexts * contextSize * vocabSize * 4 * 2 * lanes.count
+  const bytesOf = (contexts: number) => contexts * contextSize * vocabSize * 4 * 2 * pool.count
   let contextsPerCall = Math.max(1, Math.floor(tokensPerCall / contextSize))
   while (contextsPerCall > 1 && bytesOf(contextsPerCall) > largestScratchBytes) contextsPerCall--
   if (bytesOf(contextsPerCall) > memoryLimitBytes) {
     throw new InputError({
-      message: 'the log-probabilities of one context do not fit the memory of the lanes',
+      message: 'the log-probabilities of one context do not fit the memory of the worker pool',
       field: 'context size × vocabulary',
-      found: `${contextSize} × ${vocabSize}, ${lanes.count} threads`,
+      found: `${contextSize} × ${vocabSize}, ${pool.count} threads`,
       expected: `at most ${memoryLimitBytes} bytes for all threads: fewer threads or shorter contexts`,
     })
   }
   const forward = await compileForward({
     model,
-    lanes,
+    pool,
     contextsPerCall,
     contextSize,
     from: hooks[0],

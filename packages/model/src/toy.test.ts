@@ -1,6 +1,6 @@
 // A model whose layers all differ goes the way of every other: shapes, capture, interventions, suffixes, generation. (Its
 // spliced runs are in splice.test.ts.)
-import { type Lanes, openLanes } from '@mistudio/tensor'
+import { openWorkerPool, type WorkerPool } from '@mistudio/tensor'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { largestDifference, randomModel, runForward, temporaryFolder } from '../testing/model_support.ts'
 import { toy } from '../testing/toy_model.ts'
@@ -15,15 +15,15 @@ const folder = temporaryFolder()
 const contextSize = 20
 /** Of float32, for a stream whose values reach 25. */
 const tolerance = 3e-5
-let lanes: Lanes
+let pool: WorkerPool
 let model: LanguageModel
 beforeAll(async () => {
-  lanes = await openLanes({ count: 2 })
+  pool = await openWorkerPool({ count: 2 })
   model = await randomModel({ architecture: toy, folder: folder.path })
 })
 afterAll(async () => {
   model.weights.close()
-  await lanes.close()
+  await pool.close()
   folder.remove()
 })
 
@@ -35,8 +35,8 @@ const of = (layer: number, ...missing: (keyof ReturnType<typeof blockHooks>)[]) 
 const hooks = [...of(0, 'residMid'), ...of(1, 'z'), ...of(2), ...of(3), finalNormalized]
 
 async function run(options: Partial<ForwardOptions>, inputs: Record<string, ArrayLike<number>> = {}) {
-  const forward = await compileForward({ model, lanes, contextsPerCall: 1, contextSize, ...options })
-  const outputs = await runForward({ lanes, forward, inputIds, inputs })
+  const forward = await compileForward({ model, pool, contextsPerCall: 1, contextSize, ...options })
+  const outputs = await runForward({ pool, forward, inputIds, inputs })
   await forward.close()
   return { forward, outputs }
 }
@@ -129,7 +129,7 @@ test('a suffix inside a parallel block needs the stream before the block and wha
 })
 
 test('generation goes beyond every window, and both runtimes say the same', async () => {
-  const options = { model, lanes, inputIds: inputIds[0].slice(0, 2), maxNewTokens: 40 }
+  const options = { model, pool, inputIds: inputIds[0].slice(0, 2), maxNewTokens: 40 }
   const fast = await generate(options)
   expect(fast.outputIds).toHaveLength(40)
   expect(new Set(fast.outputIds).size).toBeGreaterThan(5)

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { openSafetensors, writeSafetensors } from '@mistudio/files'
-import type { Lanes, Place } from '@mistudio/tensor'
+import type { Place, WorkerPool } from '@mistudio/tensor'
 import type { Architecture } from '../src/architecture.ts'
 import { readDecoder } from '../src/config.ts'
 import type { Forward } from '../src/forward.ts'
@@ -91,16 +91,16 @@ export function largestDifference(a: ArrayLike<number>, b: ArrayLike<number>): n
 
 /** Runs `inputIds` (whole calls) and copies the outputs out of the shared memory. */
 export async function runForward(options: {
-  lanes: Lanes
+  pool: WorkerPool
   forward: Forward
   inputIds: readonly (readonly number[])[]
   inputs?: Record<string, ArrayLike<number>>
 }): Promise<Record<string, Float32Array>> {
-  const { lanes, forward, inputIds, inputs = {} } = options
+  const { pool, forward, inputIds, inputs = {} } = options
   const tokens = inputIds.length * inputIds[0].length
   const ports = [...forward.inputs, ...forward.outputs]
   const bytes = ports.reduce((sum, { width }) => sum + tokens * width * 4 + 64, 0)
-  const memory = await lanes.memory({ bytes })
+  const memory = await pool.memory({ bytes })
   try {
     const places: Record<string, Place> = {}
     for (const { name, width, dtype } of ports) {
@@ -109,13 +109,13 @@ export async function runForward(options: {
       if (dtype === 'int32') memory.i32(offset, tokens).set(inputIds.flat())
       else if (Object.hasOwn(inputs, name)) memory.f32(offset, tokens * width).set(inputs[name])
     }
-    await lanes.run(forward.tasks({ contexts: inputIds.length, places }))
+    await pool.run(forward.tasks({ contexts: inputIds.length, places }))
     const results: Record<string, Float32Array> = {}
     for (const { name, width } of forward.outputs) {
       results[name] = Float32Array.from(memory.f32(places[name].offset, tokens * width))
     }
     return results
   } finally {
-    await lanes.release(memory)
+    await pool.release(memory)
   }
 }

@@ -1,5 +1,5 @@
 // For tests: random finished SAEs of every activation and structure, and the encoder's result as dense arrays.
-import { gaussianStream, type Lanes, type Place } from '@mistudio/tensor'
+import { gaussianStream, type Place, type WorkerPool } from '@mistudio/tensor'
 import type { Encoder } from '../src/encoder/encoder.ts'
 import { hookSpans, weightSizes } from '../src/group_rows.ts'
 import type { Activation, HookSpan, RowNormalisation, Sae, SaeHooks } from '../src/sae.ts'
@@ -103,14 +103,14 @@ export type Dense = { featureActs: Float32Array; reconstruction: Float32Array; c
 
 /** Encodes rows x [n, d_in] (all hook points beside each other) and spreads the hits out. */
 export async function encodeDense(options: {
-  lanes: Lanes
+  pool: WorkerPool
   encoder: Encoder
   x: Float32Array
 }): Promise<Dense> {
-  const { lanes, encoder, x } = options
+  const { pool, encoder, x } = options
   const { shape, hooks } = encoder.sae
   const n = x.length / shape.dIn
-  const memory = await lanes.memory({ bytes: 4 * n * (shape.dIn + shape.dOut) + 4096 })
+  const memory = await pool.memory({ bytes: 4 * n * (shape.dIn + shape.dOut) + 4096 })
   const place = (width: number): Place => ({ memory: memory.id, offset: memory.alloc(4 * n * width) })
   const inputs = hooks.inputs.map(({ width }) => place(width))
   const reconstruction = hooks.outputs.map(({ width }) => place(width))
@@ -136,7 +136,7 @@ export async function encodeDense(options: {
   })
   const { capacity } = hits
   await hits.close()
-  await lanes.release(memory)
+  await pool.release(memory)
   return { featureActs, reconstruction: out, capacity }
 }
 

@@ -1,5 +1,5 @@
 // The SIMD kernels: WebAssembly built from ../assembly by scripts/build-kernels.js and committed. One module is
-// compiled once and instantiated over each shared memory in each lane.
+// compiled once and instantiated over each shared memory in each worker.
 import { readFileSync } from 'node:fs'
 
 /** The kernels by name; arguments are byte pointers, counts and factors (see the docstrings in ../assembly). */

@@ -19,17 +19,17 @@ type Encoded = {
   pre: Float32Array
   scale: Float32Array
 }
-type Gathering = { k: number; probes: number; stretches: number; rank: number; keep: number; cap: number }
+type Gathering = { k: number; probes: number; segments: number; rank: number; keep: number; cap: number }
 
 /** Blocks of `piece` latents through both kernels. */
 function run(given: Encoded, options: Gathering & { piece: number; spare: number }) {
   const { rows, m, d, x, w, bias, factor, pre, scale } = given
-  const { k, probes, stretches, rank, keep, cap, piece, spare } = options
+  const { k, probes, segments, rank, keep, cap, piece, spare } = options
   const arena = createArena({ skew: 4 })
   const [input, weights, b, s] = [x, w, bias, scale].map(arena.put)
   const f = factor === undefined ? 0 : arena.put(factor)
   const state = arena.room(candidateBytes(rows, cap))
-  const scratch = arena.room(4 * (2048 + Math.max(cap + 16, 32 * stretches)))
+  const scratch = arena.room(4 * (2048 + Math.max(cap + 16, 32 * segments)))
   for (let lo = 0; lo < m; lo += piece) {
     const length = Math.min(piece, m - lo)
     const part = Float32Array.from(
@@ -37,7 +37,7 @@ function run(given: Encoded, options: Gathering & { piece: number; spare: number
       (_, p) => pre[Math.floor(p / length) * m + lo + (p % length)],
     )
     const of = [weights + lo * d * 4, b + lo * 4, f === 0 ? 0 : f + lo * 4]
-    const how = [probes, stretches, rank, keep, cap, state, scratch]
+    const how = [probes, segments, rank, keep, cap, state, scratch]
     kernels.gatherCandidates(arena.put(part), rows, length, lo, s, input, d, ...of, ...how)
     arena.check()
   }
@@ -100,7 +100,7 @@ function gathering({ m, share, pieces }: Shape): Gathering & { piece: number } {
     k,
     piece: Math.ceil(m / pieces),
     probes: 4,
-    stretches: 1,
+    segments: 1,
     rank: Math.max(1, Math.round(32 * (1 - Math.exp(-keep / pieces / 32)))),
     keep,
     cap: Math.min(m, 2 * keep),
@@ -162,7 +162,7 @@ test('of normal scores some five times k are gathered, as asked', () => {
   const flat = { d: 1, x: new Float32Array(rows), w: new Float32Array(m), bias: new Float32Array(m) }
   const scale = new Float32Array(rows).fill(1)
   const rank = Math.round(32 * (1 - Math.exp(-want / 4 / 32)))
-  const how = { k, probes: 4, stretches: 1, rank, keep: want, cap: 2 * want, piece: m / 4, spare: 0 }
+  const how = { k, probes: 4, segments: 1, rank, keep: want, cap: 2 * want, piece: m / 4, spare: 0 }
   const { counts } = run({ rows, m, ...flat, pre, scale }, how)
   const mean = counts.reduce((sum, n) => sum + n, 0) / rows
   expect(mean).toBeGreaterThan(0.75 * want)
@@ -209,7 +209,7 @@ describe('settleCandidates', () => {
     ...{ rows: 1, m, d: 1, x: Float32Array.of(1), w, pre },
     ...{ bias: new Float32Array(m), scale: Float32Array.of(1) },
   })
-  const how = { k: 2, piece: 128, probes: 4, stretches: 1, rank: 8, keep: 24, cap: 48 }
+  const how = { k: 2, piece: 128, probes: 4, segments: 1, rank: 8, keep: 24, cap: 48 }
   /** 0 … 255, the highest last, and off by 1/4 up and down in turn. */
   const ascending = Float32Array.from({ length: m }, (_, i) => i)
   const off = ascending.map((v, i) => v + (i % 2 ? 0.25 : -0.25))

@@ -61,7 +61,7 @@ export type ExternalTensor = {
 /**
  * The first output of every graph, an empty sequence. onnxruntime-node 1.30 copies each output into a new buffer after a run, in
  * the order of the graph, also those that the run has written where they were asked for. A sequence it does not know how to
- * hand over, so it throws there, before it copies: lane_worker.ts asks for it first and takes the error for what it is.
+ * hand over, so it throws there, before it copies: pool_worker.ts asks for it first and takes the error for what it is.
  * For a product of 256 rows and 8,192 latents that is a tenth of the time, and all of the garbage.
  */
 export const stopName = 'stop'

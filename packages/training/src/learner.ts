@@ -1,9 +1,9 @@
-// A learner: one SAE in training. Two implementations read the same plan: learner/ (the compute lanes) and oracle/
+// A learner: one SAE in training. Two implementations read the same plan: learner/ (the worker pool) and oracle/
 // (float64, slow, the judge). The training loop calls load, encode, decode, gradients, update, afterStep in this order.
 
 import type { ActivationPlace } from '@mistudio/capture'
 import type { BatchSums, Normaliser, SaeWeights } from '@mistudio/sae'
-import type { Lanes, Place } from '@mistudio/tensor'
+import type { Place, WorkerPool } from '@mistudio/tensor'
 import type { Dynamics, Plan } from './plan.ts'
 
 /** [rows of the window, width] of one hook point; the batch's rows are chosen by `BatchSource.rows`. */
@@ -89,7 +89,7 @@ export interface Learner {
 export type Scoring = 'product' | 'rescored' | 'screened'
 
 export type LearnerOptions = {
-  lanes: Lanes
+  pool: WorkerPool
   plan: Plan
   batchSize: number
   weights: SaeWeights

@@ -52,7 +52,7 @@ export const runFields = fieldTable({
     label: 'Stored as',
     default: 'float32',
     choices: ['float32', 'bfloat16'],
-    help: 'Number type of the activations of a window; bfloat16 halves its memory. Training computes in float32.',
+    help: 'Number type of the activation buffer; bfloat16 halves its memory. Training computes in float32.',
   },
   calibrationTokens: {
     kind: 'integer',
@@ -212,9 +212,9 @@ export function checkWindow(options: { run: Run; usable: number; window: number 
   if (usable >= run.batchSize) return
   if (usable === 0) {
     throw new InputError({
-      message: 'every token of a window is masked',
+      message: 'every token of a buffer is masked',
       field: 'attention mask',
-      found: `0 usable of ${run.windowContexts} contexts (window ${window})`,
+      found: `0 usable of ${run.windowContexts} contexts (buffer ${window})`,
       expected: 'text with tokens that are not padding or special; tokenize it again',
     })
   }

@@ -1,8 +1,8 @@
 // Bugs of trainings that were found in other tools, each shown not to be ours; docs/bugs.md maps them.
 
-import { createActivationWindow } from '@mistudio/capture'
+import { createActivationBuffer } from '@mistudio/capture'
 import { createTable } from '@mistudio/capture/testing/table_forward.ts'
-import { type Lanes, openLanes } from '@mistudio/tensor'
+import { openWorkerPool, type WorkerPool } from '@mistudio/tensor'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { plainPlan } from '../testing/example_plans.ts'
 import { oracleForward } from '../testing/oracle/forward.ts'
@@ -24,11 +24,11 @@ import { type Plan, steadyDynamics } from './plan.ts'
 import { recipes } from './recipes.ts'
 import { applyNormaliser, fitNormaliser } from './start/normalise.ts'
 
-let lanes: Lanes
+let pool: WorkerPool
 beforeAll(async () => {
-  lanes = await openLanes({ count: 2 })
+  pool = await openWorkerPool({ count: 2 })
 })
-afterAll(() => lanes.close())
+afterAll(() => pool.close())
 
 const [width, dSae, rows] = [6, 24, 20]
 
@@ -128,7 +128,7 @@ describe('miStudio, the skip SAE', () => {
 
 test('miStudio, anthropic_rescale that is one factor a token: expected_average is one scalar for all, and lengths still differ', async () => {
   const n = 64
-  const memory = await lanes.memory({ bytes: n * (width * 4 + 4) + 4096 })
+  const memory = await pool.memory({ bytes: n * (width * 4 + 4) + 4096 })
   const activations = { memory: memory.id, offset: memory.alloc(n * width * 4) }
   const order = { memory: memory.id, offset: memory.alloc(n * 4) }
   const values = Float32Array.from(
@@ -152,7 +152,7 @@ test('miStudio, anthropic_rescale that is one factor a token: expected_average i
     sumNorms: norms.reduce((s, value) => s + value, 0),
   }
   const normaliser = await fitNormaliser({
-    lanes,
+    pool,
     kind: 'expected_average',
     sample: { hook: 'a', width, moments, activations, rows: order, count: n },
   } as Parameters<typeof fitNormaliser>[0])
@@ -165,7 +165,7 @@ test('miStudio, anthropic_rescale that is one factor a token: expected_average i
   expect(scaled.reduce((s, value) => s + value, 0) / n).toBeCloseTo(Math.sqrt(width), 4)
   const recipe = recipes.find(({ name }) => name.includes('anthropic_april'))
   expect(recipe?.sets.normalisation).toBe('expected_average')
-  await lanes.release(memory)
+  await pool.release(memory)
 })
 
 describe('miStudio, JumpReLU', () => {
@@ -209,8 +209,8 @@ describe('miStudio, the standard SAE', () => {
   test('whose unit decoder drifts: rows of norm 1 stay so, step after step', async () => {
     const { plan } = complete('topk', { k: 4 })
     expect(plan.decoder).toBe('unit')
-    const learner = await createLearner({ lanes, plan, batchSize: rows, weights: someSaeWeights(plan, 3) })
-    const { batch, memory } = await someBatch({ lanes, plan, rows, seed: 5 })
+    const learner = await createLearner({ pool, plan, batchSize: rows, weights: someSaeWeights(plan, 3) })
+    const { batch, memory } = await someBatch({ pool, plan, rows, seed: 5 })
     for (let step = 0; step < 5; step++) await takeStep({ learner, batch })
     const { wDec } = learner.weights()
     for (let i = 0; i < dSae; i++) {
@@ -218,7 +218,7 @@ describe('miStudio, the standard SAE', () => {
       expect(Math.sqrt(row.reduce((s, value) => s + value * value, 0))).toBeCloseTo(1, 5)
     }
     await learner.close()
-    await lanes.release(memory)
+    await pool.release(memory)
   })
 
   test('with two output biases and x not centred: one b_dec, taken off the input of a tied SAE and added back', () => {
@@ -267,22 +267,22 @@ describe.each([
     const weights = someSaeWeights(plan, 3)
     // Latent 0 cannot fire.
     weights.bEnc[0] = -1e6
-    const learner = await create({ lanes, plan, batchSize: rows, weights })
-    const { batch, memory } = await someBatch({ lanes, plan, rows, seed: 5 })
+    const learner = await create({ pool, plan, batchSize: rows, weights })
+    const { batch, memory } = await someBatch({ pool, plan, rows, seed: 5 })
     const counts: (number | null)[] = []
     for (let step = 0; step < 5; step++) counts.push((await takeStep({ learner, batch })).loss.deadLatents)
     expect(counts.slice(0, 2)).toEqual([null, null])
     expect(counts.at(-1)).toBeGreaterThanOrEqual(1)
     await learner.close()
-    await lanes.release(memory)
+    await pool.release(memory)
   })
 
   test.each(['topk', 'transcoder'])(
     'resampled with their old moments, or not at all in a %s: they start anew',
     async family => {
       const { plan } = complete(family, { k: 4, dead_after_tokens })
-      const learner = await create({ lanes, plan, batchSize: rows, weights: someSaeWeights(plan, 3) })
-      const { batch, memory } = await someBatch({ lanes, plan, rows, seed: 5 })
+      const learner = await create({ pool, plan, batchSize: rows, weights: someSaeWeights(plan, 3) })
+      const { batch, memory } = await someBatch({ pool, plan, rows, seed: 5 })
       for (let step = 0; step < 4; step++) await takeStep({ learner, batch })
       const dead = new Uint8Array(dSae)
       dead[1] = 1
@@ -301,14 +301,14 @@ describe.each([
       }
       expect(after.get('b_enc')![1]).toBe(0)
       await learner.close()
-      await lanes.release(memory)
+      await pool.release(memory)
     },
   )
 })
 
 test('miStudio, training on the mean of a sequence with its padding: each usable token is a row of its own, and masked ones are none', async () => {
   const [contextSize, contexts, vocabulary] = [6, 8, 30]
-  const table = await createTable({ lanes, vocabulary, dIn: width, hooks: ['a'], contextSize })
+  const table = await createTable({ pool, vocabulary, dIn: width, hooks: ['a'], contextSize })
   // The first token of a context is masked, and its last two, as padding is.
   const source = {
     contextSize,
@@ -321,22 +321,20 @@ test('miStudio, training on the mean of a sequence with its padding: each usable
       }
     },
   }
-  const window = await createActivationWindow({
-    lanes,
+  const window = await createActivationBuffer({
+    pool,
     forward: table.forward,
     contextsPerCall: 4,
     hooks: ['a'],
     source,
     contexts,
     seed: 1,
-  } as Parameters<typeof createActivationWindow>[0])
+  } as Parameters<typeof createActivationBuffer>[0])
   const usable = await window.fill(0)
   expect(usable).toBe(contexts * (contextSize - 3))
-  const memory = await lanes.memory({ bytes: usable * width * 4 + 256 })
+  const memory = await pool.memory({ bytes: usable * width * 4 + 256 })
   const to = { memory: memory.id, offset: memory.alloc(usable * width * 4) }
-  await lanes.run([
-    [{ copy: { from: window.activations('a'), to, rows: window.rows, count: usable, width } }],
-  ])
+  await pool.run([[{ copy: { from: window.activations('a'), to, rows: window.rows, count: usable, width } }]])
   const found = memory.f32(to.offset, usable * width)
   const known = Array.from({ length: vocabulary }, (_, id) =>
     String([...table.rows.slice(id * width, (id + 1) * width)]),
@@ -349,5 +347,5 @@ test('miStudio, training on the mean of a sequence with its padding: each usable
   )
   expect(rowsFound.sort()).toEqual(wanted.sort())
   await window.close()
-  await lanes.release(memory)
+  await pool.release(memory)
 })

@@ -1,7 +1,7 @@
 // What tests of learners share: batches in shared memory, weights away from any symmetric start, one step of the loop.
 
 import type { SaeWeights } from '@mistudio/sae'
-import { gaussianStream, type Lanes, type SharedMemory } from '@mistudio/tensor'
+import { gaussianStream, type SharedMemory, type WorkerPool } from '@mistudio/tensor'
 import type { AdamRates, BatchSource, Learner, LearnerState, StepLoss } from '../src/learner.ts'
 import { type Dynamics, type Plan, steadyDynamics } from '../src/plan.ts'
 import { constrain } from './oracle/adam.ts'
@@ -40,14 +40,14 @@ export type TestBatch = { batch: BatchSource; x: Float32Array; y: Float32Array; 
 
 /** A batch of normal draws in shared memory, its rows in reverse order; targets where the plan predicts another hook. */
 export async function someBatch(options: {
-  lanes: Lanes
+  pool: WorkerPool
   plan: Plan
   rows: number
   seed: number
 }): Promise<TestBatch> {
-  const { lanes, plan, rows, seed } = options
+  const { pool, plan, rows, seed } = options
   const { dIn, dOut } = plan.shape
-  const memory = await lanes.memory({ bytes: rows * ((dIn + dOut) * 4 + 4) + 4096 })
+  const memory = await pool.memory({ bytes: rows * ((dIn + dOut) * 4 + 4) + 4096 })
   const put = (width: number, from: number) => {
     const values = Float32Array.from(someRows(rows * width, from))
     const offset = memory.alloc(values.byteLength)

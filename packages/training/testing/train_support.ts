@@ -3,7 +3,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createTable, randomContexts, type Table } from '@mistudio/capture/testing/table_forward.ts'
-import { type Lanes, openLanes } from '@mistudio/tensor'
+import { openWorkerPool, type WorkerPool } from '@mistudio/tensor'
 import type { Settings } from '../src/fields.ts'
 import { createLearner } from '../src/learner/learner.ts'
 import type { TrainMember } from '../src/member.ts'
@@ -18,8 +18,8 @@ export const vocabulary = 200
 export const contextSize = 10
 export const source = randomContexts({ vocabulary, contextSize, contexts: 90 })
 
-export type Bench = {
-  lanes: Lanes
+export type TrainSetup = {
+  pool: WorkerPool
   table: Table
   folder: string
   options(given: Given): TrainOptions
@@ -33,10 +33,10 @@ type Given = Partial<Omit<TrainOptions, 'settings'>> & {
 }
 
 /** Hook points a, b, c, each with values of its own; 31 steps of 64 tokens, checkpoints at odd steps. */
-export async function openBench(): Promise<Bench> {
-  const lanes = await openLanes({ count: 2 })
+export async function openTrainSetup(): Promise<TrainSetup> {
+  const pool = await openWorkerPool({ count: 2 })
   const table = await createTable({
-    lanes,
+    pool,
     vocabulary,
     dIn,
     hooks: ['a', 'b', 'c'],
@@ -45,7 +45,7 @@ export async function openBench(): Promise<Bench> {
   })
   const folder = mkdtempSync(join(tmpdir(), 'mistudio-train-'))
   const options = (given: Given): TrainOptions => ({
-    lanes,
+    pool,
     forward: table.forward,
     contextsPerCall: 3,
     source,
@@ -62,14 +62,14 @@ export async function openBench(): Promise<Bench> {
     },
   })
   return {
-    lanes,
+    pool,
     table,
     folder,
     options,
     run: given => trainSaes(options(given)),
     async close() {
       rmSync(folder, { recursive: true })
-      await lanes.close()
+      await pool.close()
     },
   }
 }

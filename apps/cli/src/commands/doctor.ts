@@ -1,7 +1,7 @@
 // `mistudio doctor`: does this machine have what miStudio needs, and how fast is it? Each line is a real trial.
 import { readFileSync, statfsSync } from 'node:fs'
 import { availableParallelism, cpus, freemem, totalmem } from 'node:os'
-import { type Lanes, openLanes } from '@mistudio/tensor'
+import { openWorkerPool, type WorkerPool } from '@mistudio/tensor'
 import { defineCommand } from '../frame/command.ts'
 import { dataFolder, writableFolder } from '../frame/data_folder.ts'
 import { bytes, figure, pairs } from '../frame/output.ts'
@@ -46,18 +46,18 @@ export const doctor = defineCommand({
   }),
   async job({ dataDir, threads }): Promise<{ ok: boolean; checks: Check[] }> {
     const checks: Check[] = [node(), processor(), memory()]
-    let lanes: Lanes | undefined
+    let pool: WorkerPool | undefined
     try {
       checks.push(
-        await attempt('compute lanes', async () => {
-          lanes = await openLanes({ count: threads })
-          return { found: `${lanes.count} threads`, values: { threads: lanes.count } }
+        await attempt('worker pool', async () => {
+          pool = await openWorkerPool({ count: threads })
+          return { found: `${pool.count} threads`, values: { threads: pool.count } }
         }),
-        await attempt('SIMD kernels', () => kernels(lanes)),
-        await attempt('ONNX Runtime', () => onnxRuntime(lanes)),
+        await attempt('SIMD kernels', () => kernels(pool)),
+        await attempt('ONNX Runtime', () => onnxRuntime(pool)),
       )
     } finally {
-      await lanes?.close()
+      await pool?.close()
     }
     checks.push(await attempt('DuckDB', duckdb), await attempt('data folder', async () => folder(dataDir)))
     return { ok: checks.every(({ ok }) => ok), checks }
@@ -130,16 +130,16 @@ function memory(): Check {
   }
 }
 
-/** Runs a kernel in every lane over a shared memory and checks what it wrote. */
-async function kernels(lanes: Lanes | undefined): Promise<Omit<Check, 'name' | 'ok'>> {
-  if (lanes === undefined) throw new Error('there are no compute lanes to run them')
+/** Runs a kernel in every worker over a shared memory and checks what it wrote. */
+async function kernels(pool: WorkerPool | undefined): Promise<Omit<Check, 'name' | 'ok'>> {
+  if (pool === undefined) throw new Error('there are no worker pool to run them')
   const dIn = 64
-  const shared = await lanes.memory({ bytes: 8192 + lanes.count * dIn * 8 })
+  const shared = await pool.memory({ bytes: 8192 + pool.count * dIn * 8 })
   try {
-    const rows = shared.alloc(lanes.count * dIn * 4)
+    const rows = shared.alloc(pool.count * dIn * 4)
     const centre = shared.alloc(dIn * 4)
-    const out = shared.alloc(lanes.count * dIn * 4)
-    shared.f32(rows, lanes.count * dIn).fill(3)
+    const out = shared.alloc(pool.count * dIn * 4)
+    shared.f32(rows, pool.count * dIn).fill(3)
     shared.f32(centre, dIn).fill(1)
     const task = (i: number) => [
       {
@@ -148,25 +148,25 @@ async function kernels(lanes: Lanes | undefined): Promise<Omit<Check, 'name' | '
         args: [rows + i * dIn * 4, centre, 1, dIn, out + i * dIn * 4],
       },
     ]
-    await lanes.run(Array.from({ length: lanes.count }, (_, i) => task(i)))
-    if (shared.f32(out, lanes.count * dIn).some(value => value !== 2)) {
+    await pool.run(Array.from({ length: pool.count }, (_, i) => task(i)))
+    if (shared.f32(out, pool.count * dIn).some(value => value !== 2)) {
       throw new Error('a kernel computed something wrong')
     }
     return { found: 'WebAssembly SIMD and threads work' }
   } finally {
-    await lanes.release(shared)
+    await pool.release(shared)
   }
 }
 
-async function onnxRuntime(lanes: Lanes | undefined): Promise<Omit<Check, 'name' | 'ok'>> {
+async function onnxRuntime(pool: WorkerPool | undefined): Promise<Omit<Check, 'name' | 'ok'>> {
   const { gemmSpeed } = await import('@mistudio/tensor')
   const { env } = await import('onnxruntime-node')
-  if (lanes === undefined) throw new Error('there are no compute lanes to run it')
-  const speed = await gemmSpeed({ lanes })
+  if (pool === undefined) throw new Error('there are no worker pool to run it')
+  const speed = await gemmSpeed({ pool })
   const version = env.versions.node ?? env.versions.common
   return {
-    found: `${version}; float32 matrix product with ${lanes.count} threads: ${figure(speed)} GFLOP/s`,
-    values: { version, threads: lanes.count, gemm_gflops: speed },
+    found: `${version}; float32 matrix product with ${pool.count} threads: ${figure(speed)} GFLOP/s`,
+    values: { version, threads: pool.count, gemm_gflops: speed },
   }
 }
 

@@ -1,6 +1,6 @@
 // `mistudio feature extract`: the features of an SAE, or of several from one pass of the model.
 import { basename, join, resolve } from 'node:path'
-import { withLanes } from '@mistudio/tensor'
+import { withWorkerPool } from '@mistudio/tensor'
 import { defineCommand, type Stopped } from '../frame/command.ts'
 import { writableFolder } from '../frame/data_folder.ts'
 import { UsageError } from '../frame/option_table.ts'
@@ -68,9 +68,9 @@ export const featureExtract = defineCommand({
     const hooks = inputHooks(loaded.map(({ sae }) => sae))
     const { split } = options
     const request = { models: [dir], hooks, texts: { stores: datasets, split }, tokenizer: true }
-    const extractions = await withLanes({ threads }, lanes =>
-      withCapture({ lanes, ...request }, capture =>
-        extractFeatures({ ...options, lanes, capture, saes: loaded, board, signal: context.signal }),
+    const extractions = await withWorkerPool({ threads }, pool =>
+      withCapture({ pool, ...request }, capture =>
+        extractFeatures({ ...options, pool, capture, saes: loaded, board, signal: context.signal }),
       ),
     )
     const result: { extractions: typeof extractions } & Stopped = { extractions }

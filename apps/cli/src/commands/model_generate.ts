@@ -1,6 +1,6 @@
 // `mistudio model generate`: text from a language model, greedy or sampled.
 import { InputError } from '@mistudio/files'
-import { withLanes } from '@mistudio/tensor'
+import { withWorkerPool } from '@mistudio/tensor'
 import { defineCommand } from '../frame/command.ts'
 import { UsageError } from '../frame/option_table.ts'
 import { readInputIds } from './shared/input_ids.ts'
@@ -50,10 +50,10 @@ export const modelGenerate = defineCommand({
     const tokenizer = openTokenizer({ dir })
     const inputIds = file === undefined ? tokenizer.encode(prompt ?? '').ids : onlyRow(file)
     const stop = new AbortController()
-    const { outputIds } = await withLanes({ threads }, lanes =>
+    const { outputIds } = await withWorkerPool({ threads }, pool =>
       generate({
         model,
-        lanes,
+        pool,
         inputIds,
         ...options,
         signal: stop.signal,

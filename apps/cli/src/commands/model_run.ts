@@ -1,7 +1,7 @@
 // `mistudio model run`: logits and hook values of given tokens, on the engine or on the slow float64 oracle.
 
 import { writeSafetensors } from '@mistudio/files'
-import { withLanes } from '@mistudio/tensor'
+import { withWorkerPool } from '@mistudio/tensor'
 import { defineCommand } from '../frame/command.ts'
 import { writableFile } from '../frame/data_folder.ts'
 import { pairs } from '../frame/output.ts'
@@ -45,7 +45,7 @@ export const modelRun = defineCommand({
     const tensors =
       runtime === 'oracle'
         ? await runModel({ model, inputIds, captures, runtime })
-        : await withLanes({ threads }, lanes => runModel({ model, inputIds, captures, runtime, lanes }))
+        : await withWorkerPool({ threads }, pool => runModel({ model, inputIds, captures, runtime, pool }))
     const seconds = (performance.now() - began) / 1000
     await writeSafetensors({ path: out, tensors })
     return { path: out, runtime, tensors: tensors.map(({ name, shape }) => ({ name, shape })), seconds }

@@ -1,6 +1,6 @@
 // `mistudio sae cache`: the activations that a training would capture, on disk, to train from many times.
 import { resolve } from 'node:path'
-import { withLanes } from '@mistudio/tensor'
+import { withWorkerPool } from '@mistudio/tensor'
 import { defineCommand, type Stopped } from '../frame/command.ts'
 import { writableFolder } from '../frame/data_folder.ts'
 import { bytes, count, pairs } from '../frame/output.ts'
@@ -30,7 +30,7 @@ export const saeCache = defineCommand({
       value: 'N',
       required: true,
       min: 1,
-      help: 'tokens to write; whole windows are',
+      help: 'tokens to write; whole activation buffers are',
     },
     out: { kind: 'path', value: 'DIR', required: true, help: 'folder of the cache' },
     dtype: {
@@ -79,8 +79,8 @@ export const saeCache = defineCommand({
   async job(spec, context) {
     const { cachedTokensOf, withCapture, writeActivationCache } = await import('@mistudio/capture')
     const { models, datasets, hooks, weights, seed, tokens, out, dtype, threads } = spec
-    return await withLanes({ threads }, lanes =>
-      withCapture({ lanes, models, hooks, texts: { stores: datasets, weights, seed } }, async capture => {
+    return await withWorkerPool({ threads }, pool =>
+      withCapture({ pool, models, hooks, texts: { stores: datasets, weights, seed } }, async capture => {
         const { source, forward, contextsPerCall, texts } = capture
         const { contextSize } = texts
         const { modelName: model, ...fingerprints } = texts.names()
@@ -90,7 +90,7 @@ export const saeCache = defineCommand({
           )
         }
         const info = await writeActivationCache({
-          lanes,
+          pool,
           forward,
           contextsPerCall,
           source,

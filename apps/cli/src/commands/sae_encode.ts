@@ -1,6 +1,6 @@
 // `mistudio sae encode`: an SAE on activations from a file, for comparison with other tools.
 import { InputError, openSafetensors, writeSafetensors } from '@mistudio/files'
-import { memoryLimitBytes, type Place, withLanes } from '@mistudio/tensor'
+import { memoryLimitBytes, type Place, withWorkerPool } from '@mistudio/tensor'
 import { defineCommand } from '../frame/command.ts'
 import { writableFile } from '../frame/data_folder.ts'
 import { count, pairs } from '../frame/output.ts'
@@ -39,12 +39,12 @@ export const saeEncode = defineCommand({
     const acts = new Float32Array(rows * dSae)
     const reconstruction = new Float32Array(rows * dOut)
     let firing = 0
-    await withLanes({ threads }, async lanes => {
-      const encoder = await createEncoder({ lanes, sae })
+    await withWorkerPool({ threads }, async pool => {
+      const encoder = await createEncoder({ pool, sae })
       const batch = Math.min(rowsAtOnce, rows)
       const bytes = batch * (dIn + dOut) * 4 + 64 * (sae.hooks.inputs.length + sae.hooks.outputs.length + 2)
       if (bytes > memoryLimitBytes) throw new Error(`${batch} rows of ${dIn} do not fit one shared memory`)
-      const memory = await lanes.memory({ bytes })
+      const memory = await pool.memory({ bytes })
       const hits = await encoder.room({ rows: batch })
       const place = ({ width }: { width: number }): Place => ({
         memory: memory.id,
@@ -83,7 +83,7 @@ export const saeEncode = defineCommand({
         context.progress({ stage: 'encoding', done: first + n, total: rows, unit: 'rows' })
       }
       await hits.close()
-      await lanes.release(memory)
+      await pool.release(memory)
       await encoder.close()
     })
     await writeSafetensors({

@@ -44,10 +44,10 @@ export const saeEvaluate = defineCommand({
       spec,
       context,
       async use(opened) {
-        const { lanes, model, result } = opened
+        const { pool, model, result } = opened
         probed = await probeFolders({ spec, context, opened })
         if (spec.saebench === undefined) return
-        await writeSaebench({ file: spec.saebench, evaluated: result, model: model.name, lanes })
+        await writeSaebench({ file: spec.saebench, evaluated: result, model: model.name, pool })
       },
     })
     return {

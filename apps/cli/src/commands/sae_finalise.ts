@@ -1,7 +1,7 @@
 // `mistudio sae finalise`: SAEs out of any checkpoint of a run, without training on.
 import { existsSync } from 'node:fs'
 import { InputError } from '@mistudio/files'
-import { withLanes } from '@mistudio/tensor'
+import { withWorkerPool } from '@mistudio/tensor'
 import { defineCommand } from '../frame/command.ts'
 import { writableFolder } from '../frame/data_folder.ts'
 import { count, figure, table } from '../frame/output.ts'
@@ -36,12 +36,12 @@ export const saeFinalise = defineCommand({
   async job({ run, checkpoint, out, threads }, context) {
     const { finaliseCheckpoint, readCheckpoint } = await import('@mistudio/training')
     const origin = originOf(readCheckpoint({ out: run, step: checkpoint })?.state.origin)
-    return await withLanes({ threads }, async lanes => {
-      const options = { lanes, run, step: checkpoint, into: out }
+    return await withWorkerPool({ threads }, async pool => {
+      const options = { pool, run, step: checkpoint, into: out }
       const there = origin !== undefined && placesOf(origin).every(path => existsSync(path))
       const done = there
-        ? await withTrainingSource({ lanes, ...origin }, ({ windows }) =>
-            finaliseCheckpoint({ ...options, windows }),
+        ? await withTrainingSource({ pool, ...origin }, ({ activations }) =>
+            finaliseCheckpoint({ ...options, activations }),
           )
         : await finaliseCheckpoint(options)
       if (done.saes.some(({ threshold }) => threshold !== null && threshold.calibrated === null)) {

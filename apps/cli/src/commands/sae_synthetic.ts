@@ -2,7 +2,7 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { withLanes } from '@mistudio/tensor'
+import { withWorkerPool } from '@mistudio/tensor'
 import type { GroundTruthOptions } from '@mistudio/training'
 import { defineCommand, StoppedEarly } from '../frame/command.ts'
 import { duration, figure, pairs, percent } from '../frame/output.ts'
@@ -109,9 +109,9 @@ export const saeSynthetic = defineCommand({
     })
     const out = mkdtempSync(join(tmpdir(), 'mistudio-synthetic-'))
     try {
-      return await withLanes({ threads }, async lanes => {
+      return await withWorkerPool({ threads }, async pool => {
         const [result] = await runSynthetic({
-          lanes,
+          pool,
           truth,
           members,
           run: { ...settings, trainTokens: tokens },

@@ -1,7 +1,7 @@
 // `mistudio sae train`: one or many SAEs of any family from one pass of the model over the training documents.
 import { resolve } from 'node:path'
 import { InputError } from '@mistudio/files'
-import { withLanes } from '@mistudio/tensor'
+import { withWorkerPool } from '@mistudio/tensor'
 import type { TrainOptions } from '@mistudio/training'
 import { defineCommand, type Stopped } from '../frame/command.ts'
 import { writableFolder } from '../frame/data_folder.ts'
@@ -161,12 +161,12 @@ export const saeTrain = defineCommand({
     const hooks = [...new Set(members.flatMap(({ inputs, outputs }) => [...inputs, ...outputs]))]
     const { models, datasets, cached, weights, threads, retry } = spec
     const given = { models, datasets, cached, weights, hooks, seed: spec.words.run.seed as number }
-    return await withLanes({ threads }, lanes =>
-      withTrainingSource({ lanes, ...given }, async (capture, origin) => {
-        const { windows, modelName, datasets } = capture
+    return await withWorkerPool({ threads }, pool =>
+      withTrainingSource({ pool, ...given }, async (capture, origin) => {
+        const { activations, modelName, datasets } = capture
         const options: TrainOptions = {
-          lanes,
-          windows,
+          pool,
+          activations,
           modelName,
           datasets,
           origin,

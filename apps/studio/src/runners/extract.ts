@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { withCapture } from '@mistudio/capture'
 import { createProgressBoard, extractFeatures, inputHooks } from '@mistudio/feature'
 import { loadSae } from '@mistudio/sae'
-import { withLanes } from '@mistudio/tensor'
+import { withWorkerPool } from '@mistudio/tensor'
 import type { Work } from './context.ts'
 
 export const extract: Work<'extract'> = async (spec, { signal, threads, board }) => {
@@ -17,10 +17,10 @@ export const extract: Work<'extract'> = async (spec, { signal, threads, board })
     texts: { stores, split },
     tokenizer: true,
   }
-  const [summary] = await withLanes({ threads }, lanes =>
-    withCapture({ lanes, ...request }, capture =>
+  const [summary] = await withWorkerPool({ threads }, pool =>
+    withCapture({ pool, ...request }, capture =>
       extractFeatures({
-        lanes,
+        pool,
         capture,
         split,
         saes: [{ sae, out: join(out, 'extraction') }],

@@ -1,5 +1,5 @@
 // The process of a job. The host sends a spec over Node's IPC channel; events and one result go back. This thread
-// owns the channel, the signals and the two-second timer; a worker thread coordinates, and its lanes compute. When
+// owns the channel, the signals and the two-second timer; a worker thread coordinates, and its workers compute. When
 // the channel closes, the host is gone, and so are we: whatever is half done is done again by the next attempt.
 import { Worker } from 'node:worker_threads'
 import { createProgressEmitter, type ProgressEmitter } from '@mistudio/feature/progress'
@@ -74,6 +74,6 @@ function end(message: Exclude<RunnerMessage, { kind: 'event' }>, emitter: Progre
   const complete = message.kind === 'result' && message.result.kind === 'extract' && message.result.complete
   if (complete) emitter?.completed()
   else emitter?.stop()
-  // The lanes are closed by now, so nothing computes that the exit could cut off.
+  // The workers are closed by now, so nothing computes that the exit could cut off.
   process.send?.(message, () => process.exit(message.kind === 'result' ? 0 : 1))
 }

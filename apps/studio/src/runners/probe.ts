@@ -1,6 +1,6 @@
 // Probe: five seconds of measuring for advice before a training, in a process of its own as everything that computes.
 import { withCapture } from '@mistudio/capture'
-import { withLanes } from '@mistudio/tensor'
+import { withWorkerPool } from '@mistudio/tensor'
 import { completeMember, probeMachine } from '@mistudio/training'
 import type { Work } from './context.ts'
 import type { ProbeSpec } from './spec.ts'
@@ -9,11 +9,11 @@ export const probe: Work<'probe'> = async (spec, { threads }) => {
   const { modelDirs: models, cacheDir, stores, contextSize, members } = spec
   const hooks = [...new Set(members.flatMap(({ inputs, outputs }) => [...inputs, ...outputs]))]
   const texts = { stores, contextSize, orDrawn: true }
-  return await withLanes({ threads }, lanes =>
-    withCapture({ lanes, models, hooks, cacheDir, texts }, async capture => {
+  return await withWorkerPool({ threads }, pool =>
+    withCapture({ pool, models, hooks, cacheDir, texts }, async capture => {
       const measured = await probeMachine({
-        lanes,
-        small: sizes => smaller({ spec, widthOf: capture.windows.widthOf, ...sizes }),
+        pool,
+        small: sizes => smaller({ spec, widthOf: capture.activations.widthOf, ...sizes }),
         capture: { ...capture, hooks },
       })
       // Drawn tokens say how fast the model runs, and nothing of its activations.

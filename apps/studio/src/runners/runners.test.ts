@@ -20,7 +20,7 @@ import { withCapture, writeActivationCache } from '@mistudio/capture'
 import { type NlpSummary, nlpSummary } from '@mistudio/contract'
 import { metricTable } from '@mistudio/evaluation'
 import { type NlpSummary as Analysed, openExtraction } from '@mistudio/feature'
-import { withLanes } from '@mistudio/tensor'
+import { withWorkerPool } from '@mistudio/tensor'
 import { checkpointsOf, membersOf, readCheckpoint } from '@mistudio/training'
 import { afterAll, beforeAll, expect, expectTypeOf, test } from 'vitest'
 import {
@@ -127,12 +127,12 @@ test('a training reads cached activations, and several models, as the command li
   const { modelDirs, hyperparameters, members } = spec
   const { seed } = hyperparameters
   const hooks = members.flatMap(({ inputs }) => inputs)
-  await withLanes({ threads: 2 }, lanes =>
-    withCapture({ lanes, models: modelDirs, hooks, cacheDir, texts: { stores, seed } }, async capture => {
+  await withWorkerPool({ threads: 2 }, pool =>
+    withCapture({ pool, models: modelDirs, hooks, cacheDir, texts: { stores, seed } }, async capture => {
       const { forward, contextsPerCall, source, texts } = capture
       const { modelName: model, ...fingerprints } = texts.names()
       await writeActivationCache({
-        ...{ lanes, forward, contextsPerCall, source, tokens: 30_000, out: at('activations') },
+        ...{ pool, forward, contextsPerCall, source, tokens: 30_000, out: at('activations') },
         origin: {
           ...{ model, ...fingerprints, hooks, dtype: 'float32', windowContexts: 1024, seed },
           ...{ datasets: [...texts.datasets], datasetWeights: null, outlierNormMultiple: 0 },

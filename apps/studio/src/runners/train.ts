@@ -49,7 +49,7 @@ export const train: Work<'train'> = (spec, context) =>
     }
   })
 
-/** The engine tells of every second or longer, and each event's means are of the stretch since the one before. */
+/** The engine tells of every second or longer, and each event's means are of the interval since the one before. */
 function reporter(
   { trainingId, members }: TrainSpec,
   { emit }: RunnerContext,

@@ -1,7 +1,7 @@
 // What a training, a retry and a finalisation read: activations at all hook points of their SAEs, captured from models over
 // the contexts of all datasets or read from a cache, opened for the length of some work.
-import { type WindowSource, withCapture } from '@mistudio/capture'
-import { type Lanes, withLanes } from '@mistudio/tensor'
+import { type ActivationSource, withCapture } from '@mistudio/capture'
+import { type WorkerPool, withWorkerPool } from '@mistudio/tensor'
 import type { RunnerContext } from './context.ts'
 import type { TrainSpec } from './spec.ts'
 
@@ -13,7 +13,7 @@ export type CaptureSpec = Pick<
 export async function withActivations<T>(
   spec: CaptureSpec,
   { threads }: RunnerContext,
-  work: (opened: { lanes: Lanes; windows: WindowSource }) => Promise<T>,
+  work: (opened: { pool: WorkerPool; activations: ActivationSource }) => Promise<T>,
 ): Promise<T> {
   const {
     modelDirs: models,
@@ -26,12 +26,12 @@ export async function withActivations<T>(
   } = spec
   const { seed, context_size: contextSize } = hyperparameters
   const hooks = [...new Set(members.flatMap(({ inputs, outputs }) => [...inputs, ...outputs]))]
-  return await withLanes({ threads }, lanes =>
+  return await withWorkerPool({ threads }, pool =>
     withCapture(
       cached === undefined
-        ? { lanes, models, hooks, cacheDir, texts: { stores, weights, seed, contextSize } }
-        : { lanes, models, hooks, cached },
-      ({ windows }) => work({ lanes, windows }),
+        ? { pool, models, hooks, cacheDir, texts: { stores, weights, seed, contextSize } }
+        : { pool, models, hooks, cached },
+      ({ activations }) => work({ pool, activations }),
     ),
   )
 }

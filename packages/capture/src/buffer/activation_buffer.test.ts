@@ -1,28 +1,28 @@
-// The window over a table of activations: bfloat16 storage, the outlier rule, NaN, nothing usable, bounded memory.
+// The buffer over a table of activations: bfloat16 storage, the outlier rule, NaN, nothing usable, bounded memory.
 import { InputError } from '@mistudio/files'
-import { type Lanes, openLanes } from '@mistudio/tensor'
+import { openWorkerPool, type WorkerPool } from '@mistudio/tensor'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { createTable, randomContexts, type Table } from '../../testing/table_forward.ts'
 import type { ContextSource } from '../sources.ts'
-import { createActivationWindow } from './activation_buffer.ts'
+import { createActivationBuffer } from './activation_buffer.ts'
 
 const dIn = 16
 const vocabulary = 200
 const contextSize = 10
 const contexts = 7
-let lanes: Lanes
+let pool: WorkerPool
 let table: Table
 beforeAll(async () => {
-  lanes = await openLanes({ count: 2 })
-  table = await createTable({ lanes, vocabulary, dIn, hooks: ['a', 'b'], contextSize })
+  pool = await openWorkerPool({ count: 2 })
+  table = await createTable({ pool, vocabulary, dIn, hooks: ['a', 'b'], contextSize })
 })
-afterAll(() => lanes.close())
+afterAll(() => pool.close())
 
 const source = randomContexts({ vocabulary, contextSize, contexts: 90 })
-type Options = Parameters<typeof createActivationWindow>[0]
+type Options = Parameters<typeof createActivationBuffer>[0]
 const open = (options: Partial<Options> = {}) =>
-  createActivationWindow({
-    lanes,
+  createActivationBuffer({
+    pool,
     forward: table.forward,
     contextsPerCall: 3,
     hooks: ['a', 'b'],
@@ -33,14 +33,14 @@ const open = (options: Partial<Options> = {}) =>
   })
 type Window = Awaited<ReturnType<typeof open>>
 
-/** The usable rows of the window in its order, as a learner gets them: by a copy. */
-async function rowsOf(window: Window, count: number, hook = 'a'): Promise<number[]> {
-  const memory = await lanes.memory({ bytes: count * dIn * 4 + 64 })
+/** The usable rows of the buffer in its order, as a learner gets them: by a copy. */
+async function rowsOf(buffer: Window, count: number, hook = 'a'): Promise<number[]> {
+  const memory = await pool.memory({ bytes: count * dIn * 4 + 64 })
   const offset = memory.alloc(count * dIn * 4)
   const to = { memory: memory.id, offset }
-  await lanes.run([[{ copy: { from: window.activations(hook), to, rows: window.rows, count, width: dIn } }]])
+  await pool.run([[{ copy: { from: buffer.activations(hook), to, rows: buffer.rows, count, width: dIn } }]])
   const rows = [...memory.f32(offset, count * dIn)]
-  await lanes.release(memory)
+  await pool.release(memory)
   return rows
 }
 
@@ -58,7 +58,7 @@ async function withRows(changes: Record<number, (value: number) => number>, use:
   }
 }
 
-/** The token that stands at row 15 of a window. */
+/** The token that stands at row 15 of a buffer. */
 function tokenOf(index: number): number {
   const ids = new Int32Array(contexts * contextSize)
   source.read({ first: index * contexts, count: contexts, ids, mask: new Uint8Array(ids.length) })
@@ -91,24 +91,24 @@ describe('stored as bfloat16', () => {
       )
       expect(sumNorms).not.toBe(wide.moments('b').sumNorms)
     }
-    for (const window of [wide, narrow]) await window.close()
+    for (const buffer of [wide, narrow]) await buffer.close()
   })
 
   test('takes half the memory of float32, whatever the number of tokens read', async () => {
     const sizes = { float32: 0, bfloat16: 0 }
     for (const storedDtype of ['float32', 'bfloat16'] as const) {
-      const counting: Lanes = {
-        ...lanes,
+      const counting: WorkerPool = {
+        ...pool,
         memory(options) {
           sizes[storedDtype] += options.bytes
-          return lanes.memory(options)
+          return pool.memory(options)
         },
       }
-      const window = await open({ lanes: counting, storedDtype, contexts: 3000, hooks: ['a'] })
+      const buffer = await open({ pool: counting, storedDtype, contexts: 3000, hooks: ['a'] })
       const opened = sizes[storedDtype]
-      for (let index = 0; index < 3; index++) await window.fill(index)
+      for (let index = 0; index < 3; index++) await buffer.fill(index)
       expect(sizes[storedDtype]).toBe(opened)
-      await window.close()
+      await buffer.close()
     }
     const rows = 3000 * contextSize
     // Beside the rows: a mask, an id, a norm and an order a token, and scratch of fixed size.
@@ -138,7 +138,7 @@ describe('the outlier rule', () => {
         const norms = await rowsOf(ruled, kept)
         expect(Math.max(...norms.map(Math.abs))).toBeLessThan(10)
       }
-      for (const window of [plain, ruled]) await window.close()
+      for (const buffer of [plain, ruled]) await buffer.close()
     })
   })
 
@@ -153,13 +153,13 @@ describe('the outlier rule', () => {
         expect(await resumed.fill(2)).toBe(count)
         expect(await rowsOf(resumed, count)).toEqual(await rowsOf(whole, count))
         expect(resumed.moments('b')).toEqual(whole.moments('b'))
-        for (const window of [whole, resumed]) await window.close()
+        for (const buffer of [whole, resumed]) await buffer.close()
       }
     })
   })
 
   test('a token beyond the limit of one hook point alone is dropped for both and counted at that one', async () => {
-    const two = await createTable({ lanes, vocabulary, dIn, hooks: ['a', 'b'], contextSize })
+    const two = await createTable({ pool, vocabulary, dIn, hooks: ['a', 'b'], contextSize })
     const outlier = tokenOf(0)
     two.rows.fill(100, outlier * dIn, (outlier + 1) * dIn)
     const forward = {
@@ -178,13 +178,13 @@ describe('the outlier rule', () => {
     expect(ruled.outliers('b')).toBe(all - kept)
     expect(all - kept).toBeGreaterThan(0)
     expect(ruled.moments('a').tokens).toBe(kept)
-    for (const window of [plain, ruled]) await window.close()
+    for (const buffer of [plain, ruled]) await buffer.close()
   })
 
   test('that leaves nothing says so and names its field', async () => {
-    const window = await open({ outlierNormMultiple: 1e-3 })
-    await expect(window.fill(0)).rejects.toThrow(/drops every token.*outlier_norm_multiple/)
-    await window.close()
+    const buffer = await open({ outlierNormMultiple: 1e-3 })
+    await expect(buffer.fill(0)).rejects.toThrow(/drops every token.*outlier_norm_multiple/)
+    await buffer.close()
   })
 })
 
@@ -208,9 +208,9 @@ describe('bad activations', () => {
           },
           locate: position => ({ file: 'store/train.tokens.bin', context: position + 1000 }),
         }
-        const window = await open({ source: poisoned, outlierNormMultiple: multiple })
-        await window.fill(0)
-        const error = await window.fill(1).catch(thrown => thrown)
+        const buffer = await open({ source: poisoned, outlierNormMultiple: multiple })
+        await buffer.fill(0)
+        const error = await buffer.fill(1).catch(thrown => thrown)
         expect(error).toBeInstanceOf(InputError)
         const { file, field, found } = (error as InputError).details
         expect({ file, field, found }).toEqual({
@@ -218,7 +218,7 @@ describe('bad activations', () => {
           field: 'a',
           found: `context ${contexts + 2 + 1000}, token 4`,
         })
-        await window.close()
+        await buffer.close()
       })
     },
   )
@@ -231,8 +231,8 @@ describe('bad activations', () => {
         options.mask.fill(0)
       },
     }
-    const window = await open({ source: masked })
-    await expect(window.fill(2)).rejects.toThrow(/every token of a window is masked.*0 usable of 70 tokens/)
-    await window.close()
+    const buffer = await open({ source: masked })
+    await expect(buffer.fill(2)).rejects.toThrow(/every token of a buffer is masked.*0 usable of 70 tokens/)
+    await buffer.close()
   })
 })

@@ -1,31 +1,31 @@
-// The activations a training reads from: a window of a fixed number of contexts, captured once for all hook
-// points, its usable tokens in a random order. Which contexts a window holds and the order inside it are pure
-// functions of (seed, window), so nothing carries over: a resume captures the current window again and goes on
-// at the same token (docs/adr/0003). Memory is that of one window, whatever the length of the run.
-// Cached activations are read through the same interface: cache_window.ts, peer_cache.ts.
+// The activations a training reads from: a buffer of a fixed number of contexts, captured once for all hook
+// points, its usable tokens in a random order. Which contexts a buffer holds and the order inside it are pure
+// functions of (seed, window), so nothing carries over: a resume captures the current buffer again and goes on
+// at the same token (docs/adr/0003). Memory is that of one buffer, whatever the length of the run.
+// Cached activations are read through the same interface: cache_buffer.ts, saelens_cache.ts.
 import { InputError } from '@mistudio/files'
-import { type Lanes, type Place, randomStream, type StoredType, type Task } from '@mistudio/tensor'
+import { type Place, randomStream, type StoredType, type Task, type WorkerPool } from '@mistudio/tensor'
 import { type ContextSource, type Forward, widthOf } from '../sources.ts'
 import {
   type ActivationPlace,
+  type BufferMoments,
   type HookRows,
   openHookRows,
   rowPlace,
   sumMoments,
   sumNorms,
-  type WindowMoments,
 } from './hook_rows.ts'
 import { checkFinite, dropOutliers, normLimit } from './outliers.ts'
 
 export {
   addMoments,
+  type BufferMoments,
   readMoments,
   type StoredMoments,
-  type WindowMoments,
   writeMoments,
 } from './hook_rows.ts'
 
-export interface ActivationWindow {
+export interface ActivationBuffer {
   /** Contexts captured at once, where it captures. */
   readonly contexts: number
   /**
@@ -35,39 +35,39 @@ export interface ActivationWindow {
    *   is usable
    */
   fill(index: number): Promise<number>
-  /** int32 rows of usable tokens in this window's random order. */
+  /** int32 rows of usable tokens in this buffer's random order. */
   readonly rows: Place
-  /** [rows of the window, d] of a hook point; a lane's copy step widens bfloat16. */
+  /** [rows of the buffer, d] of a hook point; a worker's copy step widens bfloat16. */
   activations(hook: string): ActivationPlace
-  /** Over the current window's usable tokens, after outliers are dropped. */
-  moments(hook: string): WindowMoments
-  /** Tokens of the current window that are outliers at this hook point (outliers.ts). */
+  /** Over the current buffer's usable tokens, after outliers are dropped. */
+  moments(hook: string): BufferMoments
+  /** Tokens of the current buffer that are outliers at this hook point (outliers.ts). */
   outliers(hook: string): number
   close(): Promise<void>
 }
 
-export async function createActivationWindow(options: {
-  lanes: Lanes
+export async function createActivationBuffer(options: {
+  pool: WorkerPool
   forward: Forward
   contextsPerCall: number
   hooks: readonly string[]
   source: ContextSource
   contexts: number
   seed: number
-  /** What the window keeps; bfloat16 halves its memory. Sums are taken over what is kept. Default float32. */
+  /** What the buffer keeps; bfloat16 halves its memory. Sums are taken over what is kept. Default float32. */
   storedDtype?: StoredType
   /** 0, the default: none are dropped. See outliers.ts. */
   outlierNormMultiple?: number
-}): Promise<ActivationWindow> {
-  const { lanes, source, contexts, seed } = options
+}): Promise<ActivationBuffer> {
+  const { pool, source, contexts, seed } = options
   const { storedDtype = 'float32', outlierNormMultiple = 0 } = options
   const tokens = contexts * source.contextSize
   const capture = await openCapture({ ...options, storedDtype })
   const mask = new Uint8Array(tokens)
-  const rowsMemory = await lanes.memory({ bytes: tokens * 4 + 64 })
+  const rowsMemory = await pool.memory({ bytes: tokens * 4 + 64 })
   const rowsAt = rowsMemory.alloc(tokens * 4)
   const rows = rowsMemory.i32(rowsAt, tokens)
-  const moments = new Map<string, WindowMoments>()
+  const moments = new Map<string, BufferMoments>()
   let limits: Map<string, number> | undefined
   let outliers = new Map<string, number>()
   const at = (hook: string): HookRows => {
@@ -84,7 +84,7 @@ export async function createActivationWindow(options: {
     outliers: hook => outliers.get(hook) ?? 0,
     async fill(index) {
       if (outlierNormMultiple > 0) {
-        // A resume finds the limits again in the first window.
+        // A resume finds the limits again in the first buffer.
         if (limits === undefined && index > 0) await readNorms(0)
         outliers = dropOutliers({ hooks: await readNorms(index), limits: limits!, mask })
       } else {
@@ -93,7 +93,7 @@ export async function createActivationWindow(options: {
       }
       for (const place of capture.places) {
         place.memory.u8(place.mask, tokens).set(mask)
-        moments.set(place.hook, await sumMoments(lanes, place, tokens))
+        moments.set(place.hook, await sumMoments(pool, place, tokens))
       }
       check(index)
       const usable = shuffleUsable({ mask, rows, seed, index })
@@ -101,18 +101,18 @@ export async function createActivationWindow(options: {
       return usable
     },
     async close() {
-      await lanes.release(rowsMemory)
+      await pool.release(rowsMemory)
       await capture.close()
     },
   }
 
-  /** Captures a window and gives the norms of its tokens; the first one sets the limits. */
+  /** Captures a buffer and gives the norms of its tokens; the first one sets the limits. */
   async function readNorms(index: number) {
     source.read({ first: index * contexts, count: contexts, ids: capture.ids, mask })
     await capture.run()
     const norms: { hook: string; norms: Float64Array }[] = []
     for (const place of capture.places) {
-      norms.push({ hook: place.hook, norms: await sumNorms(lanes, place, tokens) })
+      norms.push({ hook: place.hook, norms: await sumNorms(pool, place, tokens) })
     }
     check(index)
     limits ??= new Map(
@@ -144,11 +144,11 @@ export async function createActivationWindow(options: {
     const byRule = [...outliers.values()].some(count => count > 0)
     return new InputError({
       message: byRule
-        ? 'the outlier rule drops every token of a window'
-        : 'every token of a window is masked',
+        ? 'the outlier rule drops every token of a buffer'
+        : 'every token of a buffer is masked',
       ...(place?.file !== undefined && { file: place.file }),
       field: byRule ? 'outlier_norm_multiple' : 'mask',
-      found: byRule ? `${outlierNormMultiple}` : `0 usable of ${tokens} tokens (window ${index})`,
+      found: byRule ? `${outlierNormMultiple}` : `0 usable of ${tokens} tokens (buffer ${index})`,
       expected: byRule
         ? 'a larger multiple, or 0 for none'
         : 'text with tokens that are not special; tokenize it again',
@@ -156,9 +156,9 @@ export async function createActivationWindow(options: {
   }
 }
 
-/** The model's calls for one window, float32 in place, or in groups through a scratch that is rounded into the window. */
+/** The model's calls for one buffer, float32 in place, or in groups through a scratch that is rounded into the buffer. */
 async function openCapture(options: {
-  lanes: Lanes
+  pool: WorkerPool
   forward: Forward
   contextsPerCall: number
   hooks: readonly string[]
@@ -166,30 +166,30 @@ async function openCapture(options: {
   contexts: number
   storedDtype: StoredType
 }) {
-  const { lanes, forward, contextsPerCall, hooks, source, contexts, storedDtype } = options
+  const { pool, forward, contextsPerCall, hooks, source, contexts, storedDtype } = options
   const { contextSize } = source
   const callRows = contextsPerCall * contextSize
   const calls = Math.ceil(contexts / contextsPerCall)
   // The capture writes whole calls: room for the padding of the last one.
   const padded = calls * callRows
   const narrow = storedDtype === 'bfloat16'
-  /** Calls of one group: enough for every lane, few enough that the scratch is small beside the window. */
-  const group = narrow ? Math.min(calls, 2 * lanes.count) : calls
+  /** Calls of one group: enough for every worker, few enough that the scratch is small beside the buffer. */
+  const group = narrow ? Math.min(calls, 2 * pool.count) : calls
   const places: HookRows[] = []
   const scratch = new Map<string, number>()
   for (const hook of new Set(hooks)) {
     const d = widthOf(forward, hook)
     const spare = narrow ? group * callRows * d * 4 + 64 : 0
-    const place = await openHookRows({ lanes, hook, d, rows: padded, dtype: storedDtype, spare })
+    const place = await openHookRows({ pool, hook, d, rows: padded, dtype: storedDtype, spare })
     places.push(place)
     if (narrow) scratch.set(hook, place.memory.alloc(group * callRows * d * 4))
   }
-  const control = await lanes.memory({ bytes: padded * 4 + 64 })
+  const control = await pool.memory({ bytes: padded * 4 + 64 })
   const idsAt = control.alloc(padded * 4)
 
   return {
     places,
-    /** Token ids of the window, to be set before `run`. */
+    /** Token ids of the buffer, to be set before `run`. */
     ids: control.i32(idsAt, contexts * contextSize),
     async run(): Promise<void> {
       for (let call = 0; call < calls; call += group) {
@@ -199,16 +199,16 @@ async function openCapture(options: {
           { memory: memory.id, offset: scratch.get(hook) ?? x },
         ])
         const input_ids = { memory: control.id, offset: idsAt + call * callRows * 4 }
-        await lanes.run(
+        await pool.run(
           forward.tasks({ contexts: count, places: { ...Object.fromEntries(outputs), input_ids } }),
         )
         if (narrow)
-          await lanes.run(places.flatMap(place => roundTasks(place, call, Math.min(group, calls - call))))
+          await pool.run(places.flatMap(place => roundTasks(place, call, Math.min(group, calls - call))))
       }
     },
     async close(): Promise<void> {
-      await lanes.release(control)
-      for (const { memory } of places) await lanes.release(memory)
+      await pool.release(control)
+      for (const { memory } of places) await pool.release(memory)
     },
   }
 

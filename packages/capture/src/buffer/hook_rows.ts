@@ -1,15 +1,24 @@
-// Sums over the usable tokens of a window, on the lanes in chunks of a fixed number of rows: norms of rows, and the
+// Sums over the usable tokens of a buffer, on the worker pool in chunks of a fixed number of rows: norms of rows, and the
 // moments that normalisation and FVU are made from. Rows stored as bfloat16 are widened chunk by chunk.
-import type { Arg, KernelStep, Lanes, Place, SharedMemory, Step, StoredType, Task } from '@mistudio/tensor'
+import type {
+  Arg,
+  KernelStep,
+  Place,
+  SharedMemory,
+  Step,
+  StoredType,
+  Task,
+  WorkerPool,
+} from '@mistudio/tensor'
 
-/** Activations of one hook point, in float32 or (`dtype`) bfloat16; a lane's copy step widens them. */
+/** Activations of one hook point, in float32 or (`dtype`) bfloat16; a worker's copy step widens them. */
 export type ActivationPlace = Place & { dtype?: StoredType }
 
-/** Tokens (rows) of one task; fixed, so sums do not depend on the lanes. */
+/** Tokens (rows) of one task; fixed, so sums do not depend on the worker pool. */
 const chunkRows = 1024
 
-/** Sums over the usable tokens of one window. */
-export type WindowMoments = { tokens: number; sum: Float64Array; sumSquares: number; sumNorms: number }
+/** Sums over the usable tokens of one buffer. */
+export type BufferMoments = { tokens: number; sum: Float64Array; sumSquares: number; sumNorms: number }
 
 /** The rows of one hook point: where they lie and what is computed of them. Pointers are byte offsets. */
 export type HookRows = {
@@ -25,24 +34,24 @@ export type HookRows = {
   readonly norms: number
   /** float64 [chunks, d + 2] */
   readonly partials: number
-  /** A lane's widened chunk, float32 [chunkRows, d] each; unused for float32. */
+  /** A worker's widened chunk, float32 [chunkRows, d] each; unused for float32. */
   readonly widened: Arg
 }
 
 /** Makes a memory for the rows of one hook point. `spare` bytes are left for the caller. */
 export async function openHookRows(options: {
-  lanes: Lanes
+  pool: WorkerPool
   hook: string
   d: number
   rows: number
   dtype: StoredType
   spare?: number
 }): Promise<HookRows> {
-  const { lanes, hook, d, rows, dtype, spare = 0 } = options
+  const { pool, hook, d, rows, dtype, spare = 0 } = options
   const chunks = Math.ceil(rows / chunkRows)
   const stride = dtype === 'bfloat16' ? chunkRows * d * 4 : 0
-  const sizes = [rows * d * bytesOf(dtype), rows, rows * 8, chunks * (d + 2) * 8, lanes.count * stride]
-  const memory = await lanes.memory({ bytes: sizes.reduce((sum, size) => sum + size + 64, spare + 64) })
+  const sizes = [rows * d * bytesOf(dtype), rows, rows * 8, chunks * (d + 2) * 8, pool.count * stride]
+  const memory = await pool.memory({ bytes: sizes.reduce((sum, size) => sum + size + 64, spare + 64) })
   const [x, mask, norms, partials, base] = sizes.map(size => memory.alloc(size))
   return { hook, d, memory, dtype, x, mask, norms, partials, widened: { base, stride } }
 }
@@ -55,18 +64,18 @@ export function rowPlace({ memory, x, d, dtype }: HookRows, row = 0): Place & { 
 }
 
 /** Norms of the first `rows` rows, into `norms`. */
-export async function sumNorms(lanes: Lanes, at: HookRows, rows: number): Promise<Float64Array> {
-  await lanes.run(chunked(at, rows, (from, first, count) => [normsStep(at, from, first, count)]))
+export async function sumNorms(pool: WorkerPool, at: HookRows, rows: number): Promise<Float64Array> {
+  await pool.run(chunked(at, rows, (from, first, count) => [normsStep(at, from, first, count)]))
   return at.memory.f64(at.norms, rows)
 }
 
 /** Norms and moments of the first `rows` rows, those where `mask` is 1. */
-export async function sumMoments(lanes: Lanes, at: HookRows, rows: number): Promise<WindowMoments> {
+export async function sumMoments(pool: WorkerPool, at: HookRows, rows: number): Promise<BufferMoments> {
   const { memory, d, mask, norms, partials } = at
   const chunks = Math.ceil(rows / chunkRows)
   const width = d + 2
   memory.u8(partials, chunks * width * 8).fill(0)
-  await lanes.run(
+  await pool.run(
     chunked(at, rows, (from, first, count) => {
       const to = partials + (first / chunkRows) * width * 8
       const args = [from, mask + first, count, d, to, to + d * 8, to + d * 8 + 8]
@@ -112,7 +121,7 @@ const normsStep = ({ memory, d, norms }: HookRows, from: Arg, first: number, cou
 })
 
 /** Sums over both. */
-export function addMoments(before: WindowMoments | undefined, now: WindowMoments): WindowMoments {
+export function addMoments(before: BufferMoments | undefined, now: BufferMoments): BufferMoments {
   if (before === undefined) return now
   return {
     tokens: before.tokens + now.tokens,
@@ -124,8 +133,8 @@ export function addMoments(before: WindowMoments | undefined, now: WindowMoments
 
 /** Moments as JSON, for checkpoints. */
 export type StoredMoments = { tokens: number; sum: number[]; sumSquares: number; sumNorms: number }
-export const writeMoments = (moments: WindowMoments): StoredMoments => ({ ...moments, sum: [...moments.sum] })
-export const readMoments = (stored: StoredMoments): WindowMoments => ({
+export const writeMoments = (moments: BufferMoments): StoredMoments => ({ ...moments, sum: [...moments.sum] })
+export const readMoments = (stored: StoredMoments): BufferMoments => ({
   ...stored,
   sum: Float64Array.from(stored.sum),
 })

@@ -1,6 +1,6 @@
 // The outlier rule: a token whose activation has a norm above a multiple of the median norm is dropped (as
 // dictionary_learning's max_activation_norm_multiple; attention sinks have norms a hundred times the rest). The median is
-// that of the run's first window, so what is dropped is a function of the seed and the position alone and a resume
+// that of the run's first buffer, so what is dropped is a function of the seed and the position alone and a resume
 // drops the same. A run has one mask: a token that is an outlier at one hook point is dropped for all its SAEs,
 // so that they train on the same tokens; it is counted at every hook point where it is one.
 import { InputError } from '@mistudio/files'

@@ -1,16 +1,16 @@
-// A window whose rows come from files instead of a model: what the readers of cached activations share. A reader
+// A buffer whose rows come from files instead of a model: what the readers of cached activations share. A reader
 // loads the rows; masks, the outlier rule, sums, refusals of NaN and the order of the rows are made here, by the same
 // rules as in window.ts.
 import { InputError } from '@mistudio/files'
-import type { Lanes, StoredType } from '@mistudio/tensor'
-import { type ActivationWindow, shuffleUsable } from './activation_buffer.ts'
+import type { StoredType, WorkerPool } from '@mistudio/tensor'
+import { type ActivationBuffer, shuffleUsable } from './activation_buffer.ts'
 import {
+  type BufferMoments,
   type HookRows,
   openHookRows,
   rowPlace,
   sumMoments,
   sumNorms,
-  type WindowMoments,
 } from './hook_rows.ts'
 import { checkFinite, dropOutliers, normLimit } from './outliers.ts'
 
@@ -20,37 +20,37 @@ export type LoadedRows = {
   /** 1 where a row is usable; all are by default. */
   mask?: Uint8Array
   /** The rows' sums as their writer took them, by hook point; summed again by default or when rows are dropped. */
-  moments?: ReadonlyMap<string, WindowMoments>
+  moments?: ReadonlyMap<string, BufferMoments>
   /** Tokens that the writer dropped as outliers, by hook point. */
   outliers?: ReadonlyMap<string, number>
-  /** The rows stand in the order of the window already. */
+  /** The rows stand in the order of the buffer already. */
   inOrder: boolean
   /** Where a row lies, for messages. */
   locate(row: number): { file: string; row: number }
 }
 
-export async function createStoredWindow(options: {
-  lanes: Lanes
+export async function createStoredBuffer(options: {
+  pool: WorkerPool
   hooks: readonly { name: string; width: number }[]
-  /** The most rows of one window. */
+  /** The most rows of one buffer. */
   capacity: number
   dtype: StoredType
   seed: number
   outlierNormMultiple: number
   /** Fills the places with window `index`. */
   load(index: number, places: readonly HookRows[]): Promise<LoadedRows>
-  /** Contexts of a window, for the record. */
+  /** Contexts of a buffer, for the record. */
   contexts: number
-}): Promise<ActivationWindow> {
-  const { lanes, hooks, capacity, dtype, seed, outlierNormMultiple, load, contexts } = options
+}): Promise<ActivationBuffer> {
+  const { pool, hooks, capacity, dtype, seed, outlierNormMultiple, load, contexts } = options
   const places: HookRows[] = []
   for (const { name, width } of hooks) {
-    places.push(await openHookRows({ lanes, hook: name, d: width, rows: capacity, dtype }))
+    places.push(await openHookRows({ pool, hook: name, d: width, rows: capacity, dtype }))
   }
-  const memory = await lanes.memory({ bytes: capacity * 4 + 64 })
+  const memory = await pool.memory({ bytes: capacity * 4 + 64 })
   const rowsAt = memory.alloc(capacity * 4)
   const order = memory.i32(rowsAt, capacity)
-  const moments = new Map<string, WindowMoments>()
+  const moments = new Map<string, BufferMoments>()
   const outliers = new Map<string, number>()
   let limits: Map<string, number> | undefined
   const at = (hook: string): HookRows => {
@@ -78,7 +78,7 @@ export async function createStoredWindow(options: {
         outliers.set(hook, (loaded.outliers?.get(hook) ?? 0) + (dropped.get(hook) ?? 0))
         place.memory.u8(place.mask, loaded.rows).set(mask)
         const written = anyDropped ? undefined : loaded.moments?.get(hook)
-        const sums = written ?? (await sumMoments(lanes, place, loaded.rows))
+        const sums = written ?? (await sumMoments(pool, place, loaded.rows))
         if (written !== undefined) checkSums({ place, written, loaded })
         moments.set(hook, sums)
       }
@@ -87,8 +87,8 @@ export async function createStoredWindow(options: {
       return usable
     },
     async close() {
-      await lanes.release(memory)
-      for (const place of places) await lanes.release(place.memory)
+      await pool.release(memory)
+      for (const place of places) await pool.release(place.memory)
     },
   }
 
@@ -97,7 +97,7 @@ export async function createStoredWindow(options: {
     const mask = loaded.mask?.slice() ?? new Uint8Array(loaded.rows).fill(1)
     const norms: { hook: string; norms: Float64Array }[] = []
     for (const place of places) {
-      norms.push({ hook: place.hook, norms: await sumNorms(lanes, place, loaded.rows) })
+      norms.push({ hook: place.hook, norms: await sumNorms(pool, place, loaded.rows) })
     }
     checkFinite({
       hooks: norms,
@@ -125,7 +125,7 @@ export async function createStoredWindow(options: {
     loaded,
   }: {
     place: HookRows
-    written: WindowMoments
+    written: BufferMoments
     loaded: LoadedRows
   }) {
     const norms = place.memory.f64(place.norms, loaded.rows)
@@ -164,11 +164,11 @@ export async function createStoredWindow(options: {
   }) {
     return new InputError({
       message: anyDropped
-        ? 'the outlier rule drops every token of a window'
-        : 'every token of a window is masked',
+        ? 'the outlier rule drops every token of a buffer'
+        : 'every token of a buffer is masked',
       ...(loaded.rows > 0 && { file: loaded.locate(0).file }),
       field: anyDropped ? 'outlier_norm_multiple' : 'mask',
-      found: anyDropped ? String(outlierNormMultiple) : `0 usable of ${loaded.rows} tokens (window ${index})`,
+      found: anyDropped ? String(outlierNormMultiple) : `0 usable of ${loaded.rows} tokens (buffer ${index})`,
       expected: anyDropped ? 'a larger multiple, or 0 for none' : 'tokens that are not special',
     })
   }

@@ -15,13 +15,13 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { InputError, openSafetensors } from '@mistudio/files'
-import { type Lanes, openLanes } from '@mistudio/tensor'
+import { openWorkerPool, type WorkerPool } from '@mistudio/tensor'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { createTable, randomContexts, type Table } from '../../testing/table_forward.ts'
-import { type ActivationWindow, createActivationWindow } from '../buffer/activation_buffer.ts'
+import { type ActivationBuffer, createActivationBuffer } from '../buffer/activation_buffer.ts'
 import { openActivationCache } from './cache_buffer.ts'
 import { indexFile, readIndex, shardFile, tokensOf } from './cache_index.ts'
-import { type CachedActivations, checkCachedActivations, type WindowOptions } from './cached.ts'
+import { type BufferRequest, type CachedActivations, checkCachedActivations } from './cached.ts'
 import { writeActivationCache } from './write_cache.ts'
 
 const dIn = 16
@@ -29,14 +29,14 @@ const vocabulary = 200
 const contextSize = 10
 const contexts = 7
 const hooks = ['a', 'b']
-let lanes: Lanes
+let pool: WorkerPool
 let table: Table
 let folder: string
 beforeAll(async () => {
-  lanes = await openLanes({ count: 2 })
-  table = await createTable({ lanes, vocabulary, dIn, hooks, contextSize })
+  pool = await openWorkerPool({ count: 2 })
+  table = await createTable({ pool, vocabulary, dIn, hooks, contextSize })
 })
-afterAll(() => lanes.close())
+afterAll(() => pool.close())
 beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), 'mistudio-cache-'))
 })
@@ -46,7 +46,7 @@ const source = randomContexts({ vocabulary, contextSize, contexts: 90 })
 type Options = Parameters<typeof writeActivationCache>[0]
 const write = (options: Partial<Omit<Options, 'origin'>> & { origin?: Partial<Options['origin']> } = {}) =>
   writeActivationCache({
-    lanes,
+    pool,
     forward: table.forward,
     contextsPerCall: 3,
     source,
@@ -67,9 +67,9 @@ const write = (options: Partial<Omit<Options, 'origin'>> & { origin?: Partial<Op
       ...options.origin,
     },
   })
-const capture = (options: Partial<WindowOptions> = {}) =>
-  createActivationWindow({
-    lanes,
+const capture = (options: Partial<BufferRequest> = {}) =>
+  createActivationBuffer({
+    pool,
     forward: table.forward,
     contextsPerCall: 3,
     hooks,
@@ -78,17 +78,17 @@ const capture = (options: Partial<WindowOptions> = {}) =>
     seed: 3,
     ...options,
   })
-const openWindow = (cache: CachedActivations, options: Partial<WindowOptions> = {}) =>
-  cache.openWindow({ lanes, hooks, contexts, seed: 3, ...options })
+const openBuffer = (cache: CachedActivations, options: Partial<BufferRequest> = {}) =>
+  cache.openBuffer({ pool, hooks, contexts, seed: 3, ...options })
 
-/** Rows of the window in its order, as a learner gets them. */
-async function rowsOf(window: ActivationWindow, count: number, hook = 'a'): Promise<Float32Array> {
-  const memory = await lanes.memory({ bytes: count * dIn * 4 + 64 })
+/** Rows of the buffer in its order, as a learner gets them. */
+async function rowsOf(buffer: ActivationBuffer, count: number, hook = 'a'): Promise<Float32Array> {
+  const memory = await pool.memory({ bytes: count * dIn * 4 + 64 })
   const offset = memory.alloc(count * dIn * 4)
   const to = { memory: memory.id, offset }
-  await lanes.run([[{ copy: { from: window.activations(hook), to, rows: window.rows, count, width: dIn } }]])
+  await pool.run([[{ copy: { from: buffer.activations(hook), to, rows: buffer.rows, count, width: dIn } }]])
   const rows = Float32Array.from(memory.f32(offset, count * dIn))
-  await lanes.release(memory)
+  await pool.release(memory)
   return rows
 }
 const sorted = (rows: Float32Array) =>
@@ -106,7 +106,7 @@ describe('training from a cache', () => {
       const cache = openActivationCache({ dir: join(folder, 'cache') })
       const shards = cache.info.shards.length
       expect(shards).toBe(multiple === 0 ? 4 : shards)
-      const read = await openWindow(cache, { storedDtype: dtype, outlierNormMultiple: multiple })
+      const read = await openBuffer(cache, { storedDtype: dtype, outlierNormMultiple: multiple })
       const captured = await capture({ storedDtype: dtype, outlierNormMultiple: multiple })
       for (let index = 0; index < shards; index++) {
         const count = await captured.fill(index)
@@ -118,7 +118,7 @@ describe('training from a cache', () => {
         }
       }
       if (multiple > 0) expect(read.outliers('a')).toBeGreaterThan(0)
-      for (const window of [read, captured]) await window.close()
+      for (const buffer of [read, captured]) await buffer.close()
     },
   )
 
@@ -126,7 +126,7 @@ describe('training from a cache', () => {
     await write()
     const cache = openActivationCache({ dir: join(folder, 'cache') })
     const shards = cache.info.shards.length
-    const one = await openWindow(cache)
+    const one = await openBuffer(cache)
     const passes: Float32Array[][] = []
     for (let pass = 0; pass < 3; pass++) {
       passes.push([])
@@ -139,44 +139,44 @@ describe('training from a cache', () => {
       // Also inside of each shard.
       expect(pass.every(rows => passes[0].every(first => first.join() !== rows.join()))).toBe(true)
     }
-    const resumed = await openWindow(cache)
+    const resumed = await openBuffer(cache)
     expect(await rowsOf(resumed, await resumed.fill(2 * shards + 1))).toEqual(passes[2][1])
-    const other = await openWindow(cache, { seed: 4 })
+    const other = await openBuffer(cache, { seed: 4 })
     expect(await rowsOf(other, await other.fill(0))).not.toEqual(passes[0][0])
-    for (const window of [one, resumed, other]) await window.close()
+    for (const buffer of [one, resumed, other]) await buffer.close()
   })
 
   test('a float32 cache may be kept as bfloat16, and the outlier rule applied to a cache without one', async () => {
     await write()
     const cache = openActivationCache({ dir: join(folder, 'cache') })
-    const read = await openWindow(cache, { storedDtype: 'bfloat16', outlierNormMultiple: 1.2 })
+    const read = await openBuffer(cache, { storedDtype: 'bfloat16', outlierNormMultiple: 1.2 })
     const captured = await capture({ storedDtype: 'bfloat16', outlierNormMultiple: 1.2 })
     const count = await captured.fill(2)
-    // Reached without the windows before, as by a resume.
+    // Reached without the buffers before, as by a resume.
     expect(await read.fill(2)).toBe(count)
     expect(sorted(await rowsOf(read, count))).toEqual(sorted(await rowsOf(captured, count)))
     expect(read.outliers('b')).toBe(captured.outliers('b'))
     expect(read.moments('b').sumSquares).toBeCloseTo(captured.moments('b').sumSquares, 8)
-    for (const window of [read, captured]) await window.close()
+    for (const buffer of [read, captured]) await buffer.close()
   })
 
   test('memory is that of one shard', async () => {
     let bytes = 0
-    const counting: Lanes = {
-      ...lanes,
+    const counting: WorkerPool = {
+      ...pool,
       memory(options) {
         bytes += options.bytes
-        return lanes.memory(options)
+        return pool.memory(options)
       },
     }
     await write({ tokens: 900 })
     const cache = openActivationCache({ dir: join(folder, 'cache') })
-    const window = await openWindow(cache, { lanes: counting })
+    const buffer = await openBuffer(cache, { pool: counting })
     const opened = bytes
-    for (let index = 0; index < 3; index++) await window.fill(index)
+    for (let index = 0; index < 3; index++) await buffer.fill(index)
     expect(bytes).toBe(opened)
     expect(opened).toBeLessThan(hooks.length * contexts * contextSize * (dIn * 4 + 32) + 4096)
-    await window.close()
+    await buffer.close()
   })
 })
 
@@ -295,16 +295,16 @@ describe('a cache is refused', () => {
       found: 'c',
       expected: 'one of a, b',
     })
-    await expect(openWindow(cache, { hooks: ['c'] })).rejects.toThrow(/another hook point/)
+    await expect(openBuffer(cache, { hooks: ['c'] })).rejects.toThrow(/another hook point/)
   })
 
   test('when another outlier rule is asked for than it was made with', async () => {
     await write({ origin: { outlierNormMultiple: 1.2 } })
     const cache = openActivationCache({ dir: dir() })
-    await expect(openWindow(cache, { outlierNormMultiple: 2 })).rejects.toThrow(
+    await expect(openBuffer(cache, { outlierNormMultiple: 2 })).rejects.toThrow(
       /outlier_norm_multiple.*1.2 in the cache.*expected: 2/,
     )
-    await (await openWindow(cache, { outlierNormMultiple: 0 })).close()
+    await (await openBuffer(cache, { outlierNormMultiple: 0 })).close()
   })
 
   test.each<[string, (record: Record<string, unknown>) => void, RegExp]>([
@@ -324,7 +324,7 @@ describe('a cache is refused', () => {
     [
       'shards of more tokens than a window',
       record => (record.shards = [{ tokens: 10_000, outliers: [0, 0] }]),
-      /more tokens than its window/,
+      /more tokens than its buffer/,
     ],
     [
       'a shard of fewer tokens than its file',
@@ -375,23 +375,23 @@ describe('a cache is refused', () => {
     async value => {
       await write()
       overwrite(2, 'b', (41 * dIn + 3) * 4, new Uint8Array(Float32Array.of(value).buffer))
-      const window = await openWindow(openActivationCache({ dir: dir() }))
-      await window.fill(1)
-      const error = await window.fill(2).catch(thrown => thrown)
+      const buffer = await openBuffer(openActivationCache({ dir: dir() }))
+      await buffer.fill(1)
+      const error = await buffer.fill(2).catch(thrown => thrown)
       expect((error as InputError).details).toMatchObject({
         file: shardFile(dir(), 2),
         field: 'b',
         found: 'row 41',
       })
-      await window.close()
+      await buffer.close()
     },
   )
 
   test('when its sums are not those of its rows', async () => {
     await write()
     overwrite(1, 'a/moments', dIn * 8, new Uint8Array(Float64Array.of(1).buffer))
-    const window = await openWindow(openActivationCache({ dir: dir() }))
-    await expect(window.fill(1)).rejects.toThrow(/sums.*shard-00001.*field: a/)
-    await window.close()
+    const buffer = await openBuffer(openActivationCache({ dir: dir() }))
+    await expect(buffer.fill(1)).rejects.toThrow(/sums.*shard-00001.*field: a/)
+    await buffer.close()
   })
 })

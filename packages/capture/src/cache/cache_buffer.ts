@@ -1,11 +1,11 @@
-// Training from cached activations (cache_index.ts): a window is a shard. In the first pass of a training with the
+// Training from cached activations (cache_index.ts): a buffer is a shard. In the first pass of a training with the
 // cache's own seed the shards come in their order and the rows as they stand, which is what a capture would have given;
 // in every other pass shards and rows are permuted by a function of (seed, pass, position), so a resume finds its place.
 import { permutation } from '@mistudio/corpus'
 import { InputError, type SafetensorsFile } from '@mistudio/files'
-import type { Lanes, StoredType } from '@mistudio/tensor'
-import { bytesOf, type HookRows, rowPlace, type WindowMoments } from '../buffer/hook_rows.ts'
-import { createStoredWindow, type LoadedRows } from '../buffer/stored_buffer.ts'
+import type { StoredType, WorkerPool } from '@mistudio/tensor'
+import { type BufferMoments, bytesOf, type HookRows, rowPlace } from '../buffer/hook_rows.ts'
+import { createStoredBuffer, type LoadedRows } from '../buffer/stored_buffer.ts'
 import {
   type CacheInfo,
   indexFile,
@@ -15,9 +15,9 @@ import {
   shardFile,
   tokensOf,
 } from './cache_index.ts'
-import { type CachedActivations, type WindowOptions, widthAt } from './cached.ts'
+import { type BufferRequest, type CachedActivations, widthAt } from './cached.ts'
 
-/** Rows that are rounded at once where the window keeps less than the file. */
+/** Rows that are rounded at once where the buffer keeps less than the file. */
 const pieceRows = 4096
 
 /** @throws InputError for a damaged cache, one that is not complete, and shards that are missing or not as they should be */
@@ -46,13 +46,13 @@ export function openActivationCache(options: { dir: string }): CachedActivations
     contextSize: info.contextSize,
     contexts: info.shards.length * info.windowContexts,
     tokens: tokensOf(info),
-    openWindow: window => openCacheWindow({ ...window, dir, info }),
+    openBuffer: buffer => openCacheBuffer({ ...buffer, dir, info }),
     close() {},
   }
 }
 
-async function openCacheWindow(options: WindowOptions & { dir: string; info: CacheInfo }) {
-  const { lanes, seed, dir, info, storedDtype = 'float32', outlierNormMultiple = 0 } = options
+async function openCacheBuffer(options: BufferRequest & { dir: string; info: CacheInfo }) {
+  const { pool, seed, dir, info, storedDtype = 'float32', outlierNormMultiple = 0 } = options
   checkOutlierRule({ dir, info, asked: outlierNormMultiple })
   const hooks = [...new Set(options.hooks)].map(name => ({
     name,
@@ -68,8 +68,8 @@ async function openCacheWindow(options: WindowOptions & { dir: string; info: Cac
     const order = permutation({ length: shards, seed, purpose: `shards of pass ${pass}` })
     return { shard: inOrder ? place : order.at(place), inOrder }
   }
-  return createStoredWindow({
-    lanes,
+  return createStoredBuffer({
+    pool,
     hooks,
     capacity: Math.max(...info.shards.map(({ tokens }) => tokens)),
     dtype,
@@ -82,9 +82,9 @@ async function openCacheWindow(options: WindowOptions & { dir: string; info: Cac
       const { tokens, outliers } = info.shards[shard]
       const file = openShard({ dir, info, index: shard })
       try {
-        const moments = new Map<string, WindowMoments>()
+        const moments = new Map<string, BufferMoments>()
         for (const place of places) {
-          await readRows({ lanes, file, place, rows: tokens, stored: info.dtype })
+          await readRows({ pool, file, place, rows: tokens, stored: info.dtype })
           if (dtype === info.dtype) moments.set(place.hook, readSums({ file, place, tokens }))
         }
         const ofWriter = new Map(info.hooks.map(({ name }, i) => [name, outliers[i]]))
@@ -110,29 +110,29 @@ function checkOutlierRule({ dir, info, asked }: { dir: string; info: CacheInfo; 
 
 /** A tensor into the place of its hook point, rounded where the place keeps less. */
 export async function readRows(options: {
-  lanes: Lanes
+  pool: WorkerPool
   file: SafetensorsFile
   place: HookRows
   rows: number
   stored: StoredType
 }): Promise<void> {
-  const { lanes, file, place, rows, stored } = options
+  const { pool, file, place, rows, stored } = options
   const { memory, hook, d, x } = place
   if (stored === place.dtype) {
     file.readBytes({ name: hook, from: 0, bytes: memory.u8(x, rows * d * bytesOf(stored)) })
     return
   }
-  const scratch = await lanes.memory({ bytes: pieceRows * d * 4 + 64 })
+  const scratch = await pool.memory({ bytes: pieceRows * d * 4 + 64 })
   try {
     const at = scratch.alloc(pieceRows * d * 4)
     for (let first = 0; first < rows; first += pieceRows) {
       const count = Math.min(pieceRows, rows - first)
       file.readBytes({ name: hook, from: first * d * 4, bytes: scratch.u8(at, count * d * 4) })
       const from = { memory: scratch.id, offset: at }
-      await lanes.run([[{ copy: { from, to: rowPlace(place, first), count, width: d } }]])
+      await pool.run([[{ copy: { from, to: rowPlace(place, first), count, width: d } }]])
     }
   } finally {
-    await lanes.release(scratch)
+    await pool.release(scratch)
   }
 }
 
@@ -144,7 +144,7 @@ function readSums({
   file: SafetensorsFile
   place: HookRows
   tokens: number
-}): WindowMoments {
+}): BufferMoments {
   const all = file.read(momentsName(place.hook)).data as Float64Array
   const { d } = place
   return { tokens, sum: all.slice(0, d), sumSquares: all[d], sumNorms: all[d + 1] }

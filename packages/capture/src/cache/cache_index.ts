@@ -1,7 +1,7 @@
 // Cached activations on disk: what the folder holds, and its index read as hostile.
 //
 //   activation_cache.json     this record, snake_case; a shard counts once it stands here
-//   shard-00000.safetensors   one window of training (window.ts) each, its usable tokens alone, in the window's order:
+//   shard-00000.safetensors   one buffer of training (window.ts) each, its usable tokens alone, in the buffer's order:
 //                             for every hook point HOOK [tokens, width] and HOOK/moments, float64 [width + 2]:
 //                             the sum of the rows, the sum of squares and the sum of norms
 //
@@ -155,7 +155,7 @@ export function readIndex(dir: string): CacheInfo {
   const most = windowContexts * contextSize
   for (const [i, { tokens }] of info.shards.entries()) {
     if (tokens <= most) continue
-    throw refuse('a shard has more tokens than its window', {
+    throw refuse('a shard has more tokens than its buffer', {
       field: `shards[${i}].tokens`,
       found: `${tokens}`,
       expected: `at most ${most}`,
@@ -197,7 +197,7 @@ export function openShard(options: { dir: string; info: CacheInfo; index: number
           file: path,
           field: name,
           found: `${bytes} bytes`,
-          expected: `at most ${memoryLimitBytes}; cache again with a smaller window`,
+          expected: `at most ${memoryLimitBytes}; cache again with a smaller buffer`,
         })
       }
     }

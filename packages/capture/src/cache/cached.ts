@@ -1,13 +1,13 @@
 // What cached activations are to a training, whoever wrote them (openCachedActivations chooses): hook points, contexts,
-// windows; and what they must be of.
+// buffers; and what they must be of.
 import { InputError } from '@mistudio/files'
-import type { Lanes, StoredType } from '@mistudio/tensor'
-import type { ActivationWindow } from '../buffer/activation_buffer.ts'
+import type { StoredType, WorkerPool } from '@mistudio/tensor'
+import type { ActivationBuffer } from '../buffer/activation_buffer.ts'
 
-export type WindowOptions = {
-  lanes: Lanes
+export type BufferRequest = {
+  pool: WorkerPool
   hooks: readonly string[]
-  /** Contexts of a window. Our own caches keep the windows they were written in. */
+  /** Contexts of a buffer. Our own caches keep the buffers they were written in. */
   contexts: number
   seed: number
   storedDtype?: StoredType
@@ -29,7 +29,7 @@ export interface CachedActivations {
   readonly contexts: number
   readonly tokens: number
   /** @throws InputError for a hook point that is not cached, and for another outlier rule than the cache was made with */
-  openWindow(options: WindowOptions): Promise<ActivationWindow>
+  openBuffer(options: BufferRequest): Promise<ActivationBuffer>
   close(): void
 }
 

@@ -1,8 +1,8 @@
 // Cached activations of either make: our own (cache/cache_index.ts) and SAELens's (cache/saelens_cache.ts).
-import type { Lanes } from '@mistudio/tensor'
-import type { ActivationWindow } from '../buffer/activation_buffer.ts'
+import type { WorkerPool } from '@mistudio/tensor'
+import type { ActivationBuffer } from '../buffer/activation_buffer.ts'
 import { openActivationCache } from './cache_buffer.ts'
-import { type CachedActivations, type WindowOptions, widthAt } from './cached.ts'
+import { type BufferRequest, type CachedActivations, widthAt } from './cached.ts'
 import { isSaeLensCache, openSaeLensCache } from './saelens_cache.ts'
 
 /**
@@ -17,15 +17,15 @@ export function openCachedActivations(options: {
   return isSaeLensCache(options.dir) ? openSaeLensCache(options) : openActivationCache(options)
 }
 
-/** Cached activations as the training loop takes them: in place of windows captured from a model. */
-export function cachedWindows(options: { lanes: Lanes; cache: CachedActivations }) {
-  const { lanes, cache } = options
+/** Cached activations as the training loop takes them: in place of buffers captured from a model. */
+export function cachedSource(options: { pool: WorkerPool; cache: CachedActivations }) {
+  const { pool, cache } = options
   return {
     contextSize: cache.contextSize,
     contexts: cache.contexts,
     /** @throws InputError for a hook point that is not cached, naming those that are */
     widthOf: (hook: string): number => widthAt(cache, hook),
-    open: (asked: Omit<WindowOptions, 'lanes'>): Promise<ActivationWindow> =>
-      cache.openWindow({ lanes, ...asked }),
+    open: (asked: Omit<BufferRequest, 'pool'>): Promise<ActivationBuffer> =>
+      cache.openBuffer({ pool, ...asked }),
   }
 }

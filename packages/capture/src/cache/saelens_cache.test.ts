@@ -4,10 +4,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { InputError, openSafetensors } from '@mistudio/files'
-import { type Lanes, openLanes } from '@mistudio/tensor'
+import { openWorkerPool, type WorkerPool } from '@mistudio/tensor'
 import fc from 'fast-check'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import type { ActivationWindow } from '../buffer/activation_buffer.ts'
+import type { ActivationBuffer } from '../buffer/activation_buffer.ts'
 import { openArrowStream } from './arrow_file.ts'
 import type { CachedActivations } from './cached.ts'
 import { openCachedActivations } from './open_cache.ts'
@@ -19,32 +19,32 @@ const hook = 'blocks.0.hook_resid_post'
 const [contextSize, width, contexts] = [6, 8, 24]
 const golden = openSafetensors(fixture('golden.safetensors'))
 const ids = golden.read('token_ids').data
-let lanes: Lanes
+let pool: WorkerPool
 let folder: string
 beforeAll(async () => {
-  lanes = await openLanes({ count: 1 })
+  pool = await openWorkerPool({ count: 1 })
 })
 afterAll(async () => {
   golden.close()
-  await lanes.close()
+  await pool.close()
 })
 beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), 'mistudio-saelens-'))
 })
 afterEach(() => rmSync(folder, { recursive: true }))
 
-async function rowsOf(window: ActivationWindow, count: number): Promise<string[]> {
-  const memory = await lanes.memory({ bytes: count * width * 4 + 64 })
+async function rowsOf(buffer: ActivationBuffer, count: number): Promise<string[]> {
+  const memory = await pool.memory({ bytes: count * width * 4 + 64 })
   const offset = memory.alloc(count * width * 4)
   const to = { memory: memory.id, offset }
-  await lanes.run([[{ copy: { from: window.activations(hook), to, rows: window.rows, count, width } }]])
+  await pool.run([[{ copy: { from: buffer.activations(hook), to, rows: buffer.rows, count, width } }]])
   const rows = memory.f32(offset, count * width)
   const texts = Array.from({ length: count }, (_, i) => rows.subarray(i * width, (i + 1) * width).join())
-  await lanes.release(memory)
+  await pool.release(memory)
   return texts
 }
 const open = (cache: CachedActivations, options: object = {}) =>
-  cache.openWindow({ lanes, hooks: [hook], contexts: 4, seed: 1, ...options })
+  cache.openBuffer({ pool, hooks: [hook], contexts: 4, seed: 1, ...options })
 const goldenRows = (name: string) => {
   const all = golden.readF32(name)
   return Array.from({ length: contexts * contextSize }, (_, i) =>
@@ -59,12 +59,12 @@ describe('a folder that SAELens cached', () => {
       const cache = openCachedActivations({ dir: fixture(dtype) })
       expect(cache).toMatchObject({ kind: 'saelens', contexts, contextSize, model: null, tokens: 144 })
       expect(cache.hooks).toEqual([{ name: hook, width }])
-      const window = await open(cache)
+      const buffer = await open(cache)
       const passes: string[][] = [[], []]
       for (let index = 0; index < 12; index++) {
-        const count = await window.fill(index)
+        const count = await buffer.fill(index)
         expect(count).toBe(24)
-        passes[Math.floor(index / 6)].push(...(await rowsOf(window, count)))
+        passes[Math.floor(index / 6)].push(...(await rowsOf(buffer, count)))
       }
       const expected = goldenRows(dtype).sort()
       for (const pass of passes) expect([...pass].sort()).toEqual(expected)
@@ -72,7 +72,7 @@ describe('a folder that SAELens cached', () => {
       const resumed = await open(cache)
       const count = await resumed.fill(7)
       expect(await rowsOf(resumed, count)).toEqual(passes[1].slice(24, 48))
-      for (const each of [window, resumed]) await each.close()
+      for (const each of [buffer, resumed]) await each.close()
       cache.close()
     },
   )
@@ -80,26 +80,26 @@ describe('a folder that SAELens cached', () => {
   test('masks the tokens that are special', async () => {
     const special = Number(ids[5])
     const cache = openSaeLensCache({ dir: fixture('float32'), maskTokens: new Set([special]) })
-    const window = await open(cache, { contexts })
-    const count = await window.fill(0)
+    const buffer = await open(cache, { contexts })
+    const count = await buffer.fill(0)
     const kept = goldenRows('float32').filter((_, i) => Number(ids[i]) !== special)
     expect(count).toBe(kept.length)
     expect(count).toBeLessThan(144)
-    expect((await rowsOf(window, count)).sort()).toEqual(kept.sort())
-    await window.close()
+    expect((await rowsOf(buffer, count)).sort()).toEqual(kept.sort())
+    await buffer.close()
     cache.close()
   })
 
   test('may be kept as bfloat16, with outliers dropped', async () => {
     const cache = openCachedActivations({ dir: fixture('float32') })
-    const [plain, window] = [
+    const [plain, buffer] = [
       await open(cache, { storedDtype: 'bfloat16' }),
       await open(cache, { storedDtype: 'bfloat16', outlierNormMultiple: 1.02 }),
     ]
-    const [all, kept] = [await plain.fill(0), await window.fill(0)]
-    expect(window.outliers(hook)).toBe(all - kept)
+    const [all, kept] = [await plain.fill(0), await buffer.fill(0)]
+    expect(buffer.outliers(hook)).toBe(all - kept)
     expect(kept).toBeLessThan(all)
-    for (const each of [plain, window]) await each.close()
+    for (const each of [plain, buffer]) await each.close()
     cache.close()
   })
 
@@ -209,11 +209,11 @@ describe('a folder is refused', () => {
     try {
       const cache = openCachedActivations({ dir })
       try {
-        const window = await open(cache, { contexts: 24 })
+        const buffer = await open(cache, { contexts: 24 })
         try {
-          await window.fill(0)
+          await buffer.fill(0)
         } finally {
-          await window.close()
+          await buffer.close()
         }
       } finally {
         cache.close()

@@ -1,6 +1,6 @@
 // Cached activations written by SAELens (CacheActivationsRunner): a folder as Hugging Face's `datasets` saves it, with
 // dataset_info.json, state.json and Arrow files; a row is a context, a column a hook point, [context, d_in], beside it
-// `token_ids` [context]. SAELens does not shuffle what it saves, so a window takes contexts in an order of its own: a
+// `token_ids` [context]. SAELens does not shuffle what it saves, so a buffer takes contexts in an order of its own: a
 // permutation of all of them that is a function of (seed, pass, position), then its tokens shuffled as always.
 import { existsSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
@@ -8,10 +8,10 @@ import { permutation } from '@mistudio/corpus'
 import { bf16OfBits, InputError, isObject } from '@mistudio/files'
 import { memoryLimitBytes } from '@mistudio/tensor'
 import type { HookRows } from '../buffer/hook_rows.ts'
-import { createStoredWindow } from '../buffer/stored_buffer.ts'
+import { createStoredBuffer } from '../buffer/stored_buffer.ts'
 import { type ArrowBatch, type ArrowFile, openArrowStream } from './arrow_file.ts'
 import { readRow } from './arrow_rows.ts'
-import { type CachedActivations, type WindowOptions, widthAt } from './cached.ts'
+import { type BufferRequest, type CachedActivations, widthAt } from './cached.ts'
 
 const maxJsonBytes = 16 * 1024 * 1024
 const maxFiles = 100_000
@@ -67,8 +67,8 @@ export function openSaeLensCache(options: {
       contextSize,
       contexts,
       tokens: contexts * contextSize,
-      openWindow: window =>
-        openSaeLensWindow({ ...window, dir, hooks, contextSize, batches, maskTokens, asked: window.hooks }),
+      openBuffer: buffer =>
+        openSaeLensBuffer({ ...buffer, dir, hooks, contextSize, batches, maskTokens, asked: buffer.hooks }),
       close,
     }
   } catch (error) {
@@ -81,8 +81,8 @@ type Hook = { name: string; width: number }
 /** Contexts [start, end) of all are the rows of one batch. */
 type Batch = { file: ArrowFile; batch: ArrowBatch; start: number; end: number }
 
-async function openSaeLensWindow(
-  options: Omit<WindowOptions, 'hooks'> & {
+async function openSaeLensBuffer(
+  options: Omit<BufferRequest, 'hooks'> & {
     asked: readonly string[]
     dir: string
     hooks: readonly Hook[]
@@ -91,7 +91,7 @@ async function openSaeLensWindow(
     maskTokens: ReadonlySet<number> | undefined
   },
 ) {
-  const { lanes, seed, contexts, dir, contextSize, batches, maskTokens } = options
+  const { pool, seed, contexts, dir, contextSize, batches, maskTokens } = options
   const { storedDtype = 'float32', outlierNormMultiple = 0 } = options
   const hooks = [...new Set(options.asked)].map(name => ({
     name,
@@ -102,8 +102,8 @@ async function openSaeLensWindow(
     const pass = Math.floor(position / length)
     return permutation({ length, seed, purpose: `cached contexts of pass ${pass}` }).at(position % length)
   }
-  return createStoredWindow({
-    lanes,
+  return createStoredBuffer({
+    pool,
     hooks,
     capacity: contexts * contextSize,
     dtype: storedDtype,

@@ -1,11 +1,11 @@
-// Writes cached activations (cache_index.ts): the windows that a training with this seed would capture, one shard each.
-// Memory is that of one window. A shard is whole on disk before the index names it, so after a kill the same call goes
+// Writes cached activations (cache_index.ts): the buffers that a training with this seed would capture, one shard each.
+// Memory is that of one buffer. A shard is whole on disk before the index names it, so after a kill the same call goes
 // on behind the last shard named; the bits of a shard are a function of the origin and its number alone.
 import { existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { checkSettings, InputError, type StreamedTensor, streamSafetensors } from '@mistudio/files'
-import type { Lanes } from '@mistudio/tensor'
-import { type ActivationWindow, createActivationWindow } from '../buffer/activation_buffer.ts'
+import type { WorkerPool } from '@mistudio/tensor'
+import { type ActivationBuffer, createActivationBuffer } from '../buffer/activation_buffer.ts'
 import { bytesOf } from '../buffer/hook_rows.ts'
 import { type ContextSource, type Forward, widthOf } from '../sources.ts'
 import {
@@ -32,19 +32,19 @@ export type CacheProgress = { tokens: number; tokensAsked: number; shards: numbe
  *   NaN or infinity in the activations
  */
 export async function writeActivationCache(options: {
-  lanes: Lanes
+  pool: WorkerPool
   forward: Forward
   contextsPerCall: number
   source: ContextSource
   origin: Omit<CacheOrigin, 'hooks' | 'contextSize'> & { hooks: readonly string[] }
-  /** Usable tokens; whole windows are written. */
+  /** Usable tokens; whole buffers are written. */
   tokens: number
   out: string
   /** Asked between shards. */
   stopped?: () => boolean
   onProgress?: (progress: CacheProgress) => void
 }): Promise<CacheInfo> {
-  const { lanes, forward, source, tokens, out, stopped = () => false, onProgress = () => {} } = options
+  const { pool, forward, source, tokens, out, stopped = () => false, onProgress = () => {} } = options
   const origin: CacheOrigin = {
     ...options.origin,
     hooks: [...new Set(options.origin.hooks)].map(name => ({ name, width: widthOf(forward, name) })),
@@ -53,8 +53,8 @@ export async function writeActivationCache(options: {
   const info = begin({ out, origin, tokens })
   if (info.complete) return info
   const hooks = origin.hooks.map(({ name }) => name)
-  const window = await createActivationWindow({
-    lanes,
+  const buffer = await createActivationBuffer({
+    pool,
     forward,
     contextsPerCall: options.contextsPerCall,
     hooks,
@@ -67,16 +67,16 @@ export async function writeActivationCache(options: {
   try {
     while (tokensOf(info) < tokens && !stopped()) {
       const index = info.shards.length
-      const count = await window.fill(index)
-      await writeShard({ lanes, window, origin, count, path: shardFile(out, index) })
-      info.shards.push({ tokens: count, outliers: hooks.map(hook => window.outliers(hook)) })
+      const count = await buffer.fill(index)
+      await writeShard({ pool, buffer, origin, count, path: shardFile(out, index) })
+      info.shards.push({ tokens: count, outliers: hooks.map(hook => buffer.outliers(hook)) })
       info.complete = tokensOf(info) >= tokens
       writeIndex(out, info)
       onProgress({ tokens: tokensOf(info), tokensAsked: tokens, shards: info.shards.length })
     }
     return info
   } finally {
-    await window.close()
+    await buffer.close()
   }
 }
 
@@ -120,36 +120,36 @@ function begin(options: { out: string; origin: CacheOrigin; tokens: number }): C
 }
 
 async function writeShard(options: {
-  lanes: Lanes
-  window: ActivationWindow
+  pool: WorkerPool
+  buffer: ActivationBuffer
   origin: CacheOrigin
   count: number
   path: string
 }): Promise<void> {
-  const { lanes, window, origin, count, path } = options
+  const { pool, buffer, origin, count, path } = options
   const bytes = bytesOf(origin.dtype)
   const widest = Math.max(...origin.hooks.map(({ width }) => width))
-  const scratch = await lanes.memory({ bytes: pieceRows * widest * bytes + 64 })
+  const scratch = await pool.memory({ bytes: pieceRows * widest * bytes + 64 })
   const at = scratch.alloc(pieceRows * widest * bytes)
 
   async function* rowsInOrder(hook: string, width: number) {
-    const from = window.activations(hook)
+    const from = buffer.activations(hook)
     for (let first = 0; first < count; first += pieceRows) {
       const length = Math.min(pieceRows, count - first)
       const tasks = Array.from({ length: Math.ceil(length / taskRows) }, (_, t) => {
         const row = t * taskRows
         const to = { memory: scratch.id, offset: at + row * width * bytes, dtype: origin.dtype }
-        const rows = { ...window.rows, offset: window.rows.offset + (first + row) * 4 }
+        const rows = { ...buffer.rows, offset: buffer.rows.offset + (first + row) * 4 }
         return [{ copy: { from, to, rows, count: Math.min(taskRows, length - row), width } }]
       })
-      await lanes.run(tasks)
+      await pool.run(tasks)
       yield scratch.u8(at, length * width * bytes)
     }
   }
 
   try {
     const tensors = origin.hooks.flatMap(({ name, width }): StreamedTensor[] => {
-      const { sum, sumSquares, sumNorms } = window.moments(name)
+      const { sum, sumSquares, sumNorms } = buffer.moments(name)
       const moments = Float64Array.from([...sum, sumSquares, sumNorms])
       return [
         {
@@ -168,6 +168,6 @@ async function writeShard(options: {
     })
     await streamSafetensors({ path, tensors })
   } finally {
-    await lanes.release(scratch)
+    await pool.release(scratch)
   }
 }

@@ -3,7 +3,7 @@
 
 import { type Forward, widthOf } from '@mistudio/capture'
 import type { Encoder, HitList } from '@mistudio/sae'
-import type { Lanes } from '@mistudio/tensor'
+import type { WorkerPool } from '@mistudio/tensor'
 import { createCaptures } from '../captures.ts'
 
 /** Positions of one context, ascending. */
@@ -19,7 +19,7 @@ export type Collected = {
 
 /** @returns for each encoder the units of all contexts, in order */
 export async function collectUnits(options: {
-  lanes: Lanes
+  pool: WorkerPool
   prefix: Forward
   contextsPerCall: number
   contextSize: number
@@ -30,17 +30,17 @@ export async function collectUnits(options: {
   unitsOf: (context: number) => readonly Unit[]
   stopped?: () => boolean
 }): Promise<Collected[][]> {
-  const { lanes, prefix, contextSize, encoders, contexts, read, unitsOf, stopped } = options
+  const { pool, prefix, contextSize, encoders, contexts, read, unitsOf, stopped } = options
   const batch = options.contextsPerCall * 8
   const rows = batch * contextSize
-  const captures = await createCaptures({ lanes, rows, prefix })
+  const captures = await createCaptures({ pool, rows, prefix })
   const rooms = await Promise.all(encoders.map(encoder => encoder.room({ rows })))
   const result: Collected[][] = encoders.map(() => [])
   try {
     for (let first = 0; first < contexts && !stopped?.(); first += batch) {
       const count = Math.min(batch, contexts - first)
       read(first, count, captures.ids)
-      await lanes.run(prefix.tasks({ contexts: count, places: captures.places }))
+      await pool.run(prefix.tasks({ contexts: count, places: captures.places }))
       for (const [e, encoder] of encoders.entries()) {
         const { inputs } = encoder.sae.hooks
         const hits = await encoder.encode({

@@ -1,7 +1,7 @@
 // Probing and absorption of finished SAEs on a model: the tasks' contexts run once for all of them.
 import { compileForward, contextsPerCall, type LanguageModel } from '@mistudio/model'
 import { createEncoder, type Encoder, outputsAreInputs, type Sae } from '@mistudio/sae'
-import type { Lanes } from '@mistudio/tensor'
+import type { WorkerPool } from '@mistudio/tensor'
 import { type AbsorptionReport, absorption } from './absorption.ts'
 import { type Collected, collectUnits } from './collect.ts'
 import { type ProbingReport, probe } from './probing.ts'
@@ -14,7 +14,7 @@ export type ProbedSae = {
 }
 
 export async function probeSaes(options: {
-  lanes: Lanes
+  pool: WorkerPool
   model: LanguageModel
   contextSize: number
   saes: readonly Omit<Sae, 'family'>[]
@@ -24,12 +24,12 @@ export async function probeSaes(options: {
   onProgress?: (done: number, total: number) => void
   stopped?: () => boolean
 }): Promise<ProbedSae[]> {
-  const { lanes, model, contextSize, saes, tasks, words, seed, onProgress, stopped } = options
+  const { pool, model, contextSize, saes, tasks, words, seed, onProgress, stopped } = options
   const hooks = new Set(saes.flatMap(sae => sae.hooks.inputs.map(({ hook }) => hook)))
   const perCall = contextsPerCall(contextSize)
   const prefix = await compileForward({
     model,
-    lanes,
+    pool,
     contextsPerCall: perCall,
     contextSize,
     captures: [...hooks],
@@ -39,7 +39,7 @@ export async function probeSaes(options: {
   const parts = tasks.length + (words === undefined ? 0 : 1)
   const collect = (contexts: ProbeTask['contexts']) =>
     collectUnits({
-      lanes,
+      pool,
       prefix,
       contextsPerCall: perCall,
       contextSize,
@@ -52,7 +52,7 @@ export async function probeSaes(options: {
       unitsOf: context => contexts[context].units,
     })
   try {
-    for (const sae of saes) encoders.push(await createEncoder({ lanes, sae }))
+    for (const sae of saes) encoders.push(await createEncoder({ pool, sae }))
     for (const [t, { task, contexts }] of tasks.entries()) {
       const units = contexts.flatMap(context => context.units)
       const collected = await collect(contexts)

@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url'
 import type { TokenSplit } from '@mistudio/corpus'
 import { openModel } from '@mistudio/model'
 import type { Sae } from '@mistudio/sae'
-import { gaussianStream, openLanes } from '@mistudio/tensor'
+import { gaussianStream, openWorkerPool } from '@mistudio/tensor'
 import { openTokenizer, type Tokenizer } from '@mistudio/tokenizer'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { probeSaes } from './probe_saes.ts'
@@ -123,7 +123,7 @@ test('labelled texts are read, cut at the context, and refused with their line',
 })
 
 test('all tasks run on the demo model, for several SAEs at once', async () => {
-  const lanes = await openLanes({ count: 2 })
+  const pool = await openWorkerPool({ count: 2 })
   const model = await openModel({ dir })
   const [width, dSae] = [256, 64]
   const sae = (seed: number): Sae => {
@@ -142,7 +142,7 @@ test('all tasks run on the demo model, for several SAEs at once', async () => {
     }
   }
   const result = await probeSaes({
-    lanes,
+    pool,
     model,
     contextSize,
     saes: [sae(1), sae(2)],
@@ -157,7 +157,7 @@ test('all tasks run on the demo model, for several SAEs at once', async () => {
     seed: 0,
   })
   model.weights.close()
-  await lanes.close()
+  await pool.close()
   expect(result).toHaveLength(2)
   for (const { probing, absorption } of result) {
     // Verse against SQL: the activation tells them apart without fail.

@@ -9,7 +9,7 @@ export const defaultWindow: WindowShape = { before: 24, after: 16 }
 /** An example's text. `start` is the position of the first token in its context. */
 export type ExampleWindow = { start: number; tokens: Int32Array; activations: Float32Array }
 
-/** A half-open stretch of one document in a context. */
+/** A half-open interval of one document in a context. */
 export type Span = { start: number; end: number }
 
 /** The window of a peak: `[start, end)` in the context, inside the peak's own document. */

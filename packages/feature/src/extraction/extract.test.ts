@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { DuckDBInstance } from '@duckdb/node-api'
 import { openTokenStore } from '@mistudio/corpus'
 import type { SaeFile } from '@mistudio/sae'
-import { type Lanes, openLanes } from '@mistudio/tensor'
+import { openWorkerPool, type WorkerPool } from '@mistudio/tensor'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import {
   byteTokenizer,
@@ -24,11 +24,11 @@ const contextsPerCall = 2
 const dIn = 8
 const hooks = ['blocks.0.hook_resid_post', 'blocks.0.attn.hook_z']
 const folder = useFolder()
-let lanes: Lanes
+let pool: WorkerPool
 beforeAll(async () => {
-  lanes = await openLanes({ count: 2 })
+  pool = await openWorkerPool({ count: 2 })
 })
-afterAll(() => lanes.close())
+afterAll(() => pool.close())
 
 const words = 'naïve Bayes, café, 日本 and the select from where in def return'.split(' ')
 const texts = (count: number, salt: number) =>
@@ -49,7 +49,7 @@ async function extractTwo(
     await storeOf({ dir: folder.path('b'), texts: texts(90, 2), contextSize }),
   ]
   const embeddings = Object.fromEntries(hooks.map(hook => [hook, randomMatrix(257 * dIn, hook)]))
-  const forward = await lookupForward({ lanes, embeddings, contextsPerCall, contextSize })
+  const forward = await lookupForward({ pool, embeddings, contextsPerCall, contextSize })
   const saes = hooks.map((hookPoint, i) => {
     const sae = randomSae({ dir: folder.path(`sae ${i}`), hookPoint, dIn, dSae: 40, k: 3 + i })
     return { sae, out: folder.path(`${name} ${i}`) }
@@ -57,7 +57,7 @@ async function extractTwo(
   const board = createProgressBoard()
   try {
     const summaries = await extractWith({
-      lanes,
+      pool,
       forward,
       contextsPerCall,
       tokenizer: byteTokenizer,
@@ -271,10 +271,10 @@ test('a stopped extraction keeps what it has and says so', async () => {
 test('an SAE of another width is refused before anything is written', async () => {
   const store = await storeOf({ dir: folder.path('s'), texts: texts(20, 1), contextSize })
   const embeddings = { [hooks[0]]: randomMatrix(257 * dIn, 'x') }
-  const forward = await lookupForward({ lanes, embeddings, contextsPerCall, contextSize })
+  const forward = await lookupForward({ pool, embeddings, contextsPerCall, contextSize })
   const sae = randomSae({ dir: 'wide', hookPoint: hooks[0], dIn: 4, dSae: 8, k: 2 })
   const common = {
-    lanes,
+    pool,
     forward,
     contextsPerCall,
     tokenizer: byteTokenizer,

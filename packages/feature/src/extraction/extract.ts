@@ -11,7 +11,7 @@ import {
   type SaeFile,
   type SaeHooks,
 } from '@mistudio/sae'
-import type { Lanes } from '@mistudio/tensor'
+import type { WorkerPool } from '@mistudio/tensor'
 import { openTokenizer } from '@mistudio/tokenizer'
 import { createCollector } from '../collect/collector.ts'
 import { defaultWindow, type WindowShape } from '../collect/windows.ts'
@@ -24,7 +24,7 @@ import type { ProgressBoard } from './progress_board.ts'
 import { openTextSource, type TextSource } from './text_source.ts'
 
 export type ExtractOptions = {
-  lanes: Lanes
+  pool: WorkerPool
   tokenizer: PieceTokenizer
   stores: readonly TokenStore[]
   /** Default 'train'. */
@@ -87,7 +87,7 @@ export async function extractWith(
     head?: () => LogitHead
   },
 ): Promise<ExtractionSummary[]> {
-  const { lanes, forward, contextsPerCall, board, signal } = options
+  const { pool, forward, contextsPerCall, board, signal } = options
   board?.write({ phase: 'loading' })
   checkFolders(options.saes.map(({ out }) => resolve(out)))
   const source = sourceOf(options)
@@ -97,7 +97,7 @@ export async function extractWith(
     for (const { sae } of options.saes) {
       checkWidth(sae, forward)
       const rowsPerCall = encoderRows(contextsPerCall * source.contextSize)
-      const encoder = await createEncoder({ lanes, sae, rowsPerCall })
+      const encoder = await createEncoder({ pool, sae, rowsPerCall })
       encoders.push(encoder)
       const collector = createCollector({
         features: sae.shape.dSae,
@@ -110,7 +110,7 @@ export async function extractWith(
       members.push({ encoder, collector })
     }
     const stopped = () => signal?.stopped() ?? false
-    const result = await runPass({ lanes, forward, contextsPerCall, source, members, board, stopped })
+    const result = await runPass({ pool, forward, contextsPerCall, source, members, board, stopped })
     const features_to_write = members.reduce((sum, { collector }) => sum + collector.features, 0)
     board?.write({ phase: 'writing', features_written: 0, features_to_write, ...heapStats(members) })
     return await writeAll({ ...options, source, members, result })
@@ -128,7 +128,7 @@ async function writeAll(
     result: PassResult
   },
 ): Promise<ExtractionSummary[]> {
-  const { lanes, tokenizer, stores, saes, source, members, result, model, board } = options
+  const { pool, tokenizer, stores, saes, source, members, result, model, board } = options
   const texts = tokenTexts({ tokenizer })
   const directions = saes.map(({ sae }) => residualDirections(sae))
   const head = directions.some(rows => rows !== undefined) ? options.head?.() : undefined
@@ -136,7 +136,7 @@ async function writeAll(
   let written = 0
   for (const [i, { sae, out }] of saes.entries()) {
     const wDec = directions[i]
-    const logits = head && wDec && (await computeLogits({ lanes, wDec, head }))
+    const logits = head && wDec && (await computeLogits({ pool, wDec, head }))
     const { collector } = members[i]
     const summary = await writeExtraction({
       out,

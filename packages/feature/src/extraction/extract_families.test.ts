@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { openTokenStore } from '@mistudio/corpus'
 import type { SaeFile } from '@mistudio/sae'
 import { activations, randomSae, type Structure } from '@mistudio/sae/testing/encoder_support.ts'
-import { openLanes } from '@mistudio/tensor'
+import { openWorkerPool } from '@mistudio/tensor'
 import { expect, test } from 'vitest'
 import {
   byteTokenizer,
@@ -34,7 +34,7 @@ const kinds: [Structure, keyof typeof activations][] = [
 ]
 
 test('statistics and examples of every kind of SAE equal a plain recount', async () => {
-  const lanes = await openLanes({ count: 2 })
+  const pool = await openWorkerPool({ count: 2 })
   const words = 'some words that repeat and differ in café, 日本 or select from'.split(' ')
   const texts = Array.from({ length: 90 }, (_, i) =>
     Array.from({ length: 3 + (i % 7) }, (_, j) => words[(i * 5 + j * 3) % words.length]).join(' '),
@@ -45,7 +45,7 @@ test('statistics and examples of every kind of SAE equal a plain recount', async
   const embeddings = Object.fromEntries(
     Object.entries(widths).map(([hook, width]) => [hook, randomMatrix(257 * width, hook)]),
   )
-  const forward = await lookupForward({ lanes, embeddings, contextsPerCall, contextSize })
+  const forward = await lookupForward({ pool, embeddings, contextsPerCall, contextSize })
   const saes = kinds.map(([structure, kind], i) => {
     // The first fires far more latents than a list has room for at first.
     const random = randomSae({
@@ -67,7 +67,7 @@ test('statistics and examples of every kind of SAE equal a plain recount', async
     return { sae, out: folder.path(`out ${i}`) }
   })
   const summaries = await extractWith({
-    lanes,
+    pool,
     forward,
     contextsPerCall,
     tokenizer: byteTokenizer,
@@ -135,5 +135,5 @@ test('statistics and examples of every kind of SAE equal a plain recount', async
   })
   await forward.close()
   store.close()
-  await lanes.close()
+  await pool.close()
 })

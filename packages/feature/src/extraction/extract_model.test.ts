@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url'
 import { openCapture, withCapture } from '@mistudio/capture'
 import type { TokenStore } from '@mistudio/corpus'
 import { openModel, runModel } from '@mistudio/model'
-import { type Lanes, openLanes } from '@mistudio/tensor'
+import { openWorkerPool, type WorkerPool } from '@mistudio/tensor'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { byteTokenizer, naiveEncode, randomSae, storeOf, useFolder } from '../../testing/feature_support.ts'
 import { openExtraction } from '../files/show.ts'
@@ -13,11 +13,11 @@ import { extractFeatures, inputHooks } from './extract.ts'
 const contextSize = 24
 const vocabSize = 160
 const folder = useFolder()
-let lanes: Lanes
+let pool: WorkerPool
 beforeAll(async () => {
-  lanes = await openLanes({ count: 2 })
+  pool = await openWorkerPool({ count: 2 })
 })
-afterAll(() => lanes.close())
+afterAll(() => pool.close())
 
 /** ASCII as tokens, within the vocabulary of the fixtures. */
 const tokenizer = { ...byteTokenizer, vocabSize, documentToken: 159, specialTokens: new Set([159]) }
@@ -59,14 +59,14 @@ for (const kind of ['llama', 'gpt2']) {
     store.close()
     const summaries = await withCapture(
       {
-        lanes,
+        pool,
         models: [dir],
         hooks: inputHooks(saes.map(({ sae }) => sae)),
         cacheDir: folder.path('cache'),
         texts: { stores: [store.dir] },
         contextsPerCall: 4,
       },
-      capture => extractFeatures({ lanes, capture, tokenizer, saes, seed: 3 }),
+      capture => extractFeatures({ pool, capture, tokenizer, saes, seed: 3 }),
     )
     const masked = contexts.flatMap(({ mask }) => Array.from(mask))
     for (const [i, { sae, out }] of saes.entries()) {
@@ -140,6 +140,6 @@ test('a store of a larger vocabulary than the model’s is refused', async () =>
   const hooks = ['blocks.0.hook_resid_post']
   const large = { stores: [folder.path('large')] }
   await expect(
-    openCapture({ lanes, models: [dir], hooks, cacheDir: folder.path('cache'), texts: large }),
+    openCapture({ pool, models: [dir], hooks, cacheDir: folder.path('cache'), texts: large }),
   ).rejects.toThrow(/field: vocab_size; found: 257; expected: at most 160/)
 })

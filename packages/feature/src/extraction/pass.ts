@@ -1,10 +1,10 @@
-// One pass of the model for all SAEs: text in, sparse hits out, collectors fed. While the lanes compute a batch,
-// this thread collects the batch before; model and encoders of one call are one task, so that a lane never waits
+// One pass of the model for all SAEs: text in, sparse hits out, collectors fed. While the workers compute a batch,
+// this thread collects the batch before; model and encoders of one call are one task, so that a worker never waits
 // for another and activations are read while they are warm.
 import { setImmediate as turn } from 'node:timers/promises'
 import type { Forward } from '@mistudio/capture'
 import type { EncodeRequest, Encoder, HitList, HitRoom } from '@mistudio/sae'
-import type { Lanes, Place, SharedMemory, Task } from '@mistudio/tensor'
+import type { Place, SharedMemory, Task, WorkerPool } from '@mistudio/tensor'
 import type { Collector } from '../collect/collector.ts'
 import type { ProgressBoard } from './progress_board.ts'
 import type { TextSource } from './text_source.ts'
@@ -37,7 +37,7 @@ export function batchContexts(options: { contextsPerCall: number; contextSize: n
  * @param options.board written after each batch: samples are contexts, the heaps' counters are summed over the SAEs
  */
 export async function runPass(options: {
-  lanes: Lanes
+  pool: WorkerPool
   forward: Forward
   contextsPerCall: number
   source: TextSource
@@ -45,7 +45,7 @@ export async function runPass(options: {
   board?: ProgressBoard
   stopped?: () => boolean
 }): Promise<PassResult> {
-  const { lanes, forward, contextsPerCall, source, members, board, stopped } = options
+  const { pool, forward, contextsPerCall, source, members, board, stopped } = options
   const { contextSize, contexts } = source
   const size = batchContexts({ contextsPerCall, contextSize })
   const totalBatches = Math.ceil(contexts / size)
@@ -56,7 +56,7 @@ export async function runPass(options: {
     samples_processed: 0,
     total_samples: contexts,
   })
-  const room = await createRoom({ lanes, rows: size * contextSize, members })
+  const room = await createRoom({ pool, rows: size * contextSize, members })
   let read = 0
   let collected = 0
   let batches = 0
@@ -88,7 +88,7 @@ export async function runPass(options: {
       const { ids, mask, inputIds } = room.slots[slot]
       source.read({ ...filled, ids, mask })
       const requests = room.requests(slot, filled.count * contextSize)
-      const running = lanes.run(
+      const running = pool.run(
         tasksOf({
           forward,
           members,
@@ -156,11 +156,11 @@ function tasksOf(options: {
 }
 
 /** Activations of one batch; ids, masks and hits of two, since one is collected while the next is computed. */
-async function createRoom(options: { lanes: Lanes; rows: number; members: readonly PassMember[] }) {
-  const { lanes, rows, members } = options
+async function createRoom(options: { pool: WorkerPool; rows: number; members: readonly PassMember[] }) {
+  const { pool, rows, members } = options
   const memories: SharedMemory[] = []
   const take = async (bytes: number) => {
-    const memory = await lanes.memory({ bytes: bytes + 256 })
+    const memory = await pool.memory({ bytes: bytes + 256 })
     memories.push(memory)
     return { memory, place: { memory: memory.id, offset: memory.alloc(bytes) } }
   }
@@ -194,7 +194,7 @@ async function createRoom(options: { lanes: Lanes; rows: number; members: readon
       })),
     async close() {
       for (const { hits } of slots) for (const hitRoom of hits) await hitRoom.close()
-      for (const memory of memories) await lanes.release(memory)
+      for (const memory of memories) await pool.release(memory)
     },
   }
 }

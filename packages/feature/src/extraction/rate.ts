@@ -14,7 +14,7 @@ export interface RateMeter {
 
 /**
  * `moving`: samples since the latest moment that is at least 5 s ago (or the start) and lies before the last
- * change, over the time since: with slow batches the window stretches until it holds one, and while nothing
+ * change, over the time since: with slow batches the window intervals until it holds one, and while nothing
  * arrives it falls slowly instead of dropping to 0. `mean`: all samples over the time from start to the last change.
  * Times in seconds.
  */

@@ -1,6 +1,6 @@
 // Every operation on both runtimes that compute: a small random model around it, over a whole context that takes several
 // blocks of queries, and token by token behind a cache. The oracle alone is checked in oracle.test.ts.
-import { type Lanes, openLanes } from '@mistudio/tensor'
+import { openWorkerPool, type WorkerPool } from '@mistudio/tensor'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { largestDifference, randomModel, temporaryFolder } from '../../testing/model_support.ts'
 import { defineArchitecture } from '../architecture.ts'
@@ -11,12 +11,12 @@ import { openStepper } from './onnx_stepper.ts'
 import { emptyOracleCache, runOracle } from './oracle.ts'
 
 const folder = temporaryFolder()
-let lanes: Lanes
+let pool: WorkerPool
 beforeAll(async () => {
-  lanes = await openLanes({ count: 2 })
+  pool = await openWorkerPool({ count: 2 })
 })
 afterAll(async () => {
-  await lanes.close()
+  await pool.close()
   folder.remove()
 })
 
@@ -158,7 +158,7 @@ describe.each(Object.entries(cases))('%s', (_, options) => {
   test('over a whole context', async () => {
     const model = await modelOf(options)
     const inputIds = [ids, ids.toReversed()]
-    const fast = await runModel({ model, inputIds, captures: 'all', lanes })
+    const fast = await runModel({ model, inputIds, captures: 'all', pool })
     const slow = await runModel({ model, inputIds, captures: 'all', runtime: 'oracle' })
     expect(fast.map(({ name }) => name)).toEqual(['logits', ...model.hookPoints])
     fast.forEach(({ name, data }, i) => {
@@ -170,7 +170,7 @@ describe.each(Object.entries(cases))('%s', (_, options) => {
   test('behind a cache', async () => {
     const model = await modelOf(options)
     const whole = runOracle({ model, inputIds: ids }).logits!
-    const stepper = await openStepper({ model, lanes, capacity: length })
+    const stepper = await openStepper({ model, pool, capacity: length })
     const cache = emptyOracleCache()
     let end = 0
     for (const count of steps) {

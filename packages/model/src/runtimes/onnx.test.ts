@@ -1,6 +1,6 @@
 // Single operations of the recorded runtime against the oracle's, where the goldens do not reach: whole curves,
 // long contexts in uneven blocks, scores far apart.
-import { type Lanes, openLanes } from '@mistudio/tensor'
+import { openWorkerPool, type WorkerPool } from '@mistudio/tensor'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { largestDifference, openFixture, temporaryFolder } from '../../testing/model_support.ts'
 import { activations } from '../ops.ts'
@@ -13,12 +13,12 @@ import { matrix } from './oracle_matrix.ts'
 import { createTape, type Tape, type Value } from './tape.ts'
 
 const cache = temporaryFolder()
-let lanes: Lanes
+let pool: WorkerPool
 beforeAll(async () => {
-  lanes = await openLanes({ count: 1 })
+  pool = await openWorkerPool({ count: 1 })
 })
 afterAll(async () => {
-  await lanes.close()
+  await pool.close()
   cache.remove()
 })
 
@@ -43,9 +43,9 @@ async function compute(options: {
   const tape = createTape()
   const values = inputs.map((data, i) => tape.input(`x${i}`, 'float32', [rows, data.length / rows]))
   const output = { name: 'y', value: record(tape, values), dtype: 'float32' as const, shape: [rows, width] }
-  const session = await lanes.session({ graph: tape.emit({ outputs: [output], weights: noWeights }).bytes })
+  const session = await pool.session({ graph: tape.emit({ outputs: [output], weights: noWeights }).bytes })
   const bytes = (rows * width + inputs.reduce((sum, data) => sum + data.length, 0)) * 4 + 4096
-  const memory = await lanes.memory({ bytes })
+  const memory = await pool.memory({ bytes })
   const view = (offset: number, n: number) => ({
     memory: memory.id,
     offset,
@@ -58,10 +58,10 @@ async function compute(options: {
     return [`x${i}`, view(offset, data.length / rows)] as const
   })
   const y = memory.alloc(rows * width * 4)
-  await lanes.run([[{ session, inputs: Object.fromEntries(places), outputs: { y: view(y, width) } }]])
+  await pool.run([[{ session, inputs: Object.fromEntries(places), outputs: { y: view(y, width) } }]])
   const result = Float32Array.from(memory.f32(y, rows * width))
-  await lanes.closeSession(session)
-  await lanes.release(memory)
+  await pool.closeSession(session)
+  await pool.release(memory)
   return result
 }
 
@@ -137,7 +137,7 @@ test('a whole context of 128 tokens agrees on both runtimes', async () => {
   for (const name of ['llama', 'gpt2']) {
     const model = await openFixture(name, cache.path)
     const inputIds = [Array.from({ length: 128 }, (_, i) => (i * 37 + 11) % 160)]
-    const cpu = await runModel({ model, inputIds, captures: 'all', lanes })
+    const cpu = await runModel({ model, inputIds, captures: 'all', pool })
     const slow = await runModel({ model, inputIds, captures: 'all', runtime: 'oracle' })
     cpu.forEach((tensor, i) => {
       expect(largestDifference(tensor.data, slow[i].data), tensor.name).toBeLessThan(1e-5)

@@ -2,7 +2,7 @@
 // preallocated in shared memory, a row a position: the past is a view of the rows that matter, and a run writes the rows
 // of its new tokens right behind, so no cache is ever copied between runs. States of a fixed size take turns between two
 // places, one that is read and one that is written.
-import type { Lanes, SharedMemory, View } from '@mistudio/tensor'
+import type { SharedMemory, View, WorkerPool } from '@mistudio/tensor'
 import type { LanguageModel } from '../load.ts'
 import { openGraph } from '../session.ts'
 import { recordStep } from './onnx_step_graph.ts'
@@ -12,22 +12,22 @@ import type { Stepper } from './stepper.ts'
 /** @param options.capacity the most tokens that will be run, prompt included */
 export async function openStepper(options: {
   model: LanguageModel
-  lanes: Lanes
+  pool: WorkerPool
   capacity: number
 }): Promise<Stepper> {
-  const { model, lanes, capacity } = options
+  const { model, pool, capacity } = options
   const { vocabSize } = model.config
-  const settings = { lane: 0, threads: lanes.count }
-  const session = await openGraph({ model, lanes, bytes: recordStep(model), settings })
+  const settings = { worker: 0, threads: pool.count }
+  const session = await openGraph({ model, pool, bytes: recordStep(model), settings })
   const parts = model.shapes.cache.flatMap(entry => partsOf(entry, capacity))
   let memory: SharedMemory
   try {
-    memory = await lanes.memory({
+    memory = await pool.memory({
       bytes:
         parts.reduce((sum, { elements }) => sum + elements * 4 + 64, 0) + capacity * 8 + vocabSize * 4 + 4096,
     })
   } catch (error) {
-    await lanes.closeSession(session)
+    await pool.closeSession(session)
     throw error
   }
   const held = parts.map(part => ({ part, offset: memory.alloc(part.elements * 4) }))
@@ -60,14 +60,14 @@ export async function openStepper(options: {
         inputs[part.past] = view(offset + read.at * 4, 'float32', ...read.shape)
         outputs[part.next] = view(offset + written.at * 4, 'float32', ...written.shape)
       }
-      await lanes.run([[{ session, inputs, outputs }]], { lane: 0 })
+      await pool.run([[{ session, inputs, outputs }]], { worker: 0 })
       past += length
       runs++
       return memory.f32(logits, vocabSize)
     },
     async close() {
-      await lanes.closeSession(session)
-      await lanes.release(memory)
+      await pool.closeSession(session)
+      await pool.release(memory)
     },
   }
 }

@@ -1,6 +1,6 @@
 // The encoder against exact inference (infer.ts), for every activation, structure and row normalisation.
 import { InputError } from '@mistudio/files'
-import { type Lanes, openLanes } from '@mistudio/tensor'
+import { openWorkerPool, type WorkerPool } from '@mistudio/tensor'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import {
   activations,
@@ -14,16 +14,16 @@ import { inferSae } from '../infer.ts'
 import type { Activation, Sae } from '../sae.ts'
 import { createEncoder } from './encoder.ts'
 
-let lanes: Lanes
+let pool: WorkerPool
 beforeAll(async () => {
-  lanes = await openLanes({ count: 2 })
+  pool = await openWorkerPool({ count: 2 })
 })
-afterAll(() => lanes.close())
+afterAll(() => pool.close())
 
-async function encode(sae: Sae, x: Float32Array, rowsPerCall = 48, on = lanes) {
-  const encoder = await createEncoder({ lanes: on, sae, rowsPerCall })
+async function encode(sae: Sae, x: Float32Array, rowsPerCall = 48, on = pool) {
+  const encoder = await createEncoder({ pool: on, sae, rowsPerCall })
   try {
-    return await encodeDense({ lanes: on, encoder, x })
+    return await encodeDense({ pool: on, encoder, x })
   } finally {
     await encoder.close()
   }
@@ -50,7 +50,7 @@ describe.each(structures)('%s', structure => {
 
 test('hits that do not fit are encoded anew in a larger room, whose size the next room begins with', async () => {
   const sae = randomSae({ activation: { kind: 'relu' }, dSae: 300, bias: -2.4 })
-  const encoder = await createEncoder({ lanes, sae, rowsPerCall: 64 })
+  const encoder = await createEncoder({ pool, sae, rowsPerCall: 64 })
   const few = randomRows({ n: 200, width: 12 })
   // From row 130 on nearly everything fires: lists of thousands, after calls that fitted.
   const x = few.map((value, i) => (i >= 130 * 12 ? value * 40 : value))
@@ -58,7 +58,7 @@ test('hits that do not fit are encoded anew in a larger room, whose size the nex
   const first = await encoder.room({ rows: 200 })
   const before = first.capacity
   await first.close()
-  const found = await encodeDense({ lanes, encoder, x })
+  const found = await encodeDense({ pool, encoder, x })
   expect(found.capacity).toBeGreaterThan(before)
   expect(worst(found.featureActs, wanted.featureActs)).toBeLessThan(1e-5)
   expect(worst(found.reconstruction, wanted.reconstruction)).toBeLessThan(1e-5)
@@ -68,11 +68,11 @@ test('hits that do not fit are encoded anew in a larger room, whose size the nex
   await encoder.close()
 })
 
-test('rows give the same bits whatever their neighbours, the lanes and the room’s growth', async () => {
+test('rows give the same bits whatever their neighbours, the workers and the room’s growth', async () => {
   const sae = randomSae({ activation: { kind: 'relu' }, dSae: 300, bias: 0.5 })
   const x = randomRows({ n: 150, width: 12 })
   const whole = await encode(sae, x, 64)
-  const single = await openLanes({ count: 1 })
+  const single = await openWorkerPool({ count: 1 })
   const alone = await encode(sae, x.subarray(0, 70 * 12), 64, single)
   await single.close()
   expect(alone.featureActs).toEqual(whole.featureActs.subarray(0, 70 * 300))
@@ -92,7 +92,7 @@ test('a NaN among the activations is seen in the hits, not dropped', async () =>
 })
 
 test('a room that would exceed its limit says how many latents fire', async () => {
-  const encoder = await createEncoder({ lanes, sae: randomSae({}) })
+  const encoder = await createEncoder({ pool, sae: randomSae({}) })
   const error = await encoder.room({ rows: 40_000_000 }).catch((thrown: unknown) => thrown)
   expect(error).toBeInstanceOf(InputError)
   expect((error as InputError).details.field).toBe('latents firing a token')

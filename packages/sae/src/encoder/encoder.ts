@@ -1,11 +1,11 @@
-// A finished SAE on the compute lanes: activations in, the firing latents of each token and the reconstruction out.
+// A finished SAE on the worker pool: activations in, the firing latents of each token and the reconstruction out.
 // Evaluation, calibration, extraction and `sae encode` share it. How many latents fire differs from row to row, so hits
 // are lists (encoder_hits.ts), and a list that does not fit its room is encoded again in a larger one: none is lost.
 // Calls have a fixed number of rows (a short tail runs over stale rows that nobody reads), so a token's result
-// does not depend on its neighbours or on the number of lanes.
+// does not depend on its neighbours or on the number of workers.
 
 import { InputError } from '@mistudio/files'
-import { gemmGraph, type Lanes, memoryLimitBytes, type Task } from '@mistudio/tensor'
+import { gemmGraph, memoryLimitBytes, type Task, type WorkerPool } from '@mistudio/tensor'
 import { outputsAreInputs, type Sae, type SaeHooks } from '../sae.ts'
 import type { EncodeRequest } from './encode_request.ts'
 import { createHitRoom, type HitList, type HitRoom } from './encoder_hits.ts'
@@ -17,7 +17,7 @@ export type { HitList, HitRoom } from './encoder_hits.ts'
 
 /** Rows of one GEMM call: fastest on AVX-512, and ORT's rows are bit-identical at this count. */
 const defaultRowsPerCall = 256
-/** Rows of one list of hits: short, so that a list of rows in which everything fires fits a lane's scratch. */
+/** Rows of one list of hits: short, so that a list of rows in which everything fires fits a worker's scratch. */
 const listRows = 32
 
 export interface Encoder {
@@ -40,14 +40,14 @@ export interface Encoder {
 
 /** @throws InputError when the SAE does not fit one WebAssembly memory */
 export async function createEncoder(options: {
-  lanes: Lanes
+  pool: WorkerPool
   sae: Omit<Sae, 'family'>
   /** Default 256. */
   rowsPerCall?: number
 }): Promise<Encoder> {
-  const { lanes, sae, rowsPerCall = defaultRowsPerCall } = options
+  const { pool, sae, rowsPerCall = defaultRowsPerCall } = options
   const rowsPerList = Math.min(listRows, rowsPerCall)
-  const sizes = { sae, rowsPerCall, rowsPerList, lanes: lanes.count }
+  const sizes = { sae, rowsPerCall, rowsPerList, workers: pool.count }
   const bytes = encoderBytes(sizes)
   if (bytes > memoryLimitBytes) {
     throw new InputError({
@@ -57,9 +57,9 @@ export async function createEncoder(options: {
       expected: `at most ${memoryLimitBytes} bytes with its scratch space; this needs ${bytes}`,
     })
   }
-  const memory = await lanes.memory({ bytes })
+  const memory = await pool.memory({ bytes })
   const at = placeEncoder({ ...sizes, memory })
-  const gemm = await lanes.session({ graph: gemmGraph() })
+  const gemm = await pool.session({ graph: gemmGraph() })
   const spanned = {
     sae,
     at,
@@ -88,23 +88,23 @@ export async function createEncoder(options: {
       usual = Math.min(mostHits, Math.max(2 * hits.capacity, Math.ceil(cut.most * 1.25)))
       await hits.grow(usual)
       const again = tasks({ ...request, reconstruction: undefined })
-      await lanes.run(again.filter((_, call) => cut.calls.has(call)))
+      await pool.run(again.filter((_, call) => cut.calls.has(call)))
     }
   }
 
   return {
     sae,
     rowsPerCall,
-    room: ({ rows }) => createHitRoom({ lanes, rows, rowsPerCall, rowsPerList, capacity: usual }),
+    room: ({ rows }) => createHitRoom({ pool, rows, rowsPerCall, rowsPerList, capacity: usual }),
     tasks,
     finish,
     async encode(request) {
-      await lanes.run(tasks(request))
+      await pool.run(tasks(request))
       return finish(request)
     },
     async close() {
-      await lanes.release(memory)
-      await lanes.closeSession(gemm)
+      await pool.release(memory)
+      await pool.closeSession(gemm)
     },
   }
 }

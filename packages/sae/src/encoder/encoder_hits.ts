@@ -2,7 +2,7 @@
 // that is longer than its capacity is cut when it is copied here, and its starts say so; the encoder then lets the room
 // grow and encodes that call again.
 import { InputError } from '@mistudio/files'
-import type { Lanes, Place, SharedMemory } from '@mistudio/tensor'
+import type { Place, SharedMemory, WorkerPool } from '@mistudio/tensor'
 
 /**
  * The firing latents of consecutive rows: those of row firstRow + r are index and value [starts[r], starts[r + 1]),
@@ -36,13 +36,13 @@ export interface HitRoom {
 export const hitLimitBytes = 2 ** 30
 
 export async function createHitRoom(options: {
-  lanes: Lanes
+  pool: WorkerPool
   rows: number
   rowsPerCall: number
   rowsPerList: number
   capacity: number
 }): Promise<HitRoom> {
-  const { lanes, rows, rowsPerCall, rowsPerList } = options
+  const { pool, rows, rowsPerCall, rowsPerList } = options
   const listsPerCall = Math.ceil(rowsPerCall / rowsPerList)
   const lists = Math.ceil(rows / rowsPerCall) * listsPerCall
   let capacity = options.capacity
@@ -51,7 +51,7 @@ export async function createHitRoom(options: {
 
   async function memoryFor(wanted: number): Promise<SharedMemory> {
     const bytes = lists * (8 * wanted + 4 * (rowsPerList + 1)) + 256
-    if (bytes <= hitLimitBytes) return lanes.memory({ bytes })
+    if (bytes <= hitLimitBytes) return pool.memory({ bytes })
     throw new InputError({
       message: 'so many latents of this SAE fire that their activations do not fit',
       field: 'latents firing a token',
@@ -123,8 +123,8 @@ export async function createHitRoom(options: {
         next.i32(at.index + to, capacity).set(old.memory.i32(old.at.index + from, old.capacity))
         next.f32(at.value + to, capacity).set(old.memory.f32(old.at.value + from, old.capacity))
       }
-      await lanes.release(old.memory)
+      await pool.release(old.memory)
     },
-    close: () => lanes.release(memory),
+    close: () => pool.release(memory),
   }
 }

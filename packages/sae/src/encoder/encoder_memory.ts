@@ -1,4 +1,4 @@
-// The encoder's memory: the weights once, and for every lane scratch for one call.
+// The encoder's memory: the weights once, and for every worker scratch for one call.
 import { type SharedMemory, topkScratchBytes } from '@mistudio/tensor'
 import { groupRows } from '../group_rows.ts'
 import type { Sae } from '../sae.ts'
@@ -7,18 +7,18 @@ export type EncoderSizes = {
   sae: Omit<Sae, 'family'>
   rowsPerCall: number
   rowsPerList: number
-  lanes: number
+  workers: number
 }
 
-/** A pointer that differs from lane to lane. */
-export type LanePointer = { base: number; stride: number }
+/** A pointer that differs from worker to worker. */
+export type WorkerPointer = { base: number; stride: number }
 
 export type EncoderLayout = ReturnType<typeof placeEncoder>
 
 /** Does a group of latents read, or write, fewer columns than there are? Then rows are cut out for it. */
 export const splitsColumns = ({ groups }: Pick<Sae, 'groups'>) => groups.length > 1
 
-/** Elements (4 bytes each) of a lane's scratch by name. */
+/** Elements (4 bytes each) of a worker's scratch by name. */
 function scratchElements({ sae, rowsPerCall, rowsPerList }: EncoderSizes): Record<ScratchName, number> {
   const { dIn, dSae, dOut } = sae.shape
   const groups = groupRows(sae.groups)
@@ -88,12 +88,12 @@ function storedWeights({ activation, weights }: Omit<Sae, 'family'>): Record<str
 export function encoderBytes(sizes: EncoderSizes): number {
   const weights = Object.values(storedWeights(sizes.sae))
   const stored = weights.reduce((sum, values) => sum + aligned(values.byteLength), 0)
-  return stored + sizes.lanes * scratchBytes(sizes) + 1024
+  return stored + sizes.workers * scratchBytes(sizes) + 1024
 }
 
 /** Copies the weights into the memory. @returns pointers by name */
 export function placeEncoder(sizes: EncoderSizes & { memory: SharedMemory }) {
-  const { memory, lanes, sae } = sizes
+  const { memory, workers, sae } = sizes
   const weights = Object.fromEntries(
     Object.entries(storedWeights(sae)).map(([name, values]) => {
       const pointer = memory.alloc(values.byteLength)
@@ -102,8 +102,8 @@ export function placeEncoder(sizes: EncoderSizes & { memory: SharedMemory }) {
     }),
   )
   const stride = scratchBytes(sizes)
-  let base = memory.alloc(lanes * stride)
-  const scratch = {} as Record<ScratchName, LanePointer>
+  let base = memory.alloc(workers * stride)
+  const scratch = {} as Record<ScratchName, WorkerPointer>
   for (const [name, elements] of Object.entries(scratchElements(sizes))) {
     scratch[name as ScratchName] = { base, stride }
     base += aligned(4 * elements)

@@ -4,7 +4,7 @@ import type { Arg, Place, Step, Task } from '@mistudio/tensor'
 import { type GroupRows, groupRows, hookSpans } from '../group_rows.ts'
 import type { Sae } from '../sae.ts'
 import type { EncodeRequest } from './encode_request.ts'
-import { type EncoderLayout, type LanePointer, splitsColumns } from './encoder_memory.ts'
+import { type EncoderLayout, splitsColumns, type WorkerPointer } from './encoder_memory.ts'
 
 type Call = {
   sae: Omit<Sae, 'family'>
@@ -23,7 +23,7 @@ type Call = {
 
 const normalisationKinds = { none: 0, token_rms: 1, layer_norm: 2 } as const
 
-const plus = (pointer: LanePointer, elements: number): LanePointer => ({
+const plus = (pointer: WorkerPointer, elements: number): WorkerPointer => ({
   base: pointer.base + 4 * elements,
   stride: pointer.stride,
 })
@@ -54,9 +54,9 @@ function kernel({ memory }: Call, name: string, ...args: Arg[]): Step {
 /** y = a bᵀ; always of all rows of a call. */
 function product(
   call: Call,
-  a: LanePointer,
+  a: WorkerPointer,
   b: number,
-  y: LanePointer,
+  y: WorkerPointer,
   [rows, inner, columns]: number[],
 ): Step {
   const { memory, gemm } = call
@@ -165,7 +165,7 @@ function hitSteps(call: Call, { from, rows }: ListRows): Step[] {
   const room = request.hits!
   const { index, value, starts } = at.scratch
   const place = room.places(call.call * Math.ceil(rowsPerCall / rowsPerList) + from / rowsPerList)
-  const copy = (offset: LanePointer, to: Place, width: number): Step => ({
+  const copy = (offset: WorkerPointer, to: Place, width: number): Step => ({
     copy: { from: { memory, offset }, to, count: 1, width },
   })
   return [

@@ -1,6 +1,6 @@
 // Advice: what is reckoned is what the learner allocates, what does not fit is refused with sizes that do, and λ is
 // judged in every normalisation by the same argument.
-import { withLanes } from '@mistudio/tensor'
+import { withWorkerPool } from '@mistudio/tensor'
 import { describe, expect, test } from 'vitest'
 import { families } from '../families.ts'
 import { learnerBytes } from '../learner/block.ts'
@@ -46,7 +46,7 @@ function advise(changes: Partial<AdviceOptions> & { dSae?: number }) {
     members: complete({ family: 'topk', dSae }),
     run,
     modelBytes: 40e6,
-    lanes: 2,
+    workers: 2,
     machine: { memoryBytes: 8e9, diskBytes: 100e9 },
     probe: null,
     replan: ({ dSaeScale, batchSize }) => complete({ family: 'topk', dSae: dSae * dSaeScale, batchSize }),
@@ -66,7 +66,7 @@ describe('what a training takes', () => {
   test('memory is the learners’ own, the window and the model; disk a checkpoint more than are kept', () => {
     const { memory, disk, saes, parameters, steps, fits } = advise({ dSae: 1024 })
     const [{ plan }] = complete({ family: 'topk', dSae: 1024 })
-    expect(memory.learners).toBe(learnerBytes({ plan, batchSize: 256, lanes: 2 }))
+    expect(memory.learners).toBe(learnerBytes({ plan, batchSize: 256, workers: 2 }))
     expect(memory.window).toBe(64 * 128 * (64 * 4 + 16))
     expect(memory.total).toBeGreaterThan(memory.model + memory.window + memory.learners)
     expect({ saes, steps, fits }).toEqual({ saes: 1, steps: 100, fits: true })
@@ -154,7 +154,7 @@ describe('λ', () => {
       members: complete({ family: 'standard', settings: { sparsity_coefficient: 100 } }),
       run,
       modelBytes: 0,
-      lanes: 2,
+      workers: 2,
       machine: { memoryBytes: 8e9, diskBytes: 8e9 },
       probe: null,
       replan: () => [],
@@ -170,7 +170,7 @@ describe('λ', () => {
       members: complete({ family }),
       run,
       modelBytes: 0,
-      lanes: 2,
+      workers: 2,
       machine: { memoryBytes: 8e9, diskBytes: 8e9 },
       probe: null,
       replan: () => [],
@@ -180,9 +180,9 @@ describe('λ', () => {
 })
 
 test('the probe measures products and a step of each kind, from which time is reckoned', async () => {
-  const probe = await withLanes({ threads: 2 }, lanes =>
+  const probe = await withWorkerPool({ threads: 2 }, pool =>
     probeMachine({
-      lanes,
+      pool,
       seconds: 0.2,
       small: ({ dSae, batchSize }) => [
         ...complete({ family: 'topk', dSae: Math.min(dSae, 512), batchSize }),

@@ -23,7 +23,7 @@ export type AdviceOptions = {
   run: AdviceRun
   /** Bytes of the model's weights in float32. */
   modelBytes: number
-  lanes: number
+  workers: number
   /** Free bytes of memory and of the disk the run is written to. */
   machine: { memoryBytes: number; diskBytes: number }
   probe: Probe | null
@@ -81,7 +81,7 @@ export function parametersOf({ shape, groups, selection, skip }: Plan): number {
 
 type Sized = { members: readonly CompleteMember[]; run: AdviceRun }
 
-function memoryOf({ modelBytes, lanes }: AdviceOptions, { members, run }: Sized) {
+function memoryOf({ modelBytes, workers }: AdviceOptions, { members, run }: Sized) {
   const hooks = new Map(
     members.flatMap(({ hooks }) =>
       [...hooks.inputs, ...hooks.outputs].map(({ hook, width }) => [hook, width]),
@@ -91,9 +91,9 @@ function memoryOf({ modelBytes, lanes }: AdviceOptions, { members, run }: Sized)
   const perValue = run.storedDtype === 'bfloat16' ? 2 : 4
   // Each hook point's rows, and 16 bytes a token of masks, norms and order.
   const window = sum([...hooks.values()].map(d => tokens * (d * perValue + 16)))
-  const learners = sum(members.map(({ plan }) => learnerBytes({ plan, batchSize: run.batchSize, lanes })))
-  // The weights once for reading, and a session's own copy in every lane.
-  const model = modelBytes * (1 + lanes)
+  const learners = sum(members.map(({ plan }) => learnerBytes({ plan, batchSize: run.batchSize, workers })))
+  // The weights once for reading, and a session's own copy in every worker.
+  const model = modelBytes * (1 + workers)
   return { model, window, learners, total: model + window + learners + processBytes }
 }
 

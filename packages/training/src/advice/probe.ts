@@ -3,12 +3,12 @@
 // as long for a wide SAE as for a narrow one.
 
 import {
+  type BufferMoments,
   type ContextSource,
-  createActivationWindow,
+  createActivationBuffer,
   type Forward,
-  type WindowMoments,
 } from '@mistudio/capture'
-import { gaussianStream, gemmSpeed, type Lanes } from '@mistudio/tensor'
+import { gaussianStream, gemmSpeed, type WorkerPool } from '@mistudio/tensor'
 import { createLearner } from '../learner/learner.ts'
 import type { Columns } from '../learner.ts'
 import type { CompleteMember } from '../member.ts'
@@ -16,7 +16,7 @@ import type { Plan } from '../plan.ts'
 import { initialWeights } from '../start/initial_weights.ts'
 
 export type Probe = {
-  /** GFLOP/s of a float32 product on all lanes. */
+  /** GFLOP/s of a float32 product on all workers. */
   gflops: number
   /** null: there was nothing to capture. */
   captureTokensPerSecond: number | null
@@ -39,18 +39,18 @@ const stepLatents = 2048
  * @param options.seconds about how long; default 5
  */
 export async function probeMachine(options: {
-  lanes: Lanes
+  pool: WorkerPool
   small?: (sizes: { dSae: number; batchSize: number }) => readonly CompleteMember[]
   capture?: { forward: Forward; contextsPerCall: number; source: ContextSource; hooks: readonly string[] }
   seconds?: number
 }): Promise<Probe> {
-  const { lanes, capture, small, seconds = 5 } = options
+  const { pool, capture, small, seconds = 5 } = options
   const began = performance.now()
-  const gflops = await gemmSpeed({ lanes, seconds: seconds * gemmShare })
+  const gflops = await gemmSpeed({ pool, seconds: seconds * gemmShare })
   const captured =
     capture === undefined
       ? undefined
-      : await probeCapture({ ...capture, lanes, seconds: seconds * captureShare })
+      : await probeCapture({ ...capture, pool, seconds: seconds * captureShare })
   const steps: Probe['steps'] = []
   const kinds = new Set<string>()
   for (const member of small?.({ dSae: stepLatents, batchSize: stepBatch }) ?? []) {
@@ -58,7 +58,7 @@ export async function probeMachine(options: {
     const spent = (performance.now() - began) / 1000
     if (kinds.has(kind) || (steps.length > 0 && spent > seconds)) continue
     kinds.add(kind)
-    steps.push({ kind, flopsPerSecond: await probeStep({ lanes, member }) })
+    steps.push({ kind, flopsPerSecond: await probeStep({ pool, member }) })
   }
   return {
     gflops,
@@ -101,16 +101,16 @@ export function costOf(plan: Plan, batchSize: number): number {
 }
 
 async function probeCapture(options: {
-  lanes: Lanes
+  pool: WorkerPool
   forward: Forward
   contextsPerCall: number
   source: ContextSource
   hooks: readonly string[]
   seconds: number
 }): Promise<{ tokensPerSecond: number; scales: Probe['scales'] }> {
-  const { lanes, hooks, source, contextsPerCall, seconds } = options
-  const contexts = Math.min(contextsPerCall * lanes.count, source.contexts)
-  const window = await createActivationWindow({ ...options, contexts, seed: 0 })
+  const { pool, hooks, source, contextsPerCall, seconds } = options
+  const contexts = Math.min(contextsPerCall * pool.count, source.contexts)
+  const window = await createActivationBuffer({ ...options, contexts, seed: 0 })
   try {
     await window.fill(0)
     const began = performance.now()
@@ -129,7 +129,7 @@ async function probeCapture(options: {
   }
 }
 
-function scaleOf({ tokens, sum, sumSquares, sumNorms }: WindowMoments): Probe['scales'][string] {
+function scaleOf({ tokens, sum, sumSquares, sumNorms }: BufferMoments): Probe['scales'][string] {
   const meanSquare = sumSquares / tokens
   let squaredMean = 0
   for (const value of sum) squaredMean += (value / tokens) ** 2
@@ -137,14 +137,14 @@ function scaleOf({ tokens, sum, sumSquares, sumNorms }: WindowMoments): Probe['s
 }
 
 /** Two steps to warm up and two that count, on Gaussian rows. @returns cost a second */
-async function probeStep(options: { lanes: Lanes; member: CompleteMember }): Promise<number> {
-  const { lanes, member } = options
+async function probeStep(options: { pool: WorkerPool; member: CompleteMember }): Promise<number> {
+  const { pool, member } = options
   const { plan, settings, config, hooks } = member
   const rows = stepBatch
   const { dIn, dOut } = plan.shape
-  const memory = await lanes.memory({ bytes: rows * (dIn + dOut) * 4 + rows * 4 + 4096 })
+  const memory = await pool.memory({ bytes: rows * (dIn + dOut) * 4 + rows * 4 + 4096 })
   const weights = initialWeights({ plan, settings, config, seed: 0 })
-  const learner = await createLearner({ lanes, plan, batchSize: rows, weights })
+  const learner = await createLearner({ pool, plan, batchSize: rows, weights })
   try {
     const at = memory.alloc(rows * 4)
     memory.i32(at, rows).forEach((_, i, all) => {
@@ -175,6 +175,6 @@ async function probeStep(options: { lanes: Lanes; member: CompleteMember }): Pro
     return costOf(plan, rows) / ((performance.now() - began) / 2000)
   } finally {
     await learner.close()
-    await lanes.release(memory)
+    await pool.release(memory)
   }
 }

@@ -1,20 +1,20 @@
 // The calibrated threshold of BatchTopK: the mean L0 of the finished SAE is k, judged by exact inference.
 import { InputError } from '@mistudio/files'
 import { inferSae, type Sae } from '@mistudio/sae'
-import { gaussianStream, type Lanes, openLanes, type Place } from '@mistudio/tensor'
+import { gaussianStream, openWorkerPool, type Place, type WorkerPool } from '@mistudio/tensor'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { basePlan } from '../plan.ts'
 import { createCalibrator } from './calibrate.ts'
 
 const tokens = 700
 const widths = [8, 6]
-let lanes: Lanes
+let pool: WorkerPool
 let inputs: Place[]
 let rows: Place
 let columns: Float32Array[]
 beforeAll(async () => {
-  lanes = await openLanes({ count: 2 })
-  const memory = await lanes.memory({ bytes: 1 << 20 })
+  pool = await openWorkerPool({ count: 2 })
+  const memory = await pool.memory({ bytes: 1 << 20 })
   const draw = gaussianStream({ seed: 2, purpose: 'rows' })
   columns = []
   inputs = widths.map(width => {
@@ -31,7 +31,7 @@ beforeAll(async () => {
   })
   rows = { memory: memory.id, offset }
 })
-afterAll(() => lanes.close())
+afterAll(() => pool.close())
 
 function sae(options: { hooks: number; dSae?: number; grouped?: boolean; row?: Sae['normalisation'] }): Sae {
   const { hooks, dSae = 60, grouped = false, row = 'none' } = options
@@ -64,7 +64,7 @@ function sae(options: { hooks: number; dSae?: number; grouped?: boolean; row?: S
 }
 
 async function calibrated(one: Sae, k: number) {
-  const calibrator = await createCalibrator({ lanes, sae: one, k })
+  const calibrator = await createCalibrator({ pool, sae: one, k })
   const places = inputs.slice(0, one.hooks.inputs.length)
   // In two parts of which neither is a whole number of calls.
   await calibrator.add({ rows, count: 333, inputs: places })

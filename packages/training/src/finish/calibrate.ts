@@ -9,7 +9,7 @@
 import type { ActivationPlace } from '@mistudio/capture'
 import { InputError } from '@mistudio/files'
 import { groupRows, hookSpans, normaliseRow, type Sae } from '@mistudio/sae'
-import { gemmGraph, type Lanes, memoryLimitBytes, type Place, type Task } from '@mistudio/tensor'
+import { gemmGraph, memoryLimitBytes, type Place, type Task, type WorkerPool } from '@mistudio/tensor'
 
 const chunkRows = 256
 /** float32 bits that one class leaves open. */
@@ -35,14 +35,18 @@ export interface Calibrator {
  * @param options.sae finished, its pre-activations being the scores that were selected by; its threshold is not read
  * @throws InputError when the encoder does not fit one WebAssembly memory
  */
-export async function createCalibrator(options: { lanes: Lanes; sae: Sae; k: number }): Promise<Calibrator> {
-  const { lanes, sae, k } = options
+export async function createCalibrator(options: {
+  pool: WorkerPool
+  sae: Sae
+  k: number
+}): Promise<Calibrator> {
+  const { pool, sae, k } = options
   const { dIn, dSae } = sae.shape
   const { wEnc, bEnc, bDec } = sae.weights
   const groups = groupRows(sae.groups)
   const spans = hookSpans(sae.hooks.inputs)
   const slotFloats = chunkRows * (2 * dIn + dSae)
-  const bytes = wEnc.byteLength + lanes.count * (slotFloats * 4 + 256) + 1024
+  const bytes = wEnc.byteLength + pool.count * (slotFloats * 4 + 256) + 1024
   if (bytes > memoryLimitBytes) {
     throw new InputError({
       message: 'the SAE is too large to calibrate its threshold',
@@ -51,12 +55,12 @@ export async function createCalibrator(options: { lanes: Lanes; sae: Sae; k: num
       expected: `at most ${memoryLimitBytes} bytes; or calibration_tokens 0, which keeps the EMA`,
     })
   }
-  const memory = await lanes.memory({ bytes })
-  const gemm = await lanes.session({ graph: gemmGraph() })
+  const memory = await pool.memory({ bytes })
+  const gemm = await pool.session({ graph: gemmGraph() })
   const wEncAt = memory.alloc(wEnc.byteLength)
   memory.f32(wEncAt, wEnc.length).set(wEnc)
-  // One slot a lane: the columns of each hook point as captured, those of each group side by side, pre-activations.
-  const slots = Array.from({ length: lanes.count }, () => ({
+  // One slot a worker: the columns of each hook point as captured, those of each group side by side, pre-activations.
+  const slots = Array.from({ length: pool.count }, () => ({
     captured: memory.alloc(chunkRows * dIn * 4),
     read: memory.alloc(chunkRows * Math.max(...groups.map(({ reads }) => reads)) * 4),
     pre: memory.alloc(chunkRows * dSae * 4),
@@ -112,7 +116,7 @@ export async function createCalibrator(options: { lanes: Lanes; sae: Sae; k: num
       }))
       for (let c = 0; c < chunks.length; c += slots.length) {
         const running = chunks.slice(c, c + slots.length).map((chunk, s) => ({ ...chunk, ...slots[s] }))
-        await lanes.run(
+        await pool.run(
           running.map(
             ({ start, length, captured }): Task =>
               spans.map(([from, to], hook) => ({
@@ -136,7 +140,7 @@ export async function createCalibrator(options: { lanes: Lanes; sae: Sae; k: num
               into.set(x.subarray(r * dIn + input[0], r * dIn + input[1]), r * reads)
             }
           }
-          await lanes.run(
+          await pool.run(
             running.map(
               ({ read, pre }): Task => [
                 {
@@ -157,8 +161,8 @@ export async function createCalibrator(options: { lanes: Lanes; sae: Sae; k: num
     },
     finish: () => quantile({ counts, k, tokens }),
     async close() {
-      await lanes.closeSession(gemm)
-      await lanes.release(memory)
+      await pool.closeSession(gemm)
+      await pool.release(memory)
     },
   }
 }

@@ -1,10 +1,10 @@
 // The end of an SAE's training: BatchTopK's threshold is calibrated on training tokens, everything is folded that can be,
 // and the SAE is saved with all that decided it.
 import { join } from 'node:path'
-import type { ActivationWindow } from '@mistudio/capture'
+import type { ActivationBuffer } from '@mistudio/capture'
 import { InputError } from '@mistudio/files'
 import { type HookSpan, type Normaliser, type Sae, type SaeWeights, saveSae } from '@mistudio/sae'
-import type { Lanes } from '@mistudio/tensor'
+import type { WorkerPool } from '@mistudio/tensor'
 import type { CompleteMember } from '../member.ts'
 import type { Run } from '../run_settings.ts'
 import { type Calibration, createCalibrator } from './calibrate.ts'
@@ -54,14 +54,14 @@ export type Finishing = {
 }
 
 export type FinishContext = {
-  lanes: Lanes
+  pool: WorkerPool
   run: Run
   out: string
   modelName: string
   datasets: readonly string[]
   contextSize: number
   /** Training tokens to calibrate on; without them the running threshold is kept. */
-  calibration?: { window: ActivationWindow; first: number; windows: number }
+  calibration?: { buffer: ActivationBuffer; first: number; buffers: number }
 }
 
 /** Folds and saves SAEs that end together; those that need a threshold share the capture of the tokens for it. */
@@ -129,27 +129,27 @@ function finalised({ member, weights, emaThreshold, normalisers }: Finishing): S
 /** A calibration for each SAE that needs and can have one. Windows after those trained on come first. */
 async function calibrate(
   saes: readonly { member: CompleteMember; sae: Sae }[],
-  { lanes, run, calibration }: FinishContext,
+  { pool, run, calibration }: FinishContext,
 ): Promise<(Calibration | undefined)[]> {
   const found = new Array<Calibration | undefined>(saes.length).fill(undefined)
   if (calibration === undefined || run.calibrationTokens === 0) return found
-  const { window, first, windows } = calibration
+  const { buffer, first, buffers } = calibration
   const open: { i: number; calibrator: Awaited<ReturnType<typeof createCalibrator>>; hooks: string[] }[] = []
   try {
     for (const [i, { member, sae }] of saes.entries()) {
       const { selection } = member.plan
       if (selection.kind !== 'batchtopk') continue
-      const calibrator = await createCalibrator({ lanes, sae, k: selection.k })
+      const calibrator = await createCalibrator({ pool, sae, k: selection.k })
       open.push({ i, calibrator, hooks: sae.hooks.inputs.map(({ hook }) => hook) })
     }
     let tokens = 0
-    for (let w = 0; open.length > 0 && w < windows && tokens < run.calibrationTokens; w++) {
-      const count = await window.fill(first + w)
+    for (let w = 0; open.length > 0 && w < buffers && tokens < run.calibrationTokens; w++) {
+      const count = await buffer.fill(first + w)
       for (const { calibrator, hooks } of open) {
         await calibrator.add({
-          rows: window.rows,
+          rows: buffer.rows,
           count,
-          inputs: hooks.map(hook => window.activations(hook)),
+          inputs: hooks.map(hook => buffer.activations(hook)),
         })
       }
       tokens += count

@@ -1,9 +1,9 @@
 // AuxK (Gao et al. 2024, arXiv 2406.04093, appendix A.2): dead latents learn to reconstruct what the main selection left
 // over, r = y − x̂. Each block gathers its dead rows into a compact matrix and reads their pre-activations out of the
 // main encode's, so its cost grows with the dead latents, not with the dictionary.
-import type { Lanes, SharedMemory, Task } from '@mistudio/tensor'
+import type { SharedMemory, Task, WorkerPool } from '@mistudio/tensor'
 import type { AuxK, Plan } from '../plan.ts'
-import type { Block, Trunk } from './block.ts'
+import type { Block, SharedBuffers } from './block.ts'
 import { listed, reconstructionTasks, sumChunks } from './decode.ts'
 import type { DeadPart } from './encode.ts'
 import { pieces, rangeLatents } from './pieces.ts'
@@ -82,18 +82,18 @@ export function joinAux({ blocks, batchSize, aux, normed }: Given & { aux: Aux; 
 }
 
 /**
- * The dead latents' best reconstruction of the residual (already in the trunk), its error and gradients; sets `aux.scale`.
+ * The dead latents' best reconstruction of the residual (already in the shared buffers), its error and gradients; sets `aux.scale`.
  * @param options.squaredError of the batch's main reconstruction, summed
  * @returns the term as it enters the loss
  */
 export async function decodeAux(
-  options: Given & { lanes: Lanes; trunk: Trunk; aux: Aux; squaredError: number },
+  options: Given & { pool: WorkerPool; sharedBuffers: SharedBuffers; aux: Aux; squaredError: number },
 ): Promise<number> {
-  const { lanes, plan, auxK, blocks, trunk, batchSize, aux, squaredError } = options
+  const { pool, plan, auxK, blocks, sharedBuffers, batchSize, aux, squaredError } = options
   const { dOut } = plan.shape
   let denominator = 1
   if (auxK.normalisation === 'variance') {
-    const chunks = trunk.memory.f64(trunk.sumsLast, Math.ceil(batchSize / 256) * dOut)
+    const chunks = sharedBuffers.memory.f64(sharedBuffers.sumsLast, Math.ceil(batchSize / 256) * dOut)
     let meanSquare = 0
     for (const sum of sumChunks(chunks, dOut)) meanSquare += (sum / batchSize) ** 2
     denominator = squaredError / batchSize - meanSquare
@@ -102,28 +102,28 @@ export async function decodeAux(
   if (!(denominator > 0)) denominator = Number.POSITIVE_INFINITY
   const weight = (auxK.coefficient * (auxK.scaleByDead ? Math.min(aux.dead / auxK.kAux, 1) : 1)) / denominator
   aux.scale = (weight * 2) / batchSize
-  await lanes.run(blocks.flatMap((block, b) => compactTasks(block, aux.parts[b].dead)))
+  await pool.run(blocks.flatMap((block, b) => compactTasks(block, aux.parts[b].dead)))
   const working = blocks.filter((_, b) => aux.parts[b].dead > 0)
-  await lanes.run(
+  await pool.run(
     reconstructionTasks({
-      lanes,
+      pool,
       blocks: working,
-      trunk,
+      sharedBuffers,
       dOut,
       batchSize,
       init: blocks[0].at.zeros,
       initStride: 0,
-      target: trunk.residual,
+      target: sharedBuffers.residual,
       levels: [{ width: plan.shape.dSae, weight: 1 }],
-      errors: [trunk.error2],
-      squared: [trunk.squared2],
+      errors: [sharedBuffers.error2],
+      squared: [sharedBuffers.squared2],
       errorsOf: ({ at }) => [at.error2],
       // The compact matrix of dead rows lies in the gradient's room, which is written only later.
       contribution: listed(({ at }) => ({ ...at.aux!, bounds: [], wDec: at.gDec })),
     }),
   )
   let squared = 0
-  for (const value of trunk.memory.f64(trunk.squared2, batchSize)) squared += value
+  for (const value of sharedBuffers.memory.f64(sharedBuffers.squared2, batchSize)) squared += value
   blocks.forEach(({ memory, at }, b) => {
     const n = batchSize * aux.parts[b].kAux
     const [value, grad] = [memory.f32(at.aux!.value, n), memory.f32(at.aux!.grad, n)]

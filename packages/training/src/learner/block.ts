@@ -1,12 +1,12 @@
 // Where everything of a learner lies. A WebAssembly memory ends at 4 GiB and a group of latents reads and writes columns
-// of its own, so a learner is a list of blocks: latents in ascending order, each block in one memory. The trunk, in the
+// of its own, so a learner is a list of blocks: latents in ascending order, each block in one memory. The shared buffers, in the
 // first block's memory, holds what all blocks share: targets, the reconstruction and its errors.
 
 import type { Span } from '@mistudio/sae'
-import { type Lanes, memoryLimitBytes, type SharedMemory } from '@mistudio/tensor'
+import { memoryLimitBytes, type SharedMemory, type WorkerPool } from '@mistudio/tensor'
 import type { Scoring } from '../learner.ts'
 import type { Plan } from '../plan.ts'
-import { type BlockLayout, type Cut, layOut, type Sizes, type TrunkLayout } from './layout.ts'
+import { type BlockLayout, type Cut, layOut, type SharedBuffersLayout, type Sizes } from './layout.ts'
 import { chunkHitsOf } from './paths.ts'
 import { pieces, rangeLatents } from './pieces.ts'
 import { defaultScoring } from './scoring.ts'
@@ -20,14 +20,14 @@ export type Block = {
   dIn: number
   dOut: number
   memory: SharedMemory
-  /** Are the block's errors the trunk's? Else they are copied. */
+  /** Are the block's errors the shared buffers'? Else they are copied. */
   shared: boolean
   /** Hits a chunk of rows may have. */
   chunkHits: number
   at: BlockLayout
 }
 
-export type Trunk = TrunkLayout & { memory: SharedMemory }
+export type SharedBuffers = SharedBuffersLayout & { memory: SharedMemory }
 
 /** Bytes of a block's memory. */
 function blockBytes(sizes: Sizes): number {
@@ -41,25 +41,25 @@ function blockBytes(sizes: Sizes): number {
 
 /**
  * The groups cut into blocks that fit 4 GiB, in whole ranges of latents: then every partial sum is the same in one block
- * and in many, and the bits do not depend on how many blocks the lanes' scratch leaves.
+ * and in many, and the bits do not depend on how many blocks the workers' scratch leaves.
  */
 function cutBlocks(options: {
   plan: Plan
   scoring: Scoring
   batchSize: number
-  lanes: number
+  workers: number
   latentsPerBlock?: number
 }): Cut[] {
-  const { plan, scoring, batchSize, lanes, latentsPerBlock } = options
+  const { plan, scoring, batchSize, workers, latentsPerBlock } = options
   const ownTarget = needsTarget(plan)
   return plan.groups.flatMap(({ latents: [lo, hi], input, output }): Cut[] => {
     const count = hi - lo
     const fits = (latents: number) =>
-      blockBytes({ plan, scoring, batchSize, lanes, first: true, ownTarget, lo, latents, input, output }) <=
+      blockBytes({ plan, scoring, batchSize, workers, first: true, ownTarget, lo, latents, input, output }) <=
       memoryLimitBytes
     let size = latentsPerBlock ?? count
     for (let parts = 2; latentsPerBlock === undefined && !fits(size); parts++) {
-      if (size === rangeLatents) throw new Error(`${lanes} lanes leave no room for a block of latents`)
+      if (size === rangeLatents) throw new Error(`${workers} workers leave no room for a block of latents`)
       size = Math.ceil(count / parts / rangeLatents) * rangeLatents
     }
     return pieces(count, size).map(({ start, length }) => ({
@@ -78,37 +78,37 @@ export function needsTarget({ shape, groups, centred }: Plan): boolean {
 }
 
 /** Bytes that a learner takes, over all its blocks: for advice before a start. */
-export function learnerBytes(options: { plan: Plan; batchSize: number; lanes: number }): number {
+export function learnerBytes(options: { plan: Plan; batchSize: number; workers: number }): number {
   const { plan } = options
   const sizes = { ...options, scoring: defaultScoring(plan), ownTarget: needsTarget(plan) }
   return cutBlocks(sizes).reduce((sum, cut, b) => sum + blockBytes({ ...sizes, ...cut, first: b === 0 }), 0)
 }
 
 export async function createBlocks(options: {
-  lanes: Lanes
+  pool: WorkerPool
   plan: Plan
   scoring: Scoring
   batchSize: number
   latentsPerBlock?: number
-}): Promise<{ blocks: Block[]; trunk: Trunk }> {
-  const { lanes, plan, scoring, batchSize, latentsPerBlock } = options
-  const cuts = cutBlocks({ plan, scoring, batchSize, lanes: lanes.count, latentsPerBlock })
+}): Promise<{ blocks: Block[]; sharedBuffers: SharedBuffers }> {
+  const { pool, plan, scoring, batchSize, latentsPerBlock } = options
+  const cuts = cutBlocks({ plan, scoring, batchSize, workers: pool.count, latentsPerBlock })
   const blocks: Block[] = []
-  let trunk: Trunk | undefined
+  let sharedBuffers: SharedBuffers | undefined
   for (const [b, cut] of cuts.entries()) {
     const sizes = {
       plan,
       scoring,
       batchSize,
-      lanes: lanes.count,
+      workers: pool.count,
       first: b === 0,
       ownTarget: needsTarget(plan),
       ...cut,
     }
-    const memory = await lanes.memory({ bytes: blockBytes(sizes) })
-    const { at, trunk: made } = layOut(sizes, bytes => memory.alloc(Math.max(bytes, 64)))
+    const memory = await pool.memory({ bytes: blockBytes(sizes) })
+    const { at, sharedBuffers: made } = layOut(sizes, bytes => memory.alloc(Math.max(bytes, 64)))
     const { input, output, latents } = cut
-    if (made !== undefined) trunk = { ...made, memory }
+    if (made !== undefined) sharedBuffers = { ...made, memory }
     const inside = plan.normSegments.flatMap(([from, to]) => {
       const [lo, hi] = [Math.max(from, output[0]), Math.min(to, output[1])]
       return lo < hi ? [lo - output[0], hi - output[0]] : []
@@ -128,5 +128,5 @@ export async function createBlocks(options: {
       at,
     })
   }
-  return { blocks, trunk: trunk! }
+  return { blocks, sharedBuffers: sharedBuffers! }
 }

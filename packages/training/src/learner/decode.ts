@@ -1,9 +1,9 @@
 // A reconstruction and its errors over all blocks: x̂ is a sum that goes on from block to block in ascending order of
 // latents (it has the bits of one block's), each level's error is taken where its latents end, and every block gets back
 // the errors of the columns it writes. The main reconstruction, AuxK's and gated's auxiliary one all go this way.
-import type { Lanes, Step, Task } from '@mistudio/tensor'
+import type { Step, Task, WorkerPool } from '@mistudio/tensor'
 import type { Level } from '../plan.ts'
-import type { Block, Trunk } from './block.ts'
+import type { Block, SharedBuffers } from './block.ts'
 import { call, chunkRows, type Piece, pieces } from './pieces.ts'
 
 /** What one block adds to a reconstruction. */
@@ -12,7 +12,7 @@ export type Contribution = {
   onto(block: Block, piece: Piece, level: number, part: number): Step[]
   /** From the errors of the piece's rows, what the gradients need. */
   back(block: Block, piece: Piece, level: number, error: number): Step[]
-  /** The whole of it for one block that shares the trunk, with one level: faster where there is such a thing. */
+  /** The whole of it for one block that shares the shared buffers, with one level: faster where there is such a thing. */
   fused?(
     block: Block,
     piece: Piece,
@@ -21,9 +21,9 @@ export type Contribution = {
 }
 
 export type Reconstruction = {
-  lanes: Lanes
+  pool: WorkerPool
   blocks: readonly Block[]
-  trunk: Trunk
+  sharedBuffers: SharedBuffers
   dOut: number
   batchSize: number
   /** Where the sum begins: one row for all (stride 0) or a row each. */
@@ -31,7 +31,7 @@ export type Reconstruction = {
   initStride: number
   target: number
   levels: readonly Level[]
-  /** Per level, in the trunk: errors x̂ − target [rows, dOut] and their squares a row. */
+  /** Per level, in the shared buffers: errors x̂ − target [rows, dOut] and their squares a row. */
   errors: readonly number[]
   squared: readonly number[]
   /** The same errors in a block of its own memory or columns. */
@@ -45,8 +45,19 @@ export type Reconstruction = {
 
 /** Latents of a block that end at or before a level's width belong to it. */
 export function reconstructionTasks(options: Reconstruction): Task[] {
-  const { blocks, trunk, dOut, batchSize, init, initStride, target, levels, errors, squared, contribution } =
-    options
+  const {
+    blocks,
+    sharedBuffers,
+    dOut,
+    batchSize,
+    init,
+    initStride,
+    target,
+    levels,
+    errors,
+    squared,
+    contribution,
+  } = options
   const [first] = blocks
   const single = blocks.length === 1 && first.shared && levels.length === 1
   const plain = levels.length === 1 && levels[0].weight === 1
@@ -55,7 +66,7 @@ export function reconstructionTasks(options: Reconstruction): Task[] {
     const row = start * dOut * 4
     const target0 = target + row
     const steps: Step[] = []
-    const home = (kernel: string, ...args: number[]) => call(trunk.memory, kernel, ...args)
+    const home = (kernel: string, ...args: number[]) => call(sharedBuffers.memory, kernel, ...args)
     if (single && contribution.fused !== undefined) {
       const room = {
         init: init + start * initStride * 4,
@@ -66,12 +77,12 @@ export function reconstructionTasks(options: Reconstruction): Task[] {
       }
       steps.push(...contribution.fused(first, piece, room))
     } else {
-      const running = trunk.running + row
+      const running = sharedBuffers.running + row
       steps.push(
         copyIn(
-          trunk.memory.id,
+          sharedBuffers.memory.id,
           init + start * initStride * 4,
-          trunk.memory.id,
+          sharedBuffers.memory.id,
           running,
           length,
           dOut,
@@ -90,9 +101,27 @@ export function reconstructionTasks(options: Reconstruction): Task[] {
           const part = block.at.part + start * block.dOut * 4
           const column = running + block.output[0] * 4
           steps.push(
-            copyIn(trunk.memory.id, column, block.memory.id, part, length, block.dOut, dOut, block.dOut),
+            copyIn(
+              sharedBuffers.memory.id,
+              column,
+              block.memory.id,
+              part,
+              length,
+              block.dOut,
+              dOut,
+              block.dOut,
+            ),
             ...contribution.onto(block, piece, level, part),
-            copyIn(block.memory.id, part, trunk.memory.id, column, length, block.dOut, block.dOut, dOut),
+            copyIn(
+              block.memory.id,
+              part,
+              sharedBuffers.memory.id,
+              column,
+              length,
+              block.dOut,
+              block.dOut,
+              dOut,
+            ),
           )
         }
         below = width
@@ -130,7 +159,16 @@ export function reconstructionTasks(options: Reconstruction): Task[] {
         if (!block.shared) {
           const column = errors[level] + row + block.output[0] * 4
           steps.push(
-            copyIn(trunk.memory.id, column, block.memory.id, error, length, block.dOut, dOut, block.dOut),
+            copyIn(
+              sharedBuffers.memory.id,
+              column,
+              block.memory.id,
+              error,
+              length,
+              block.dOut,
+              dOut,
+              block.dOut,
+            ),
           )
         }
         steps.push(...contribution.back(block, piece, level, error))

@@ -1,4 +1,4 @@
-// Scores of every chunk of rows by one product into the lane's scratch, and what the selection keeps of them: a row's k
+// Scores of every chunk of rows by one product into the worker's scratch, and what the selection keeps of them: a row's k
 // largest, or all above a limit. BatchTopK chooses among candidates afterwards, exactly (select.ts).
 import type { Arg, Step, Task } from '@mistudio/tensor'
 import type { Plan } from '../plan.ts'
@@ -11,15 +11,15 @@ import { type Screen, spareRows } from './screen.ts'
 /** A block's dead latents in the running step: how many, and how many of them a row keeps. */
 export type DeadPart = { dead: number; kAux: number; relu: boolean }
 
-type LanePart = Exclude<keyof Block['at']['lane'], 'bytes'>
+type ScratchPart = Exclude<keyof Block['at']['worker'], 'bytes'>
 
 export const scratchOf = ({ at }: Block, offset = 0): Arg => ({
   base: at.scratch + offset,
-  stride: at.lane.bytes,
+  stride: at.worker.bytes,
 })
 
-/** A part of the lane's scratch. */
-const laneAt = (block: Block, part: LanePart): Arg => scratchOf(block, block.at.lane[part])
+/** A part of the worker's scratch. */
+const scratchAt = (block: Block, part: ScratchPart): Arg => scratchOf(block, block.at.worker[part])
 
 export type EncodeOptions = {
   products: Products
@@ -41,22 +41,32 @@ const encoderOf = ({ at, dIn }: Block, rows: number, normed: boolean, from = 0) 
 ]
 
 /**
- * Scores of a chunk in the lane's scratch, upper bounds where the screen chooses, and the bias that a reader has still to
+ * Scores of a chunk in the worker's scratch, upper bounds where the screen chooses, and the bias that a reader has still to
  * add: a pointer, 0 for none.
  */
 function scoreSteps(block: Block, piece: Piece, options: EncodeOptions) {
   const { products, normed, rescored, screen } = options
   const { at, memory, latents, dIn } = block
   const { start, length } = piece
-  const pre = laneAt(block, 'pre')
+  const pre = scratchAt(block, 'pre')
   const rows = at.xc + start * dIn * 4
   if (screen !== undefined) {
-    const [rows8, rowScale] = [laneAt(block, 'rows8'), laneAt(block, 'rowScale')]
+    const [rows8, rowScale] = [scratchAt(block, 'rows8'), scratchAt(block, 'rowScale')]
     const encoder = encoderOf(block, rows, normed)
     const steps = [
       quantiseStep(block, start),
       screen.product(block, { start: 0, length: latents }, { rows8, pre }),
-      call(memory, 'upperScores', pre, length, latents, rowScale, ...encoder, probes, laneAt(block, 'topk')),
+      call(
+        memory,
+        'upperScores',
+        pre,
+        length,
+        latents,
+        rowScale,
+        ...encoder,
+        probes,
+        scratchAt(block, 'topk'),
+      ),
     ]
     return { steps, bias: 0 }
   }
@@ -71,7 +81,7 @@ function scoreSteps(block: Block, piece: Piece, options: EncodeOptions) {
 /** The rows of a chunk as the eight-bit product reads them. */
 function quantiseStep(block: Block, start: number): Step {
   const { at, memory, dIn } = block
-  const [rows8, rowScale] = [laneAt(block, 'rows8'), laneAt(block, 'rowScale')]
+  const [rows8, rowScale] = [scratchAt(block, 'rows8'), scratchAt(block, 'rowScale')]
   return call(memory, 'quantiseRowsU8', at.xc + start * dIn * 4, chunkRows, dIn, rows8, rowScale)
 }
 
@@ -82,9 +92,13 @@ function screenedSteps(
 ): Step[] {
   const { piece, k, normed, screen, kept, need } = options
   const { at, memory, latents, dIn } = block
-  const [pre, rows8, rowScale] = [laneAt(block, 'pre'), laneAt(block, 'rows8'), laneAt(block, 'rowScale')]
-  const [state, topk] = [laneAt(block, 'candidates'), laneAt(block, 'topk')]
-  const { probes, stretches, rank, keep, cap } = gathering(k, latents, screen.perK)
+  const [pre, rows8, rowScale] = [
+    scratchAt(block, 'pre'),
+    scratchAt(block, 'rows8'),
+    scratchAt(block, 'rowScale'),
+  ]
+  const [state, topk] = [scratchAt(block, 'candidates'), scratchAt(block, 'topk')]
+  const { probes, segments, rank, keep, cap } = gathering(k, latents, screen.perK)
   const x = at.xc + piece.start * dIn * 4
   const steps = [quantiseStep(block, piece.start)]
   for (const part of screen.piecesOf(latents)) {
@@ -92,7 +106,7 @@ function screenedSteps(
     const rows = [pre, piece.length, length, start, rowScale, ...encoderOf(block, x, normed, start)]
     steps.push(
       screen.product(block, part, { rows8, pre }),
-      call(memory, 'gatherCandidates', ...rows, probes, stretches, rank, keep, cap, state, topk),
+      call(memory, 'gatherCandidates', ...rows, probes, segments, rank, keep, cap, state, topk),
     )
   }
   const all = [piece.length, latents, ...encoderOf(block, x, normed), k, cap, spareRows, state]
@@ -109,7 +123,7 @@ function chosenPieces({ batchSize, chunks }: EncodeOptions): [number, Piece][] {
 export function topkTasks(block: Block, k: number, options: EncodeOptions): Task[] {
   const { normed, dead, rescored, screen } = options
   const { at, memory, latents, dIn } = block
-  const [pre, topk] = [laneAt(block, 'pre'), laneAt(block, 'topk')]
+  const [pre, topk] = [scratchAt(block, 'pre'), scratchAt(block, 'topk')]
   return chosenPieces(options).map(([c, piece]): Task => {
     const { start, length } = piece
     const hit = start * k * 4
@@ -134,7 +148,7 @@ export function topkTasks(block: Block, k: number, options: EncodeOptions): Task
 export function collectTasks(block: Block, options: EncodeOptions): Task[] {
   const { normed, dead, rescored } = options
   const { at, memory, latents, chunkHits, dIn } = block
-  const pre = laneAt(block, 'pre')
+  const pre = scratchAt(block, 'pre')
   return chosenPieces(options).map(([c, piece]): Task => {
     const { start, length } = piece
     const { steps, bias } = scoreSteps(block, piece, options)
@@ -172,7 +186,7 @@ function deadSteps(block: Block, piece: Piece, bias: number, options: EncodeOpti
   const { start, length } = piece
   const { at, memory, latents, dIn } = block
   const aux = at.aux!
-  const [pre, gathered, topk] = [laneAt(block, 'pre'), laneAt(block, 'dead'), laneAt(block, 'topk')]
+  const [pre, gathered, topk] = [scratchAt(block, 'pre'), scratchAt(block, 'dead'), scratchAt(block, 'topk')]
   const hit = start * kAux * 4
   const kept = [aux.index + hit, aux.value + hit]
   const x = { offset: at.xc + start * dIn * 4, rows: chunkRows, columns: dIn }

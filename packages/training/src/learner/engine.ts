@@ -1,10 +1,10 @@
 // What the parts of a fast learner share: the plan, where everything lies, and the state of the running step. The phases
 // of a step are one file each: step_encode.ts, step_decode.ts, step_backward.ts, step_gradients.ts.
-import type { Lanes, Task } from '@mistudio/tensor'
+import type { Task, WorkerPool } from '@mistudio/tensor'
 import type { LearnerOptions, Scoring, StepLoss } from '../learner.ts'
 import { type Dynamics, type Level, type Plan, steadyDynamics } from '../plan.ts'
 import type { Aux } from './aux.ts'
-import { type Block, createBlocks, type Trunk } from './block.ts'
+import { type Block, createBlocks, type SharedBuffers } from './block.ts'
 import { isNormed } from './encode.ts'
 import { type Hits, viewHits } from './hits.ts'
 import { createLoader, type Loader } from './load.ts'
@@ -39,11 +39,11 @@ export type StepState = {
 }
 
 export type Engine = {
-  lanes: Lanes
+  pool: WorkerPool
   plan: Plan
   batchSize: number
   blocks: readonly Block[]
-  trunk: Trunk
+  sharedBuffers: SharedBuffers
   products: Products
   screen: Screen | undefined
   scoring: Scoring
@@ -67,27 +67,36 @@ export type Engine = {
 }
 
 export async function createEngine(options: LearnerOptions): Promise<Engine> {
-  const { lanes, plan, batchSize, latentsPerBlock } = options
+  const { pool, plan, batchSize, latentsPerBlock } = options
   const scoring = options.scoring ?? defaultScoring(plan)
   const { dIn, dSae, dOut } = plan.shape
   checkPlan(plan)
-  const { blocks, trunk } = await createBlocks({ lanes, plan, batchSize, latentsPerBlock, scoring })
-  const products = await createProducts(lanes)
-  const loader = createLoader({ lanes, products, blocks, trunk, dIn, dOut, batchSize, centred: plan.centred })
-  const parameters = createParameters({ plan, blocks, trunk })
+  const { blocks, sharedBuffers } = await createBlocks({ pool, plan, batchSize, latentsPerBlock, scoring })
+  const products = await createProducts(pool)
+  const loader = createLoader({
+    pool,
+    products,
+    blocks,
+    sharedBuffers,
+    dIn,
+    dOut,
+    batchSize,
+    centred: plan.centred,
+  })
+  const parameters = createParameters({ plan, blocks, sharedBuffers })
   const thresholded = goesDense(plan)
   const normed = isNormed(plan)
   const usesNorms = normed || plan.preAct !== null || isNormWeighted(plan)
   const engine: Engine = {
-    lanes,
+    pool,
     plan,
     batchSize,
     blocks,
-    trunk,
+    sharedBuffers,
     products,
     screen:
       scoring === 'screened'
-        ? await createScreen(lanes, { whole: plan.selection.kind !== 'topk' })
+        ? await createScreen(pool, { whole: plan.selection.kind !== 'topk' })
         : undefined,
     scoring,
     loader,
@@ -151,9 +160,9 @@ const emptyStep = (plan: Plan, batchSize: number): StepState => ({
 
 /** Runs the tasks of all blocks. */
 export const runAll = (
-  { lanes, blocks }: Engine,
+  { pool, blocks }: Engine,
   tasksOf: (block: Block, b: number) => Task[],
-): Promise<void> => lanes.run(blocks.flatMap(tasksOf))
+): Promise<void> => pool.run(blocks.flatMap(tasksOf))
 
 /** Lists of tasks that steps have in common, and how many are kept: k, levels and scales may change while a run lasts. */
 export type Lists = Map<string, Task[]>
@@ -164,18 +173,18 @@ const mostLists = 16
  * depend on beside the plan and where things lie.
  */
 export function runKept(
-  { lanes, lists }: Pick<Engine, 'lanes' | 'lists'>,
+  { pool, lists }: Pick<Engine, 'pool' | 'lists'>,
   key: string | undefined,
   make: () => Task[],
 ): Promise<void> {
-  if (key === undefined) return lanes.run(make())
+  if (key === undefined) return pool.run(make())
   let tasks = lists.get(key)
   if (tasks === undefined) {
     tasks = make()
     if (lists.size === mostLists) lists.clear()
     lists.set(key, tasks)
   }
-  return lanes.run(tasks, { keep: true })
+  return pool.run(tasks, { keep: true })
 }
 
 /** What a list of tasks depends on that goes by levels. */

@@ -1,6 +1,6 @@
 // Gradients of both matrices and b_enc: summed from the lists of hits, or (dense) already there as products; then what
 // all rows share, decoder norms, the unit-norm constraint. Fixed ranges of latents, cut at the levels of the step.
-import type { Lanes, Step, Task } from '@mistudio/tensor'
+import type { Step, Task, WorkerPool } from '@mistudio/tensor'
 import type { Level, Plan } from '../plan.ts'
 import type { Aux } from './aux.ts'
 import type { Block } from './block.ts'
@@ -29,7 +29,7 @@ function ranges({ lo, latents }: Block, levels: readonly Level[]): Range[] {
 export const rangeCount = (block: Block, levels: readonly Level[]) => ranges(block, levels).length
 
 export type GradientOptions = {
-  lanes: Lanes
+  pool: WorkerPool
   lists: Lists
   plan: Plan
   blocks: readonly Block[]
@@ -46,17 +46,10 @@ export type GradientOptions = {
 }
 
 /** Lists of hits by latent. */
-export async function listHits({
-  lanes,
-  plan,
-  blocks,
-  hits,
-  aux,
-  batchSize,
-}: GradientOptions): Promise<void> {
+export async function listHits({ pool, plan, blocks, hits, aux, batchSize }: GradientOptions): Promise<void> {
   // Hits without a value can have a gradient (JumpReLU's window, gated); a fixed k keeps values of 0.
   const skip = plan.selection.kind === 'topk' ? 1 : 0
-  await lanes.run(
+  await pool.run(
     blocks.flatMap((block, b): Task[] => {
       const { memory, at, latents } = block
       const lists = [at.index, at.value, hits[b].count, latents, skip, at.starts, at.entries]

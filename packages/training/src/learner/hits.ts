@@ -1,5 +1,5 @@
 // The hits of a step: every block's list of (row, latent, π, f) with a span a row, as views of its memory, and what the
-// coordinating thread does to them between two phases of the lanes.
+// coordinating thread does to them between two phases of the worker pool.
 import type { Block } from './block.ts'
 import { chunkRows, pieces } from './pieces.ts'
 

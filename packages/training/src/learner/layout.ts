@@ -1,4 +1,4 @@
-// The layout of a learner's memories: what each block and the trunk hold, in the order in which it is reserved.
+// The layout of a learner's memories: what each block and the shared buffers hold, in the order in which it is reserved.
 
 import type { Span } from '@mistudio/sae'
 import { candidateBytes, settleScratchBytes, topkScratchBytes } from '@mistudio/tensor'
@@ -73,7 +73,7 @@ export type BlockLayout = {
   latentSums: number
   inputTotal: number
   scratch: number
-  lane: LaneLayout
+  worker: ScratchLayout
   /** int8 [dIn, latents] and a scale a latent: the encoder as an eight-bit product reads it. */
   screen?: { weights: number; scale: number }
   /** float32 a chunk: the largest excess of an exact score over what chose it. */
@@ -99,7 +99,7 @@ export type AuxLayout = {
   to: number
 }
 
-export type TrunkLayout = {
+export type SharedBuffersLayout = {
   /** [rows, d_out]; the first block's x where an SAE reconstructs its input. */
   y: number
   ownTarget: boolean
@@ -128,7 +128,7 @@ export type Sizes = {
   plan: Plan
   scoring: Scoring
   batchSize: number
-  lanes: number
+  workers: number
   first: boolean
   ownTarget: boolean
 } & Cut
@@ -136,8 +136,8 @@ export type Sizes = {
 type Room = (bytes: number) => number
 
 /** Walks the layout with `take`, which reserves bytes: once to count them, once to place them. */
-export function layOut(sizes: Sizes, take: Room): { at: BlockLayout; trunk?: TrunkLayout } {
-  const { plan, scoring, batchSize, lanes, first, ownTarget, latents, input, output } = sizes
+export function layOut(sizes: Sizes, take: Room): { at: BlockLayout; sharedBuffers?: SharedBuffersLayout } {
+  const { plan, scoring, batchSize, workers, first, ownTarget, latents, input, output } = sizes
   const { selection, auxK } = plan
   const levels = Array.from({ length: levelRoom(plan) }, () => 0)
   const rows = paddedRows(batchSize)
@@ -153,9 +153,9 @@ export function layOut(sizes: Sizes, take: Room): { at: BlockLayout; trunk?: Tru
   const second = auxK !== null || gated
   const twofold = gated && !selection.frozenDecoder
   const full = dOut === wide
-  const lane = laneLayout({ plan, scoring, latents, dIn, dOut })
+  const worker = scratchLayout({ plan, scoring, latents, dIn, dOut })
   const x = f32(rows * dIn)
-  const trunk: TrunkLayout | undefined = !first
+  const sharedBuffers: SharedBuffersLayout | undefined = !first
     ? undefined
     : {
         y: ownTarget ? f32(rows * wide) : x,
@@ -194,9 +194,9 @@ export function layOut(sizes: Sizes, take: Room): { at: BlockLayout; trunk?: Tru
     zeros: f32(Math.max(latents, dIn, wide)),
     x,
     xc: plan.centred ? f32(rows * dIn) : x,
-    errors: shared ? trunk!.errors : levels.map(() => f32(rows * dOut)),
-    error2: !second ? 0 : shared ? trunk!.error2 : f32(rows * dOut),
-    part: shared ? trunk!.running : f32(rows * dOut),
+    errors: shared ? sharedBuffers!.errors : levels.map(() => f32(rows * dOut)),
+    error2: !second ? 0 : shared ? sharedBuffers!.error2 : f32(rows * dOut),
+    part: shared ? sharedBuffers!.running : f32(rows * dOut),
     from: f32(rows),
     to: f32(rows),
     bounds: levels.length > 1 ? levels.map(() => f32(rows)) : [],
@@ -226,8 +226,8 @@ export function layOut(sizes: Sizes, take: Room): { at: BlockLayout; trunk?: Tru
     inputSums: f64(chunks * dIn),
     inputTotal: f32(dIn),
     latentSums: f64((Math.ceil(latents / rangeLatents) + levels.length) * dIn),
-    lane,
-    scratch: take(lanes * lane.bytes),
+    worker,
+    scratch: take(workers * worker.bytes),
     above: f32(chunks),
     ...(scoring === 'screened' ? { screen: { weights: take(latents * dIn), scale: f32(latents) } } : {}),
   }
@@ -256,14 +256,14 @@ export function layOut(sizes: Sizes, take: Room): { at: BlockLayout; trunk?: Tru
       to: f32(rows),
     }
   }
-  return { at, trunk }
+  return { at, sharedBuffers }
 }
 
 /** Sums by latent that the dense path keeps for each chunk: see dense.ts. */
 export const denseColumns = 8
 
-/** Offsets in a lane's scratch. Dense steps use all of it for their products. */
-export type LaneLayout = {
+/** Offsets in a worker's scratch. Dense steps use all of it for their products. */
+export type ScratchLayout = {
   /** [chunkRows, latents] pre-activations, then those of dead latents side by side. */
   pre: number
   dead: number
@@ -276,13 +276,13 @@ export type LaneLayout = {
   bytes: number
 }
 
-function laneLayout(options: {
+function scratchLayout(options: {
   plan: Plan
   scoring: Scoring
   latents: number
   dIn: number
   dOut: number
-}): LaneLayout {
+}): ScratchLayout {
   const { plan, scoring, latents, dIn, dOut } = options
   const { selection, auxK } = plan
   const most = mostKept(plan, latents)
@@ -298,7 +298,7 @@ function laneLayout(options: {
   const c = rescored ? rescoredCount(most, latents) : 0
   const cap = rescored && scoring === 'screened' ? gathering(most, latents).cap : 0
   const settling = cap === 0 ? 0 : settleScratchBytes(chunkRows, latents, most, cap)
-  const lane = {
+  const worker = {
     pre: take(matrix),
     dead: take(auxK === null ? 0 : matrix),
     topk: take(Math.max(topkScratchBytes(latents, Math.max(most, aux, c, 1)) + c * 4, settling)),
@@ -309,7 +309,7 @@ function laneLayout(options: {
   const tile = Math.min(denseLatents, latents)
   const dense = goesDense(plan) ? chunkRows * 4 * (3 * tile + 2 * dOut) : 0
   const second = selection.kind === 'gated' ? tile * dOut * 4 : 0
-  return { ...lane, bytes: Math.ceil(Math.max(bytes, dense, second) / 64) * 64 + 64 }
+  return { ...worker, bytes: Math.ceil(Math.max(bytes, dense, second) / 64) * 64 + 64 }
 }
 
 /** The largest k that a row's top-k is asked for; BatchTopK's first guess looks at twice its k. */

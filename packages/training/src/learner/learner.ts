@@ -1,4 +1,4 @@
-// The fast learner: a plan on the compute lanes. While few latents fire, a step is one dense product (the encode) and
+// The fast learner: a plan on the worker pool. While few latents fire, a step is one dense product (the encode) and
 // lists of hits; while many do, five products. What single hits need is done on the coordinating thread (rules.ts).
 // The oracle of every formula is ../oracle. The phases: step_*.ts; what they share: engine.ts.
 
@@ -16,7 +16,7 @@ export { learnerBytes } from './block.ts'
 
 export async function createLearner(options: LearnerOptions): Promise<Learner> {
   const e = await createEngine(options)
-  const { lanes, plan, blocks, trunk, parameters, memory, counters, tokensSinceFired, batchSize } = e
+  const { pool, plan, blocks, sharedBuffers, parameters, memory, counters, tokensSinceFired, batchSize } = e
   const { dIn, dSae, dOut } = plan.shape
   return {
     plan,
@@ -32,8 +32,8 @@ export async function createLearner(options: LearnerOptions): Promise<Learner> {
     loss: () => e.step.loss,
     sums: () => batchSums(e),
     loaded() {
-      const y = trunk.memory.f32(trunk.y, batchSize * dOut).slice()
-      if (!trunk.ownTarget || !e.step.separate) return { x: y, y }
+      const y = sharedBuffers.memory.f32(sharedBuffers.y, batchSize * dOut).slice()
+      if (!sharedBuffers.ownTarget || !e.step.separate) return { x: y, y }
       const [first] = blocks
       const whole = first.dIn === dIn
       const x = whole
@@ -44,12 +44,12 @@ export async function createLearner(options: LearnerOptions): Promise<Learner> {
     resample({ seed }) {
       if (countDead(e) === null) return 0
       const { levels, separate } = e.step
-      const squared = trunk.squared[levels.length - 1]
+      const squared = sharedBuffers.squared[levels.length - 1]
       const dead = (latent: number) => isDead(e, latent)
       const renewed = resampleLatents({
         plan,
         blocks,
-        trunk,
+        sharedBuffers,
         parameters,
         dead,
         batchSize,
@@ -91,7 +91,7 @@ export async function createLearner(options: LearnerOptions): Promise<Learner> {
     },
     async close() {
       await e.loader.close()
-      for (const block of blocks) await lanes.release(block.memory)
+      for (const block of blocks) await pool.release(block.memory)
       await e.products.close()
       await e.screen?.close()
     },

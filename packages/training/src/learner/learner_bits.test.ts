@@ -1,6 +1,6 @@
-// The same bits on any number of lanes, and after a restore at any step, whichever way a step goes: more rows and latents
+// The same bits on any number of workers, and after a restore at any step, whichever way a step goes: more rows and latents
 // than one piece of work, many latents firing and few.
-import { openLanes } from '@mistudio/tensor'
+import { openWorkerPool } from '@mistudio/tensor'
 import { expect, test } from 'vitest'
 import { plainPlan } from '../../testing/example_plans.ts'
 import {
@@ -67,11 +67,11 @@ test.each(plans)('%s', async (_name, change) => {
   const few = { ...weights, bEnc: weights.bEnc.map(value => value - 3.3) }
   const steps = 6
 
-  /** Steps [from, steps) on so many lanes; biases fall before step 2. @returns the states before each step, and the last */
+  /** Steps [from, steps) on so many workers; biases fall before step 2. @returns the states before each step, and the last */
   async function train(count: number, from: number, start?: LearnerState): Promise<LearnerState[]> {
-    const lanes = await openLanes({ count })
-    const learner = await createLearner({ lanes, plan, batchSize: rows, weights })
-    const { batch, memory } = await someBatch({ lanes, plan, rows, seed: 3 })
+    const pool = await openWorkerPool({ count })
+    const learner = await createLearner({ pool, plan, batchSize: rows, weights })
+    const { batch, memory } = await someBatch({ pool, plan, rows, seed: 3 })
     if (start === undefined)
       setDead(
         learner,
@@ -88,8 +88,8 @@ test.each(plans)('%s', async (_name, change) => {
     }
     states.push(copyState(learner.state()))
     await learner.close()
-    await lanes.release(memory)
-    await lanes.close()
+    await pool.release(memory)
+    await pool.close()
     return states
   }
 
@@ -101,6 +101,6 @@ test.each(plans)('%s', async (_name, change) => {
   ]) {
     const again = await train(count, from, from === 0 ? undefined : states[from])
     for (const [name, data] of last)
-      expect(again.at(-1)!.get(name), `${name} on ${count} lanes from step ${from}`).toEqual(data)
+      expect(again.at(-1)!.get(name), `${name} on ${count} workers from step ${from}`).toEqual(data)
   }
 })

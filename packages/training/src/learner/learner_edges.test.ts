@@ -2,7 +2,7 @@
 // row, all latents dead or kept, decoders of zeros, pre-activations on the threshold, constant batches.
 
 import type { SaeWeights } from '@mistudio/sae'
-import { type Lanes, openLanes } from '@mistudio/tensor'
+import { openWorkerPool, type WorkerPool } from '@mistudio/tensor'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { plainPlan } from '../../testing/example_plans.ts'
 import type { ParameterName } from '../../testing/oracle/weights.ts'
@@ -13,11 +13,11 @@ import { type Plan, steadyDynamics } from '../plan.ts'
 const shape = { dIn: 6, dSae: 20, dOut: 6 }
 const tolerance = 1e-4
 
-let lanes: Lanes
+let pool: WorkerPool
 beforeAll(async () => {
-  lanes = await openLanes({ count: 2 })
+  pool = await openWorkerPool({ count: 2 })
 })
-afterAll(() => lanes.close())
+afterAll(() => pool.close())
 
 const topk = { kind: 'topk', k: 4, score: 'raw' } as const
 const batchtopk = { kind: 'batchtopk', k: 4, score: 'raw', thresholdDecay: 0.9 } as const
@@ -118,14 +118,14 @@ describe.each(learners.filter(kind => kind !== oracle))('the $name learner', kin
     const rows = edge.rows ?? 30
     const weights = someSaeWeights(plan, 4)
     edge.weights?.(weights)
-    const { batch, x, memory } = await someBatch({ lanes, plan, rows, seed: 6 })
+    const { batch, x, memory } = await someBatch({ pool, plan, rows, seed: 6 })
     if (edge.x !== undefined) {
       edge.x(x)
       const stored = memory.f32(batch.inputs[0].activations.offset, x.length)
       for (let r = 0; r < rows; r++) stored.set(x.subarray(r * 6, r * 6 + 6), (rows - 1 - r) * 6)
     }
     const open = async ({ create, latentsPerBlock }: typeof kind) => {
-      const learner = await create({ lanes, plan, batchSize: rows, weights, latentsPerBlock })
+      const learner = await create({ pool, plan, batchSize: rows, weights, latentsPerBlock })
       const { dead } = edge
       if (dead !== undefined)
         setDead(
@@ -153,6 +153,6 @@ describe.each(learners.filter(kind => kind !== oracle))('the $name learner', kin
     }
     await learner.close()
     await judge.close()
-    await lanes.release(memory)
+    await pool.release(memory)
   })
 })

@@ -2,7 +2,7 @@
 // points, schedules of k, levels and p, BatchTopK's threshold, NaN, Adam's rates.
 
 import type { Normaliser } from '@mistudio/sae'
-import { type Lanes, openLanes } from '@mistudio/tensor'
+import { openWorkerPool, type WorkerPool } from '@mistudio/tensor'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { plainPlan } from '../../testing/example_plans.ts'
 import { normalise } from '../../testing/oracle/batch.ts'
@@ -26,14 +26,14 @@ const rows = 48
 const shape = { dIn: 7, dSae: 20, dOut: 7 }
 const still = { ...someRates, learningRate: 0 }
 
-let lanes: Lanes
+let pool: WorkerPool
 beforeAll(async () => {
-  lanes = await openLanes({ count: 2 })
+  pool = await openWorkerPool({ count: 2 })
 })
-afterAll(() => lanes.close())
+afterAll(() => pool.close())
 
 const open = ({ create, latentsPerBlock }: Kind, plan: Plan, seed = 3) =>
-  create({ lanes, plan, batchSize: rows, weights: someSaeWeights(plan, seed), latentsPerBlock })
+  create({ pool, plan, batchSize: rows, weights: someSaeWeights(plan, seed), latentsPerBlock })
 
 /** The forward pass at a learner's weights, λ times `penaltyFactor`. */
 function judged(learner: Learner, x: Float32Array, given: Partial<Given> = {}) {
@@ -67,7 +67,7 @@ describe.each(learners)('the $name learner', kind => {
   ])('normalises rows at loading: $kind', async normaliser => {
     const plan = plainPlan(shape)
     const learner = await open(kind, plan)
-    const { batch, x, memory } = await someBatch({ lanes, plan, rows, seed: 4 })
+    const { batch, x, memory } = await someBatch({ pool, plan, rows, seed: 4 })
     await learner.load({ ...batch, inputs: [{ ...batch.inputs[0], normaliser }] })
     const wanted = Array.from({ length: rows }, (_, r) => [
       ...normalise(Float64Array.from(x.subarray(r * 7, r * 7 + 7)), normaliser),
@@ -75,13 +75,13 @@ describe.each(learners)('the $name learner', kind => {
     expect(worst(learner.loaded().x, wanted)).toBeLessThan(1e-6)
     expect(worst(learner.loaded().y, wanted)).toBeLessThan(1e-6)
     await learner.close()
-    await lanes.release(memory)
+    await pool.release(memory)
   })
 
   test('joins the columns of several hook points, each with its own normaliser, for inputs and targets', async () => {
     const plan: Plan = { ...plainPlan({ dIn: 5, dSae: 20, dOut: 3 }), normSegments: [[0, 3]] }
     const learner = await open(kind, plan)
-    const memory = await lanes.memory({ bytes: 65_536 })
+    const memory = await pool.memory({ bytes: 65_536 })
     const put = (width: number, seed: number, normaliser: Normaliser) => {
       const values = Float32Array.from(someRows(rows * width, seed))
       const offset = memory.alloc(values.byteLength)
@@ -112,7 +112,7 @@ describe.each(learners)('the $name learner', kind => {
     expect(worst(learner.loaded().x, all([a, b]))).toBeLessThan(1e-6)
     expect(worst(learner.loaded().y, all([c]))).toBeLessThan(1e-6)
     await learner.close()
-    await lanes.release(memory)
+    await pool.release(memory)
   })
 
   test.each<Plan['selection']>([
@@ -126,7 +126,7 @@ describe.each(learners)('the $name learner', kind => {
     ]
     const plan: Plan = { ...plainPlan(shape), selection, levels, mostLevels: 4 }
     const learner = await open(kind, plan)
-    const { batch, x, memory } = await someBatch({ lanes, plan, rows, seed: 4 })
+    const { batch, x, memory } = await someBatch({ pool, plan, rows, seed: 4 })
     for (const dynamics of [
       { ...steadyDynamics, k: 6 },
       { ...steadyDynamics, k: 1, levels: [{ width: 2, weight: 2 }, ...levels] },
@@ -140,13 +140,13 @@ describe.each(learners)('the $name learner', kind => {
       near(loss.mse, wanted.mse)
     }
     await learner.close()
-    await lanes.release(memory)
+    await pool.release(memory)
   })
 
   test('reads activations that are stored in bfloat16', async () => {
     const plan = plainPlan(shape)
     const learner = await open(kind, plan)
-    const memory = await lanes.memory({ bytes: 65_536 })
+    const memory = await pool.memory({ bytes: 65_536 })
     const values = Float32Array.from(someRows(rows * 7, 4))
     // Zeroing the lower half of a float32 leaves a number that bfloat16 has.
     const bits = new Uint32Array(values.buffer)
@@ -156,12 +156,12 @@ describe.each(learners)('the $name learner', kind => {
     memory.i32(order, rows).set(Int32Array.from({ length: rows }, (_, r) => r))
     const place = (at: number) => ({ memory: memory.id, offset: at })
     const narrow = { ...place(offset), dtype: 'bfloat16' as const }
-    await lanes.run([[{ copy: { from: place(wide), to: narrow, count: rows, width: 7 } }]])
+    await pool.run([[{ copy: { from: place(wide), to: narrow, count: rows, width: 7 } }]])
     const columns = { activations: narrow, width: 7, normaliser: { kind: 'none' } as const }
     await learner.load({ rows: place(order), inputs: [columns] })
     expect(learner.loaded().x).toEqual(values)
     await learner.close()
-    await lanes.release(memory)
+    await pool.release(memory)
   })
 
   test.each(['raw', 'normed'] as const)(
@@ -176,14 +176,14 @@ describe.each(learners)('the $name learner', kind => {
       expect(learner.threshold()).toBeNull()
       let wanted: number | undefined
       for (const seed of [1, 2, 3]) {
-        const { batch, x, memory } = await someBatch({ lanes, plan, rows, seed })
+        const { batch, x, memory } = await someBatch({ pool, plan, rows, seed })
         const { pre, norms } = judged(learner, x)
         const scores = pre.map((value, at) => value * (score === 'normed' ? norms[at % 20] : 1)).sort()
         const least = scores[scores.length - 2 * rows]
         wanted = wanted === undefined ? least : decay * wanted + (1 - decay) * least
         await takeStep({ learner, batch })
         near(learner.threshold()!, wanted)
-        await lanes.release(memory)
+        await pool.release(memory)
       }
       await learner.close()
     },
@@ -198,7 +198,7 @@ describe.each(learners)('the $name learner', kind => {
     let factor = 1
     let last: number | undefined
     for (const [seed, p] of [1, 0.8, 0.8, 0.5].entries()) {
-      const { batch, x, memory } = await someBatch({ lanes, plan, rows, seed })
+      const { batch, x, memory } = await someBatch({ pool, plan, rows, seed })
       const dynamics = { ...steadyDynamics, p }
       const { penalty } = judged(learner, x, { dynamics })
       if (last !== undefined && last !== p)
@@ -208,7 +208,7 @@ describe.each(learners)('the $name learner', kind => {
       const { loss } = await takeStep({ learner, batch, dynamics })
       near(loss.sparsity, wanted.sparsity)
       near(loss.loss, wanted.loss)
-      await lanes.release(memory)
+      await pool.release(memory)
     }
     expect(factor).not.toBeCloseTo(1, 2)
     await learner.close()
@@ -224,7 +224,7 @@ describe.each(learners)('the $name learner', kind => {
       penalty: { kind: 'l1', coefficient: 0.1, normWeighted: true },
     }
     const [learner, judge] = [await open(kind, plan), await open(oracle, plan)]
-    const { batch, memory } = await someBatch({ lanes, plan, rows, seed: 4 })
+    const { batch, memory } = await someBatch({ pool, plan, rows, seed: 4 })
     for (let step = 0; step < 5; step++) {
       const rates = { learningRate: 0.01 / (step + 1), beta1, beta2, epsilon: 0.05, clipScale: 0.3 }
       for (const one of [learner, judge]) await takeStep({ learner: one, batch, rates })
@@ -233,7 +233,7 @@ describe.each(learners)('the $name learner', kind => {
       expect(worst(learner.weights()[name], judge.weights()[name]), name).toBeLessThan(1e-5)
     await learner.close()
     await judge.close()
-    await lanes.release(memory)
+    await pool.release(memory)
   })
 
   test.each<Plan['selection']>([
@@ -245,14 +245,14 @@ describe.each(learners)('the $name learner', kind => {
   ])('a NaN in the batch makes the loss NaN: $kind', async selection => {
     const plan: Plan = { ...plainPlan(shape), selection }
     const learner = await open(kind, plan)
-    const { batch, memory } = await someBatch({ lanes, plan, rows, seed: 4 })
+    const { batch, memory } = await someBatch({ pool, plan, rows, seed: 4 })
     memory.f32(batch.inputs[0].activations.offset, 1)[0] = Number.NaN
     await learner.load(batch)
     await learner.encode(steadyDynamics)
     await learner.decode()
     expect(learner.loss().loss).toBeNaN()
     await learner.close()
-    await lanes.release(memory)
+    await pool.release(memory)
   })
 
   test('takes other weights, and gives back what it was given', async () => {

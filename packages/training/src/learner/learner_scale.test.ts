@@ -2,7 +2,7 @@
 // than a piece has, few and many firing, and changes from one to the other: the numbers stay the oracle's.
 
 import type { SaeWeights } from '@mistudio/sae'
-import { type Lanes, openLanes } from '@mistudio/tensor'
+import { openWorkerPool, type WorkerPool } from '@mistudio/tensor'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { plainPlan } from '../../testing/example_plans.ts'
 import type { ParameterName } from '../../testing/oracle/weights.ts'
@@ -15,11 +15,11 @@ const rows = 270
 const shape = { dIn: 6, dSae: 2100, dOut: 6 }
 const tolerance = 1e-4
 
-let lanes: Lanes
+let pool: WorkerPool
 beforeAll(async () => {
-  lanes = await openLanes({ count: 2 })
+  pool = await openWorkerPool({ count: 2 })
 })
-afterAll(() => lanes.close())
+afterAll(() => pool.close())
 
 const l1 = { kind: 'l1', coefficient: 0.02, normWeighted: true } as const
 const l0 = { kind: 'l0', coefficient: 0.02 } as const
@@ -96,7 +96,7 @@ async function together(
   const plan: Plan = { ...plainPlan(shape), ...change }
   const open = ({ create, latentsPerBlock }: Kind) =>
     create({
-      lanes,
+      pool,
       plan,
       batchSize: rows,
       weights: weightsOf(plan, 'many'),
@@ -106,7 +106,7 @@ async function together(
   const judged: [string, Learner][] = []
   for (const kind of learners) if (kind !== oracle) judged.push([kind.name, await open(kind)])
   const all = [judge, ...judged.map(([, learner]) => learner)]
-  const { batch, memory } = await someBatch({ lanes, plan, rows, seed: 3 })
+  const { batch, memory } = await someBatch({ pool, plan, rows, seed: 3 })
   const dead = Uint8Array.from({ length: shape.dSae }, (_, i) => Number(i % 50 === 7))
   for (const one of all) setDead(one, dead)
   let p = 0.9
@@ -145,7 +145,7 @@ async function together(
     step,
   })
   for (const one of all) await one.close()
-  await lanes.release(memory)
+  await pool.release(memory)
 }
 
 test.each(free)('%s with many latents firing, few, and many again', (_name, change) =>

@@ -2,7 +2,7 @@
 // pass and gradients. The learners: suite_learners.ts.
 
 import { inferSae } from '@mistudio/sae'
-import { type Lanes, openLanes } from '@mistudio/tensor'
+import { openWorkerPool, type WorkerPool } from '@mistudio/tensor'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { Example } from '../../testing/example_plans.ts'
 import { type Given, type OracleForward, oracleForward, squares } from '../../testing/oracle/forward.ts'
@@ -35,11 +35,11 @@ const rows = 60
 /** Of the largest value of a tensor; float32 keeps 6e-8 of each number. */
 const tolerance = 1e-4
 
-let lanes: Lanes
+let pool: WorkerPool
 beforeAll(async () => {
-  lanes = await openLanes({ count: 2 })
+  pool = await openWorkerPool({ count: 2 })
 })
-afterAll(() => lanes.close())
+afterAll(() => pool.close())
 
 /** Every third latent but the last is dead: AuxK, pre-act losses and resampling have something to do. */
 const deadMask = (dSae: number) => Uint8Array.from({ length: dSae }, (_, i) => Number(i % 3 === 1))
@@ -56,18 +56,18 @@ async function scene(
   const seed = options.seed ?? 5
   const weights = someSaeWeights(plan, seed)
   const learner = await kind.create({
-    lanes,
+    pool,
     plan,
     batchSize: rows,
     weights,
     latentsPerBlock: kind.latentsPerBlock,
   })
-  const batch = await someBatch({ lanes, plan, rows, seed })
+  const batch = await someBatch({ pool, plan, rows, seed })
   const dead = options.alive === true ? new Uint8Array(plan.shape.dSae) : deadMask(plan.shape.dSae)
   if (options.alive !== true) setDead(learner, dead)
   const end = async () => {
     await learner.close()
-    await lanes.release(batch.memory)
+    await pool.release(batch.memory)
   }
   return { learner, test: batch, dead, end }
 }

@@ -1,15 +1,15 @@
 // A batch into the blocks: rows gathered from the hook points' activations, normalised, laid side by side as x, centred;
-// targets into the trunk.
+// targets into the shared buffers.
 
 import type { Normaliser, Span } from '@mistudio/sae'
-import type { LanePlace, Lanes, SharedMemory, Step, Task } from '@mistudio/tensor'
+import type { SharedMemory, Step, Task, WorkerPlace, WorkerPool } from '@mistudio/tensor'
 import type { BatchSource, Columns } from '../learner.ts'
-import type { Block, Trunk } from './block.ts'
+import type { Block, SharedBuffers } from './block.ts'
 import { call, chunkRows, type Piece, pieces } from './pieces.ts'
 import type { Products } from './products.ts'
 
 /** Room in which rows are normalised where their place in x is not contiguous or the product needs another one. */
-type Bench = {
+type Scratch = {
   memory: SharedMemory
   bytes: number
   raw: number
@@ -18,7 +18,7 @@ type Bench = {
 }
 
 export interface Loader {
-  /** Gathers the batch into x (and xc) of every block and y of the trunk. */
+  /** Gathers the batch into x (and xc) of every block and y of the shared buffers. */
   load(batch: BatchSource): Promise<void>
   close(): Promise<void>
 }
@@ -26,17 +26,17 @@ export interface Loader {
 const widthOf = (columns: readonly Columns[]) => columns.reduce((sum, { width }) => sum + width, 0)
 
 export function createLoader(options: {
-  lanes: Lanes
+  pool: WorkerPool
   products: Products
   blocks: readonly Block[]
-  trunk: Trunk
+  sharedBuffers: SharedBuffers
   dIn: number
   dOut: number
   batchSize: number
   centred: boolean
 }): Loader {
-  const { lanes, products, blocks, trunk, dIn, dOut, batchSize, centred } = options
-  let bench: Bench | undefined
+  const { pool, products, blocks, sharedBuffers, dIn, dOut, batchSize, centred } = options
+  let scratch: Scratch | undefined
 
   async function prepare(batch: BatchSource): Promise<void> {
     const all = [...batch.inputs, ...(batch.targets ?? [])]
@@ -46,21 +46,21 @@ export function createLoader(options: {
     if (predicted !== dOut)
       throw new Error(`targets of ${predicted} columns for an SAE that predicts ${dOut}`)
     const whitens = all.flatMap(({ normaliser }) => (normaliser.kind === 'whiten' ? [normaliser] : []))
-    if (bench !== undefined && whitens.every(one => bench!.matrices.has(one))) return
-    if (bench !== undefined) await lanes.release(bench.memory)
+    if (scratch !== undefined && whitens.every(one => scratch!.matrices.has(one))) return
+    if (scratch !== undefined) await pool.release(scratch.memory)
     const width = Math.max(...all.map(columns => columns.width))
     const bytes = chunkRows * width * 4
     const room = whitens.reduce((sum, { mean }) => sum + (mean.length + 1) * mean.length * 4 + 256, 0)
-    const memory = await lanes.memory({ bytes: lanes.count * 2 * (bytes + 64) + room + 1024 })
-    bench = { memory, bytes, raw: 0, white: 0, matrices: new Map() }
-    bench.raw = memory.alloc(lanes.count * bytes)
-    bench.white = memory.alloc(lanes.count * bytes)
+    const memory = await pool.memory({ bytes: pool.count * 2 * (bytes + 64) + room + 1024 })
+    scratch = { memory, bytes, raw: 0, white: 0, matrices: new Map() }
+    scratch.raw = memory.alloc(pool.count * bytes)
+    scratch.white = memory.alloc(pool.count * bytes)
     for (const one of whitens) {
       const d = one.mean.length
       const at = memory.alloc((d + 1) * d * 4)
       memory.f32(at, d).set(one.mean)
       memory.f32(at + d * 4, d * d).set(one.matrix)
-      bench.matrices.set(one, at)
+      scratch.matrices.set(one, at)
     }
   }
 
@@ -76,7 +76,7 @@ export function createLoader(options: {
     const [left, right] = to.cut
     const chosen = { memory: rows.memory, offset: rows.offset + start * 4 }
     const target = { memory: to.memory.id, offset: to.offset + start * to.stride * 4 }
-    const gather = (into: LanePlace, toStride: number): Step => ({
+    const gather = (into: WorkerPlace, toStride: number): Step => ({
       copy: { from: activations, to: into, rows: chosen, count: length, width, toStride },
     })
     if (right - left === width && normaliser.kind !== 'whiten') {
@@ -85,7 +85,7 @@ export function createLoader(options: {
         return [gather(target, width), ...normalise(to.memory, target.offset, length, width, normaliser)]
       }
     }
-    const { memory, bytes, raw, white, matrices } = bench!
+    const { memory, bytes, raw, white, matrices } = scratch!
     const own = (base: number) => ({ base, stride: bytes })
     const result = normaliser.kind === 'whiten' ? white : raw
     const steps: Step[] = [gather({ memory: memory.id, offset: own(raw) }, width)]
@@ -144,15 +144,15 @@ export function createLoader(options: {
           return steps
         }),
       )
-      if (trunk.ownTarget) {
-        const { memory, y } = trunk
+      if (sharedBuffers.ownTarget) {
+        const { memory, y } = sharedBuffers
         const from = batch.targets ?? batch.inputs
         tasks.push(...chunks.map(piece => side(batch.rows, from, [0, dOut], { memory, offset: y }, piece)))
       }
-      await lanes.run(tasks)
+      await pool.run(tasks)
     },
     async close() {
-      if (bench !== undefined) await lanes.release(bench.memory)
+      if (scratch !== undefined) await pool.release(scratch.memory)
     },
   }
 }

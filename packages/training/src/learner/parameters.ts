@@ -4,7 +4,7 @@ import { InputError } from '@mistudio/files'
 import type { SaeWeights } from '@mistudio/sae'
 import type { AdamRates, LearnerState } from '../learner.ts'
 import type { Plan } from '../plan.ts'
-import type { Block, Trunk } from './block.ts'
+import type { Block, SharedBuffers } from './block.ts'
 
 type Part = Float32Array
 
@@ -19,9 +19,9 @@ export type Parameters = { all: Parameter[]; vectors: VectorParameter[]; bDec: V
 export function createParameters(options: {
   plan: Plan
   blocks: readonly Block[]
-  trunk: Trunk
+  sharedBuffers: SharedBuffers
 }): Parameters {
-  const { plan, blocks, trunk } = options
+  const { plan, blocks, sharedBuffers } = options
   const { dIn, dOut } = plan.shape
   const views = (lengthOf: (block: Block) => number, pointerOf: (block: Block) => number) =>
     blocks.map(block => block.memory.f32(pointerOf(block), lengthOf(block)))
@@ -52,7 +52,7 @@ export function createParameters(options: {
     }
   }
   const latents = (block: Block) => block.latents
-  const bDec = vector('bDec', 'b_dec', [trunk.memory.f32(trunk.bDec, dOut)])
+  const bDec = vector('bDec', 'b_dec', [sharedBuffers.memory.f32(sharedBuffers.bDec, dOut)])
   const vectors = [bDec]
   const { kind } = plan.selection
   if (kind === 'jumprelu')
@@ -85,9 +85,9 @@ export function createParameters(options: {
     matrix('wDec', 'W_dec', block => block.dOut),
     ...vectors,
   ]
-  if (trunk.skip !== undefined) {
-    const { w, moments } = trunk.skip
-    const view = (at: number) => [trunk.memory.f32(at, dOut * dIn)]
+  if (sharedBuffers.skip !== undefined) {
+    const { w, moments } = sharedBuffers.skip
+    const view = (at: number) => [sharedBuffers.memory.f32(at, dOut * dIn)]
     all.push({ name: 'wSkip', wire: 'W_skip', parts: view(w), moments: [view(moments[0]), view(moments[1])] })
   }
   return { all, vectors, bDec }

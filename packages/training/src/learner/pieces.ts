@@ -1,5 +1,5 @@
 // The fixed pieces that work is cut into. Engine calls have fixed row counts and reductions fixed ranges, so results do
-// not depend on the number of lanes.
+// not depend on the number of workers.
 import type { Arg, SharedMemory, Step } from '@mistudio/tensor'
 
 /** Rows of one encode call: fastest on AVX-512, and ORT's rows are bit-identical at this count. */

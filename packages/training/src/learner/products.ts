@@ -4,9 +4,9 @@ import {
   type Arg,
   createGraph,
   gemmGraph,
-  type Lanes,
   type SessionStep,
   type SharedMemory,
+  type WorkerPool,
 } from '@mistudio/tensor'
 
 /** A matrix in a shared memory. */
@@ -36,11 +36,11 @@ function graph(options: { transA?: boolean; transB?: boolean; add?: 'row' | 'mat
   return g.bytes()
 }
 
-export async function createProducts(lanes: Lanes): Promise<Products> {
-  const plain = await lanes.session({ graph: gemmGraph() })
-  const affine = await lanes.session({ graph: graph({ transB: true, add: 'row' }) })
-  const plus = await lanes.session({ graph: graph({ add: 'matrix' }) })
-  const transposed = await lanes.session({ graph: graph({ transA: true }) })
+export async function createProducts(pool: WorkerPool): Promise<Products> {
+  const plain = await pool.session({ graph: gemmGraph() })
+  const affine = await pool.session({ graph: graph({ transB: true, add: 'row' }) })
+  const plus = await pool.session({ graph: graph({ add: 'matrix' }) })
+  const transposed = await pool.session({ graph: graph({ transA: true }) })
   const view = (memory: SharedMemory, offset: Arg, ...shape: number[]) => ({
     memory: memory.id,
     offset,
@@ -71,7 +71,7 @@ export async function createProducts(lanes: Lanes): Promise<Products> {
       outputs: { y: view(memory, y, a.columns, b.columns) },
     }),
     async close() {
-      for (const id of [plain, affine, plus, transposed]) await lanes.closeSession(id)
+      for (const id of [plain, affine, plus, transposed]) await pool.closeSession(id)
     },
   }
 }

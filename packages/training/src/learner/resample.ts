@@ -2,28 +2,28 @@
 
 import { randomStream } from '@mistudio/tensor'
 import type { Plan } from '../plan.ts'
-import type { Block, Trunk } from './block.ts'
+import type { Block, SharedBuffers } from './block.ts'
 import type { Parameters } from './parameters.ts'
 
 /** @returns the latents that start anew, ascending */
 export function resampleLatents(options: {
   plan: Plan
   blocks: readonly Block[]
-  trunk: Trunk
+  sharedBuffers: SharedBuffers
   parameters: Parameters
   /** Latents [d_sae]: is it dead? */
   dead: (latent: number) => boolean
   batchSize: number
-  /** float64 [rows]: where the squared errors lie in the trunk. */
+  /** float64 [rows]: where the squared errors lie in the shared buffers. */
   squared: number
   seed: number
   /** Are targets other hook points than inputs? */
   separate: boolean
 }): number[] {
-  const { plan, blocks, trunk, parameters, dead, batchSize, squared, seed, separate } = options
+  const { plan, blocks, sharedBuffers, parameters, dead, batchSize, squared, seed, separate } = options
   const { dOut } = plan.shape
   const draw = randomStream({ seed, purpose: 'resample' })
-  const weight = Float64Array.from(trunk.memory.f64(squared, batchSize))
+  const weight = Float64Array.from(sharedBuffers.memory.f64(squared, batchSize))
   const encoderNorm = 0.2 * meanEncoderNorm(blocks, dead)
   const bDec = parameters.bDec.parts[0]
   const renewed: number[] = []
@@ -36,7 +36,7 @@ export function resampleLatents(options: {
       if (r === undefined) return renewed
       weight[r] = 0
       renewed.push(lo + i)
-      const y = trunk.memory.f32(trunk.y + (r * dOut + output[0]) * 4, width)
+      const y = sharedBuffers.memory.f32(sharedBuffers.y + (r * dOut + output[0]) * 4, width)
       const target = unit(Float64Array.from(y, (value, j) => value - bDec[output[0] + j]))
       memory.f32(at.wDec + i * width * 4, width).set(target)
       const x = memory.f32(at.x + r * dIn * 4, dIn)

@@ -1,4 +1,4 @@
-// What happens to single hits between the lanes' phases: activations from pre-activations, and gradients of the
+// What happens to single hits between the workers' phases: activations from pre-activations, and gradients of the
 // pre-activations from u = ⟨dL/dx̂, d⟩. The formulas are plan.ts's; the dense kernels (assembly/activation.ts) say the
 // same for whole matrices.
 import type { Dynamics, Plan } from '../plan.ts'
@@ -169,7 +169,7 @@ export function backward(options: {
       return
     case 'jumprelu': {
       const { bandwidth, steToInput } = selection
-      const stretch = penalty?.kind === 'tanh' ? penalty.scale : 0
+      const interval = penalty?.kind === 'tanh' ? penalty.scale : 0
       for (let h = 0; h < count; h++) {
         const i = index[h]
         const theta = values.threshold[i]
@@ -177,10 +177,10 @@ export function backward(options: {
         const f = value[h]
         const on = pi > theta
         let up = scale * grad[h]
-        if (stretch > 0) {
+        if (interval > 0) {
           const n = norms[i]
-          const t = Math.tanh(stretch * f * n)
-          const slope = lambda * stretch * (1 - t * t)
+          const t = Math.tanh(interval * f * n)
+          const slope = lambda * interval * (1 - t * t)
           up += slope * n
           if (on) sums.penalty[i] += t
           sums.norm[i] += slope * f

@@ -27,7 +27,7 @@ export const screenLatents = 2048
 export type Gathering = {
   /** Of one piece. */
   probes: number
-  stretches: number
+  segments: number
   rank: number
   keep: number
   cap: number
@@ -47,12 +47,12 @@ export function gathering(k: number, latents: number, perK = mostPerK): Gatherin
   const length = Math.min(latents, screenLatents)
   const wanted = Math.min(perK * k, Math.max(6 * k, mostCandidates))
   const share = Math.min(length, Math.max(leastSample, Math.ceil((wanted * length) / latents)))
-  const stretches = Math.ceil(share / 0.7 / 32)
-  const groups = 32 * stretches
+  const segments = Math.ceil(share / 0.7 / 32)
+  const groups = 32 * segments
   const keep = Math.min(latents, Math.max(k, Math.ceil((share * latents) / length)))
   return {
     probes: Math.ceil((probes * length) / latents / 4) * 4,
-    stretches,
+    segments,
     rank: Math.max(1, Math.round(groups * (1 - Math.exp(-share / groups)))),
     keep,
     cap: Math.min(latents, 2 * keep),

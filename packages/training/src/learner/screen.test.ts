@@ -2,7 +2,7 @@
 // encode, and on data made to defeat eight bits with one.
 
 import type { SaeWeights } from '@mistudio/sae'
-import { type Lanes, openLanes } from '@mistudio/tensor'
+import { openWorkerPool, type WorkerPool } from '@mistudio/tensor'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { plainPlan } from '../../testing/example_plans.ts'
 import {
@@ -63,14 +63,14 @@ const data: Readonly<Record<string, Spoil>> = {
 }
 const kinds = Object.keys(data)
 
-let lanes: Lanes
+let pool: WorkerPool
 beforeAll(async () => {
-  lanes = await openLanes({ count: 2 })
+  pool = await openWorkerPool({ count: 2 })
 })
-afterAll(() => lanes.close())
+afterAll(() => pool.close())
 
 async function given(plan: Plan, { x, wEnc }: Spoil): Promise<TestBatch & { weights: SaeWeights }> {
-  const made = await someBatch({ lanes, plan, rows, seed: 3 })
+  const made = await someBatch({ pool, plan, rows, seed: 3 })
   const { offset } = made.batch.inputs[0].activations as { offset: number }
   x?.(made.memory.f32(offset, rows * shape.dIn))
   const weights = someSaeWeights(plan, 5)
@@ -96,13 +96,13 @@ describe.each(plans)('%s', (_name, change) => {
       { scoring: 'screened' },
       { scoring: 'screened', latentsPerBlock: 512 },
     ] as const) {
-      const learner = await createLearner({ lanes, plan, batchSize: rows, weights, ...how })
+      const learner = await createLearner({ pool, plan, batchSize: rows, weights, ...how })
       if (plan.auxK !== null) setDead(learner, dead)
       for (let step = 0; step < 2; step++) await takeStep({ learner, batch })
       states.push(copyState(learner.state()))
       await learner.close()
     }
-    await lanes.release(memory)
+    await pool.release(memory)
     for (const state of states.slice(1)) {
       for (const [name, values] of states[0])
         if (name !== 'path') expect(sameBytes(state.get(name)!, values), name).toBe(true)
@@ -114,12 +114,12 @@ describe.each(plans)('%s', (_name, change) => {
     const asked = []
     for (const kind of kinds.slice(0, 2)) {
       const { batch, memory, weights } = await given(plan, data[kind])
-      const engine = await createEngine({ lanes, plan, batchSize: rows, weights, scoring: 'screened' })
+      const engine = await createEngine({ pool, plan, batchSize: rows, weights, scoring: 'screened' })
       await engine.loader.load(batch)
       await encode(engine, steadyDynamics)
       counts.push(engine.screen!.counts)
       asked.push(engine.screen!.perK)
-      await lanes.release(memory)
+      await pool.release(memory)
     }
     expect(counts[0]).toEqual({ chunks: 3, again: 0 })
     expect(counts[1].again).toBe(3)
@@ -133,12 +133,12 @@ test('an activation that is not a number shows in the loss', async () => {
     x[7] = Number.NaN
   }
   const { batch, memory, weights } = await given(plan, { x: spoil })
-  const options = { lanes, plan, batchSize: rows, weights }
+  const options = { pool, plan, batchSize: rows, weights }
   const learner = await createLearner({ ...options, scoring: 'screened' })
   const { loss } = await takeStep({ learner, batch })
   expect(loss.loss).toBeNaN()
   await learner.close()
-  await lanes.release(memory)
+  await pool.release(memory)
 })
 
 test('plans are screened where few of many latents are kept', () => {

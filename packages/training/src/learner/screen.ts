@@ -3,7 +3,7 @@
 // Weights have seven bits: a sum of two products then fits the sixteen bits of processors without VNNI. What the bounds do
 // not settle is encoded again by the float32 product, and since scores are computed one by one either way, a step has the
 // same bits whichever product chose the candidates (docs/adr/0008).
-import { type Arg, createGraph, type Lanes, type SessionStep, type Task } from '@mistudio/tensor'
+import { type Arg, createGraph, type SessionStep, type Task, type WorkerPool } from '@mistudio/tensor'
 import type { Block } from './block.ts'
 import { call, chunkRows, type Piece, pieces, rangeLatents } from './pieces.ts'
 import { mostPerK, screenLatents } from './scoring.ts'
@@ -48,7 +48,7 @@ const placesOf = ({ screen }: Block['at'], { start }: Pick<Piece, 'start'>, dIn:
 })
 
 /** @param whole all of a block's latents in one product, for readers of whole rows of scores */
-export async function createScreen(lanes: Lanes, { whole }: { whole: boolean }): Promise<Screen> {
+export async function createScreen(pool: WorkerPool, { whole }: { whole: boolean }): Promise<Screen> {
   const g = createGraph()
   const a = g.input('a', 'uint8', ['R', 'D'])
   const b = g.input('b', 'int8', ['D', 'M'])
@@ -57,7 +57,7 @@ export async function createScreen(lanes: Lanes, { whole }: { whole: boolean }):
   const zero = g.constant(Uint8Array.of(128), [])
   g.node('MatMulIntegerToFloat', [a, b, one, scale, zero], {}, { outputs: ['y'], domain: 'com.microsoft' })
   g.output('y', 'float32', ['R', 'M'])
-  const session = await lanes.session({ graph: g.bytes() })
+  const session = await pool.session({ graph: g.bytes() })
   let rest = 0
   let perK = firstPerK
   const counts = { chunks: 0, again: 0 }
@@ -97,6 +97,6 @@ export async function createScreen(lanes: Lanes, { whole }: { whole: boolean }):
       if (again > 0) perK = Math.min(mostPerK, perK * 1.5)
       if (again > worthwhile * of) rest = restSteps
     },
-    close: () => lanes.closeSession(session),
+    close: () => pool.closeSession(session),
   }
 }

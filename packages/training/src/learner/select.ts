@@ -1,5 +1,5 @@
 // What the coordinating thread selects among hits: a row's largest over several blocks, and BatchTopK's largest of a batch.
-import type { Lanes } from '@mistudio/tensor'
+import type { WorkerPool } from '@mistudio/tensor'
 import type { Block } from './block.ts'
 import { type EncodeOptions, topkTasks } from './encode.ts'
 import { compactHits, type Hits, needed, nthLargest } from './hits.ts'
@@ -31,16 +31,16 @@ export function keepLargest(options: {
 
 /** A guess for BatchTopK's first step: from the first chunk of rows, whose 2k largest a row are looked at. */
 export async function firstGuess(options: {
-  lanes: Lanes
+  pool: WorkerPool
   blocks: readonly Block[]
   hits: readonly Hits[]
   k: number
   encode: EncodeOptions
 }): Promise<number> {
-  const { lanes, blocks, hits, k, encode } = options
+  const { pool, blocks, hits, k, encode } = options
   const rows = Math.min(chunkRows, encode.batchSize)
   const twice = (latents: number) => Math.min(2 * Math.ceil(k), latents)
-  await lanes.run(
+  await pool.run(
     blocks.map(
       block => topkTasks(block, twice(block.latents), { ...encode, batchSize: rows, dead: undefined })[0],
     ),

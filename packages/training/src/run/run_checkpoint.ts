@@ -31,7 +31,7 @@ export async function checkpointRun(state: RunState): Promise<void> {
   }
   const fvus = [...running.values()].flatMap(member => recentFigures(member).fvu ?? [])
   const fvu = fvus.length === 0 ? null : fvus.reduce((sum, value) => sum + value, 0) / fvus.length
-  const position = { step, window: state.windowIndex, batch: state.batch }
+  const position = { step, window: state.bufferIndex, batch: state.batch }
   checkBudget(saes, run)
   await writeCheckpoint({
     out,

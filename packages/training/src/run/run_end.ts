@@ -9,28 +9,28 @@ export async function endMembers(
   names: readonly string[],
   status: 'completed' | 'stopped',
 ): Promise<void> {
-  const { run, windows } = state.planned
+  const { run, activations } = state.planned
   const ending = names.map(name => state.running.get(name)!)
   for (const running of ending) {
     state.lastReported.set(running.member.name, memberReport({ running, run, status }))
   }
-  const { lanes, out, modelName, datasets } = state.options
+  const { pool, out, modelName, datasets } = state.options
   const calibration = {
-    window: state.window,
-    first: state.windowIndex + 1,
-    windows: Math.ceil(windows.contexts / run.windowContexts),
+    buffer: state.buffer,
+    first: state.bufferIndex + 1,
+    buffers: Math.ceil(activations.contexts / run.windowContexts),
   }
-  const { contextSize } = windows
+  const { contextSize } = activations
   const finished = await finishMembers(
     ending.map(running => finishingOf(running, status)),
-    { lanes, run, out, modelName, datasets, contextSize, calibration },
+    { pool, run, out, modelName, datasets, contextSize, calibration },
   )
   for (const sae of finished) state.ended.set(sae.name, sae)
   for (const { member, learner } of ending) {
     state.running.delete(member.name)
     await learner.close()
   }
-  // A calibration has put other tokens into the window.
+  // A calibration has put other tokens into the buffer.
   if (ending.some(({ member }) => member.plan.selection.kind === 'batchtopk')) state.batches = 0
 }
 

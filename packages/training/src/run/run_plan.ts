@@ -1,7 +1,7 @@
 // What a training is asked for, and what that means before it begins: everything completed and checked.
-import { type ContextSource, captureWindows, type Forward, type WindowSource } from '@mistudio/capture'
+import { type ActivationSource, type ContextSource, type Forward, liveSource } from '@mistudio/capture'
 import type { SaeWeights } from '@mistudio/sae'
-import type { Lanes } from '@mistudio/tensor'
+import type { WorkerPool } from '@mistudio/tensor'
 import type { CompleteMember, TrainMember } from '../member.ts'
 import { completeRun, type GivenRun, type Run } from '../run_settings.ts'
 import type { CreateLearner } from './train_member.ts'
@@ -17,7 +17,7 @@ export type Control =
   | { kind: 'stop_sae'; name: string }
 
 export type TrainOptions = {
-  lanes: Lanes
+  pool: WorkerPool
   members: readonly TrainMember[]
   settings: GivenRun
   /** Default: the fast learner. */
@@ -35,7 +35,7 @@ export type TrainOptions = {
   /** A shorter form of `control`: true stops. */
   stopped?: () => boolean
   onEvent?: (progress: TrainProgress) => void
-} & (Captured | { windows: WindowSource })
+} & (Captured | { activations: ActivationSource })
 
 /** Activations captured from a model that has every hook point as an output of one pass. */
 type Captured = { forward: Forward; contextsPerCall: number; source: ContextSource }
@@ -43,17 +43,22 @@ type Captured = { forward: Forward; contextsPerCall: number; source: ContextSour
 /** A run with everything chosen and checked. */
 export type PlannedRun = {
   run: Run
-  windows: WindowSource
+  activations: ActivationSource
   members: CompleteMember[]
   described: Record<string, unknown>
 }
 
 /** Completes and checks what a training would do, without doing it. @throws InputError for settings that cannot work */
 export function planTraining(options: TrainOptions): PlannedRun {
-  const windows = 'windows' in options ? options.windows : captureWindows(options)
-  const run = completeRun(options.settings, windows)
-  const members = completeMembers({ members: options.members, run, widthOf: windows.widthOf })
+  const activations = 'activations' in options ? options.activations : liveSource(options)
+  const run = completeRun(options.settings, activations)
+  const members = completeMembers({ members: options.members, run, widthOf: activations.widthOf })
   const { modelName, datasets } = options
-  const { contextSize } = windows
-  return { run, windows, members, described: describeRun({ run, members, modelName, datasets, contextSize }) }
+  const { contextSize } = activations
+  return {
+    run,
+    activations,
+    members,
+    described: describeRun({ run, members, modelName, datasets, contextSize }),
+  }
 }

@@ -1,6 +1,6 @@
 // A run while it goes on: where it is, which SAEs train, which have ended, and the activations in front of them. One plain
 // object; what changes it is here and in run_end.ts, run_checkpoint.ts and run_report.ts. The loop is in train.ts.
-import type { ActivationWindow } from '@mistudio/capture'
+import type { ActivationBuffer } from '@mistudio/capture'
 import { InputError } from '@mistudio/files'
 import type { TrainedSae } from '../finish/train_finish.ts'
 import { createLearner } from '../learner/learner.ts'
@@ -17,16 +17,16 @@ export type RunState = {
   readonly options: TrainOptions
   readonly planned: PlannedRun
   readonly hooks: readonly string[]
-  readonly window: ActivationWindow
+  readonly buffer: ActivationBuffer
   /** Those that still train; how the others ended; what was last reported of those. All by name. */
   readonly running: Map<string, RunningMember>
   readonly ended: Map<string, TrainedSae>
   readonly lastReported: Map<string, MemberProgress>
-  /** Steps taken; the current window, and the next batch in it. */
+  /** Steps taken; the current buffer, and the next batch in it. */
   step: number
-  windowIndex: number
+  bufferIndex: number
   batch: number
-  /** Whole batches of the window that is captured; 0 where it has to be captured first. */
+  /** Whole batches of the buffer that is captured; 0 where it has to be captured first. */
   batches: number
   readonly outliers: Record<string, number>
   checkpointed: { step: number | null; at: number }
@@ -40,26 +40,26 @@ export async function openRun(options: {
   saved: Checkpoint | undefined
 }): Promise<RunState> {
   const { planned, saved } = options
-  const { run, windows, members } = planned
+  const { run, activations, members } = planned
   const hooks = [...new Set(members.flatMap(member => hooksOf(member.hooks)))]
-  const window = await windows.open({
+  const buffer = await activations.open({
     hooks,
     contexts: run.windowContexts,
     seed: run.seed,
     storedDtype: run.storedDtype,
     outlierNormMultiple: run.outlierNormMultiple,
   })
-  const { step, window: windowIndex, batch } = saved?.state ?? { step: 0, window: 0, batch: 0 }
+  const { step, window: bufferIndex, batch } = saved?.state ?? { step: 0, window: 0, batch: 0 }
   const state: RunState = {
     options: options.options,
     planned,
     hooks,
-    window,
+    buffer,
     running: new Map(),
     ended: new Map(),
     lastReported: new Map(),
     step,
-    windowIndex,
+    bufferIndex,
     batch,
     batches: 0,
     outliers: { ...saved?.state.outliers },
@@ -75,9 +75,9 @@ export async function openRun(options: {
   return state
 }
 
-export async function closeRun({ running, window }: RunState): Promise<void> {
+export async function closeRun({ running, buffer }: RunState): Promise<void> {
   for (const { learner } of running.values()) await learner.close()
-  await window.close()
+  await buffer.close()
 }
 
 /** Opens an SAE where the checkpoint left it, or from the start; one that ended before is not opened. */
@@ -86,7 +86,7 @@ async function openOne(
   member: CompleteMember,
   saved: Checkpoint | undefined,
 ): Promise<void> {
-  const { lanes, initialWeights, createLearner: create = createLearner } = state.options
+  const { pool, initialWeights, createLearner: create = createLearner } = state.options
   const { name } = member
   const stored = saved?.state.members[name]
   if (stored !== undefined && stored.status !== 'training') {
@@ -97,44 +97,44 @@ async function openOne(
   }
   const { run } = state.planned
   const weights = initialWeights?.get(name)
-  const opened = await openMember({ lanes, member, run, createLearner: create, weights })
+  const opened = await openMember({ pool, member, run, createLearner: create, weights })
   state.running.set(name, opened)
   if (saved !== undefined) restoreFrom(saved, opened)
 }
 
-/** Captures the next window, or this one again after a resume or a calibration. */
-async function nextWindow(state: RunState): Promise<void> {
-  const { window, hooks, outliers, running } = state
+/** Captures the next buffer, or this one again after a resume or a calibration. */
+async function nextBuffer(state: RunState): Promise<void> {
+  const { buffer, hooks, outliers, running } = state
   const { run } = state.planned
   const again = state.batches === 0 && state.step > 0
   if (state.batches > 0) {
-    state.windowIndex++
+    state.bufferIndex++
     state.batch = 0
   }
-  const usable = await window.fill(state.windowIndex)
-  checkWindow({ run, usable, window: state.windowIndex })
+  const usable = await buffer.fill(state.bufferIndex)
+  checkWindow({ run, usable, window: state.bufferIndex })
   state.batches = Math.floor(usable / run.batchSize)
-  if (!again) for (const hook of hooks) outliers[hook] = (outliers[hook] ?? 0) + window.outliers(hook)
+  if (!again) for (const hook of hooks) outliers[hook] = (outliers[hook] ?? 0) + buffer.outliers(hook)
   if (state.step > 0) return
-  const { lanes } = state.options
+  const { pool } = state.options
   for (const member of running.values()) {
-    await initialiseMember({ lanes, running: member, window, count: usable, run })
+    await initialiseMember({ pool, running: member, buffer, count: usable, run })
   }
 }
 
-/** Is there a batch in front of the SAEs? Captures the next window where this one is used up. */
+/** Is there a batch in front of the SAEs? Captures the next buffer where this one is used up. */
 export async function hasBatch(state: RunState): Promise<boolean> {
-  if (state.batch >= state.batches) await nextWindow(state)
+  if (state.batch >= state.batches) await nextBuffer(state)
   return state.batch < state.batches
 }
 
 /** One step of every SAE on the same batch. @returns those that failed, with the reason */
 export async function stepAll(state: RunState): Promise<Map<string, string>> {
-  const { window, planned } = state
+  const { buffer, planned } = state
   const { run } = planned
   const failed = new Map<string, string>()
   for (const [name, member] of state.running) {
-    const outcome = await stepMember({ running: member, window, first: state.batch * run.batchSize, run })
+    const outcome = await stepMember({ running: member, buffer, first: state.batch * run.batchSize, run })
     if (outcome.kind === 'failed') failed.set(name, outcome.error)
   }
   state.step++

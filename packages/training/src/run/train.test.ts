@@ -4,23 +4,30 @@ import { join } from 'node:path'
 import { InputError } from '@mistudio/files'
 import { loadSae } from '@mistudio/sae'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { type Bench, dIn, failing, openBench, topk, weightsOf } from '../../testing/train_support.ts'
+import {
+  dIn,
+  failing,
+  openTrainSetup,
+  type TrainSetup,
+  topk,
+  weightsOf,
+} from '../../testing/train_support.ts'
 import { readCheckpoint } from './checkpoint.ts'
 import type { TrainOptions } from './run_plan.ts'
 import type { TrainProgress } from './train_progress.ts'
 
-let bench: Bench
+let setup: TrainSetup
 let runs = 0
 beforeAll(async () => {
-  bench = await openBench()
+  setup = await openTrainSetup()
 })
-afterAll(() => bench.close())
+afterAll(() => setup.close())
 
 const members = [topk('a'), { ...topk('b wide', 'b', { k: 3 }), dSae: 70 }]
 const names = members.map(({ name }) => name)
-const run = (given: Partial<Parameters<Bench['run']>[0]> & { out: string }) =>
-  bench.run({ members, ...given })
-const place = (name: string) => join(bench.folder, `${name}-${runs++}`)
+const run = (given: Partial<Parameters<TrainSetup['run']>[0]> & { out: string }) =>
+  setup.run({ members, ...given })
+const place = (name: string) => join(setup.folder, `${name}-${runs++}`)
 
 describe('a training', () => {
   test('runs to its end, lowers FVU and saves every SAE', async () => {

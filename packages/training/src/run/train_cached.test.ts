@@ -1,28 +1,35 @@
 // A training from cached activations ends with the bits of one that captures them, also over a resume.
 import { join } from 'node:path'
-import { cachedWindows, openCachedActivations, writeActivationCache } from '@mistudio/capture'
+import { cachedSource, openCachedActivations, writeActivationCache } from '@mistudio/capture'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { type Bench, contextSize, openBench, source, topk, weightsOf } from '../../testing/train_support.ts'
+import {
+  contextSize,
+  openTrainSetup,
+  source,
+  type TrainSetup,
+  topk,
+  weightsOf,
+} from '../../testing/train_support.ts'
 import type { TrainMember } from '../member.ts'
 import { trainSaes } from './train.ts'
 
-let bench: Bench
+let setup: TrainSetup
 beforeAll(async () => {
-  bench = await openBench()
+  setup = await openTrainSetup()
 })
-afterAll(() => bench.close())
+afterAll(() => setup.close())
 
 test('cached activations give the bits that captured ones give', async () => {
-  const { lanes, table, folder } = bench
+  const { pool, table, folder } = setup
   const members: TrainMember[] = [
     topk('a'),
     { ...topk('transcoder', 'a', { normalisation: 'whiten' }), family: 'transcoder', outputs: ['b'] },
   ]
   const whole = join(folder, 'whole')
-  await bench.run({ out: whole, members })
+  await setup.run({ out: whole, members })
   const dir = join(folder, 'cache')
   await writeActivationCache({
-    lanes,
+    pool,
     forward: table.forward,
     contextsPerCall: 3,
     source,
@@ -48,11 +55,15 @@ test('cached activations give the bits that captured ones give', async () => {
       contextsPerCall: _c,
       source: _s,
       ...options
-    } = bench.options({
+    } = setup.options({
       out: join(folder, 'cached'),
       members,
-    }) as ReturnType<Bench['options']> & { forward?: unknown; contextsPerCall?: unknown; source?: unknown }
-    const cached = { ...options, windows: cachedWindows({ lanes, cache }) }
+    }) as ReturnType<TrainSetup['options']> & {
+      forward?: unknown
+      contextsPerCall?: unknown
+      source?: unknown
+    }
+    const cached = { ...options, activations: cachedSource({ pool, cache }) }
     let asked = 0
     await trainSaes({ ...cached, stopped: () => asked++ === 13 })
     const result = await trainSaes({ ...cached, resume: true })

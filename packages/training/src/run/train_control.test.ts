@@ -1,23 +1,23 @@
 // One SAE of a run may end, stop or fail alone; checkpoints are kept by rule, finalised and tried again from.
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
-import { captureWindows } from '@mistudio/capture'
+import { liveSource } from '@mistudio/capture'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { type Bench, failing, openBench, topk, weightsOf } from '../../testing/train_support.ts'
+import { failing, openTrainSetup, type TrainSetup, topk, weightsOf } from '../../testing/train_support.ts'
 import type { TrainMember } from '../member.ts'
 import { listCheckpoints } from './checkpoint.ts'
 import { finaliseCheckpoint } from './train_finalise.ts'
 import type { TrainProgress } from './train_progress.ts'
 import { retrySae } from './train_retry.ts'
 
-let bench: Bench
+let setup: TrainSetup
 let runs = 0
 beforeAll(async () => {
-  bench = await openBench()
+  setup = await openTrainSetup()
 })
-afterAll(() => bench.close())
+afterAll(() => setup.close())
 
-const place = (name: string) => join(bench.folder, `${name}-${runs++}`)
+const place = (name: string) => join(setup.folder, `${name}-${runs++}`)
 const wide: TrainMember = { ...topk('wide', 'b'), dSae: 56 }
 const batchtopk: TrainMember = { ...topk('batch'), family: 'batchtopk' }
 /** Loss NaN at step 16 of the wide one. */
@@ -27,7 +27,7 @@ describe('an SAE that fails', () => {
   test('fails alone, with step and reason; the others end with the bits they have without it', async () => {
     const [out, alone] = [place('failed'), place('alone')]
     const events: TrainProgress[] = []
-    const result = await bench.run({
+    const result = await setup.run({
       out,
       members: [topk('a'), wide],
       createLearner,
@@ -39,7 +39,7 @@ describe('an SAE that fails', () => {
     expect(bad).toMatchObject({ status: 'failed', step: 16, dir: null, checkpoint: 14 })
     expect(bad.error).toMatch(/the loss is NaN.*at step 16/)
     expect(existsSync(join(out, 'wide'))).toBe(false)
-    await bench.run({ out: alone, members: [topk('a')] })
+    await setup.run({ out: alone, members: [topk('a')] })
     expect(weightsOf(out, 'a')).toEqual(weightsOf(alone, 'a'))
     const told = events.at(-1)!.saes[1]
     expect(told).toMatchObject({ name: 'wide', status: 'failed', error: bad.error })
@@ -52,10 +52,10 @@ describe('an SAE that fails', () => {
     async from => {
       const [out, whole] = [place('failed'), place('whole')]
       const members = [topk('a'), wide]
-      await bench.run({ out, members, createLearner })
-      await bench.run({ out: whole, members })
+      await setup.run({ out, members, createLearner })
+      await setup.run({ out: whole, members })
       const before = weightsOf(out, 'a')
-      const result = await retrySae({ ...bench.options({ out, members }), name: 'wide', from })
+      const result = await retrySae({ ...setup.options({ out, members }), name: 'wide', from })
       expect(result.saes.map(({ name, status }) => [name, status])).toEqual([
         ['a', 'completed'],
         ['wide', 'completed'],
@@ -64,16 +64,16 @@ describe('an SAE that fails', () => {
       expect(weightsOf(out, 'a')).toEqual(before)
       expect(existsSync(join(out, 'retries', 'wide'))).toBe(false)
       expect(JSON.parse(readFileSync(join(out, 'training.json'), 'utf8')).saes[1].status).toBe('completed')
-      const again = retrySae({ ...bench.options({ out, members }), name: 'wide', from })
+      const again = retrySae({ ...setup.options({ out, members }), name: 'wide', from })
       await expect(again).rejects.toThrow(/the SAE is complete; field: retry; found: wide/)
     },
   )
 
   test('is tried again with other settings, and an unknown name is answered with the nearest', async () => {
     const out = place('failed')
-    await bench.run({ out, members: [topk('a'), wide], createLearner })
+    await setup.run({ out, members: [topk('a'), wide], createLearner })
     const calmer = { ...wide, settings: { ...wide.settings, learning_rate: 1e-5 } }
-    const options = bench.options({ out, members: [topk('a'), calmer] })
+    const options = setup.options({ out, members: [topk('a'), calmer] })
     await expect(retrySae({ ...options, name: 'wider', from: 'start' })).rejects.toThrow(/no SAE wider.*wide/)
     const result = await retrySae({ ...options, name: 'wide', from: 'checkpoint' })
     expect(result.saes[1]).toMatchObject({ status: 'completed', step: 32 })
@@ -84,17 +84,17 @@ describe('an SAE', () => {
   test('is stopped and saved alone while the others go on, also over a resume', async () => {
     const [out, whole] = [place('stopped'), place('whole')]
     const members = [topk('a'), wide, batchtopk]
-    await bench.run({ out: whole, members })
+    await setup.run({ out: whole, members })
     let asked = 0
     const control = () => {
       asked++
       if (asked === 6) return { kind: 'stop_sae', name: 'wide' } as const
       return asked === 12 ? ({ kind: 'pause' } as const) : ({ kind: 'run' } as const)
     }
-    const paused = await bench.run({ out, members, control })
+    const paused = await setup.run({ out, members, control })
     expect(paused.saes).toMatchObject([{ name: 'wide', status: 'stopped', step: 5 }])
     expect(existsSync(join(out, 'wide', 'cfg.json'))).toBe(true)
-    const result = await bench.run({ out, members, resume: true })
+    const result = await setup.run({ out, members, resume: true })
     expect(result.saes.map(({ status, step }) => [status, step])).toEqual([
       ['completed', 32],
       ['stopped', 5],
@@ -108,15 +108,15 @@ describe('an SAE', () => {
     const still = topk('still', 'a', { learning_rate: 1e-9 })
     const members = [still, wide, batchtopk]
     const settings = { earlyStopWindowTokens: 64 * 6, earlyStopMinGain: 0.02 }
-    const result = await bench.run({ out: whole, members, settings })
+    const result = await setup.run({ out: whole, members, settings })
     const [first] = result.saes
     expect(first).toMatchObject({ status: 'completed', early: { kind: 'plateau' } })
     expect(first.step).toBeLessThan(32)
     expect(first.step % 6).toBe(0)
     expect(result.step).toBe(32)
     let asked = 0
-    await bench.run({ out, members, settings, stopped: () => asked++ === 9 })
-    const resumed = await bench.run({ out, members, settings, resume: true })
+    await setup.run({ out, members, settings, stopped: () => asked++ === 9 })
+    const resumed = await setup.run({ out, members, settings, resume: true })
     expect(resumed.saes).toEqual(result.saes)
     for (const { name } of members) expect(weightsOf(out, name)).toEqual(weightsOf(whole, name))
   })
@@ -129,7 +129,7 @@ describe('an SAE', () => {
       earlyStopFvu: 0.55,
     }
     const quick = topk('a', 'a', { learning_rate: 3e-3 })
-    const result = await bench.run({ out: place('target'), members: [quick], settings })
+    const result = await setup.run({ out: place('target'), members: [quick], settings })
     expect(result.step).toBeLessThan(300)
     expect(result.saes[0].early).toMatchObject({ kind: 'target' })
     expect(result.saes[0].early!.fvu).toBeLessThanOrEqual(0.55)
@@ -140,7 +140,7 @@ describe('checkpoints', () => {
   test('newest ones and the best are kept while it runs, all the kept at the end if asked', async () => {
     const out = place('kept')
     const steps: number[][] = []
-    await bench.run({
+    await setup.run({
       out,
       members: [topk('a')],
       settings: { checkpointEverySteps: 5, keepLast: 2, keepAtEnd: true },
@@ -154,46 +154,46 @@ describe('checkpoints', () => {
 
   test('stay within the disk budget, and one that does not fit is refused before it is written', async () => {
     const out = place('budget')
-    await bench.run({ out, members: [topk('a')], settings: { keepAtEnd: true } })
+    await setup.run({ out, members: [topk('a')], settings: { keepAtEnd: true } })
     const bytes = readdirSync(join(out, 'checkpoints', '28')).reduce(
       (sum, file) => sum + statSync(join(out, 'checkpoints', '28', file)).size,
       0,
     )
     const tight = place('tight')
     const settings = { keepAtEnd: true, keepLast: 9, diskBudgetBytes: Math.round(2.5 * bytes) }
-    await bench.run({ out: tight, members: [topk('a')], settings })
+    await setup.run({ out: tight, members: [topk('a')], settings })
     expect(listCheckpoints(tight)).toEqual([21, 28])
-    const failure = bench.run({ out: place('none'), members: [topk('a')], settings: { diskBudgetBytes: 99 } })
+    const failure = setup.run({ out: place('none'), members: [topk('a')], settings: { diskBudgetBytes: 99 } })
     await expect(failure).rejects.toThrow(/does not fit the disk budget; field: disk_budget_bytes; found: 99/)
   })
 
   test('any of them is finalised: the SAEs have the bits of a run stopped there', async () => {
     const [out, stopped] = [place('run'), place('stopped')]
     const members = [topk('a'), batchtopk]
-    await bench.run({ out, members, settings: { keepLast: 9, keepAtEnd: true } })
+    await setup.run({ out, members, settings: { keepLast: 9, keepAtEnd: true } })
     let asked = 0
-    await bench.run({ out: stopped, members, stopped: () => asked++ === 21 })
-    const { lanes } = bench
-    const windows = captureWindows(bench.options({ out, members }) as never)
-    const result = await finaliseCheckpoint({ lanes, run: out, step: 21, windows })
+    await setup.run({ out: stopped, members, stopped: () => asked++ === 21 })
+    const { pool } = setup
+    const activations = liveSource(setup.options({ out, members }) as never)
+    const result = await finaliseCheckpoint({ pool, run: out, step: 21, activations })
     expect(result).toMatchObject({ step: 21, dir: join(out, 'finalised-21') })
     for (const name of ['a', 'batch']) expect(weightsOf(result.dir, name)).toEqual(weightsOf(stopped, name))
     const [, batch] = result.saes
     expect(batch.threshold).toMatchObject({ ema: expect.any(Number), calibrated: expect.any(Number) })
     // Without the training tokens the running threshold stands.
-    const bare = await finaliseCheckpoint({ lanes, run: out, into: place('bare') })
+    const bare = await finaliseCheckpoint({ pool, run: out, into: place('bare') })
     expect(bare.step).toBe(28)
     expect(bare.saes[1].threshold).toMatchObject({ calibrated: null })
-    await expect(finaliseCheckpoint({ lanes, run: out, step: 22 })).rejects.toThrow(
+    await expect(finaliseCheckpoint({ pool, run: out, step: 22 })).rejects.toThrow(
       /no such checkpoint.*found: 22; expected: one of 7, 14, 21, 28/,
     )
-    await expect(finaliseCheckpoint({ lanes, run: place('empty') })).rejects.toThrow(/has no checkpoint/)
+    await expect(finaliseCheckpoint({ pool, run: place('empty') })).rejects.toThrow(/has no checkpoint/)
   })
 })
 
 test('variants of one setting train in one run', async () => {
   const members = [2, 4, 8].map(k => topk(`a-k=${k}`, 'a', { k }))
-  const result = await bench.run({ out: place('sweep'), members })
+  const result = await setup.run({ out: place('sweep'), members })
   expect(result.saes.map(({ dir, l0 }) => [dir, l0])).toEqual([
     ['a-k=2', 2],
     ['a-k=4', 4],
@@ -207,7 +207,7 @@ test('variants of one setting train in one run', async () => {
 test('warnings come once with an event, with what to change', async () => {
   const events: TrainProgress[] = []
   const settings = { checkpointEverySteps: 4 }
-  await bench.run({
+  await setup.run({
     out: place('warned'),
     members: [topk('a')],
     settings,
@@ -220,7 +220,7 @@ test('warnings come once with an event, with what to change', async () => {
 
 test('the calibrated threshold of BatchTopK gives mean L0 = k over training tokens', async () => {
   const settings = { trainTokens: 64 * 100, calibrationTokens: 800 }
-  const result = await bench.run({ out: place('calibrated'), members: [batchtopk], settings })
+  const result = await setup.run({ out: place('calibrated'), members: [batchtopk], settings })
   const { threshold } = result.saes[0]
   expect(threshold!.tokens).toBeGreaterThanOrEqual(800)
   expect(Math.abs(threshold!.l0! / 4 - 1)).toBeLessThan(0.01)

@@ -2,16 +2,16 @@
 import { cpSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { type Bench, openBench, weightsOf } from '../../testing/train_support.ts'
+import { openTrainSetup, type TrainSetup, weightsOf } from '../../testing/train_support.ts'
 import { familyNames } from '../families.ts'
 import type { TrainMember } from '../member.ts'
 import type { TrainProgress } from './train_progress.ts'
 
-let bench: Bench
+let setup: TrainSetup
 beforeAll(async () => {
-  bench = await openBench()
+  setup = await openTrainSetup()
 })
-afterAll(() => bench.close())
+afterAll(() => setup.close())
 
 const learningRate = 3e-3
 const member = (
@@ -56,18 +56,18 @@ test('the list holds every family', () => {
 
 describe.each(members.map(one => [one.family, one] as const))('%s', (family, one) => {
   test('learns and resumes to the bit from every checkpoint', async () => {
-    const whole = join(bench.folder, family)
+    const whole = join(setup.folder, family)
     const events: TrainProgress[] = []
     const kept: string[] = []
     const settings = { trainTokens: 64 * 45, checkpointEverySteps: 15 }
-    const result = await bench.run({
+    const result = await setup.run({
       out: whole,
       members: [one],
       settings,
       onEvent: event => {
         events.push(event)
         if (event.event !== 'training:checkpoint') return
-        kept.push(join(bench.folder, `${family}-${event.step}`))
+        kept.push(join(setup.folder, `${family}-${event.step}`))
         cpSync(join(whole, 'checkpoints'), join(kept.at(-1)!, 'checkpoints'), { recursive: true })
       },
     })
@@ -82,21 +82,21 @@ describe.each(members.map(one => [one.family, one] as const))('%s', (family, one
     )
     expect(kept).toHaveLength(2)
     for (const out of kept) {
-      await bench.run({ out, members: [one], settings, resume: true })
+      await setup.run({ out, members: [one], settings, resume: true })
       expect(weightsOf(out, family)).toEqual(weightsOf(whole, family))
     }
   })
 })
 
 test('members of every family train together, each with the bits it has alone', async () => {
-  const out = join(bench.folder, 'together')
+  const out = join(setup.folder, 'together')
   const settings = { trainTokens: 64 * 45, checkpointEverySteps: 15 }
   let asked = 0
-  const stopped = await bench.run({ out, members, settings, stopped: () => asked++ === 22 })
+  const stopped = await setup.run({ out, members, settings, stopped: () => asked++ === 22 })
   expect(stopped.saes).toHaveLength(members.length)
-  const result = await bench.run({ out, members, settings, resume: true })
+  const result = await setup.run({ out, members, settings, resume: true })
   expect(result.saes.map(({ status }) => status)).toEqual(members.map(() => 'completed'))
   for (const { name } of members) {
-    expect(weightsOf(out, name).equals(weightsOf(join(bench.folder, name), name)), name).toBe(true)
+    expect(weightsOf(out, name).equals(weightsOf(join(setup.folder, name), name)), name).toBe(true)
   }
 })

@@ -1,9 +1,9 @@
 // SAEs out of any checkpoint of a run, without training on: what the checkpoint says of settings and hook points is all
 // that is needed, and for BatchTopK's calibrated threshold the run's training tokens.
 import { join } from 'node:path'
-import type { WindowSource } from '@mistudio/capture'
+import type { ActivationSource } from '@mistudio/capture'
 import { InputError, isObject } from '@mistudio/files'
-import type { Lanes } from '@mistudio/tensor'
+import type { WorkerPool } from '@mistudio/tensor'
 import { readFields, type Settings } from '../fields.ts'
 import { finishMembers, type TrainedSae } from '../finish/train_finish.ts'
 import { createLearner as createFastLearner } from '../learner/learner.ts'
@@ -21,18 +21,18 @@ export type Finalised = { step: number; dir: string; saes: TrainedSae[] }
  * @param options.run the run's folder
  * @param options.step default: the newest checkpoint
  * @param options.into default: `<run>/finalised-<step>`
- * @param options.windows the run's training tokens; without them BatchTopK keeps its running threshold
+ * @param options.buffers the run's training tokens; without them BatchTopK keeps its running threshold
  * @throws InputError when there is no such checkpoint or it is damaged
  */
 export async function finaliseCheckpoint(options: {
-  lanes: Lanes
+  pool: WorkerPool
   run: string
   step?: number
   into?: string
-  windows?: WindowSource
+  activations?: ActivationSource
   createLearner?: CreateLearner
 }): Promise<Finalised> {
-  const { lanes, windows, createLearner = createFastLearner } = options
+  const { pool, activations, createLearner = createFastLearner } = options
   const found = readCheckpoint({ out: options.run, step: options.step })
   if (found === undefined) {
     const expected = 'a run that was stopped, or that kept its checkpoints (keep_at_end)'
@@ -42,10 +42,10 @@ export async function finaliseCheckpoint(options: {
   const { run, members, widths, modelName, datasets, contextSize } = readSettings(state.settings, file)
   const into = options.into ?? join(options.run, `finalised-${state.step}`)
   const training = members.filter(({ name }) => state.members[name]?.status === 'training')
-  const window =
-    windows === undefined || !training.some(needsTokens)
+  const buffer =
+    activations === undefined || !training.some(needsTokens)
       ? undefined
-      : await windows.open({
+      : await activations.open({
           hooks: Object.keys(widths),
           contexts: run.windowContexts,
           seed: run.seed,
@@ -53,9 +53,9 @@ export async function finaliseCheckpoint(options: {
           outlierNormMultiple: run.outlierNormMultiple,
         })
   const calibration =
-    window === undefined || windows === undefined
+    buffer === undefined || activations === undefined
       ? undefined
-      : { window, first: state.window + 1, windows: Math.ceil(windows.contexts / run.windowContexts) }
+      : { buffer, first: state.window + 1, buffers: Math.ceil(activations.contexts / run.windowContexts) }
   const saes: TrainedSae[] = []
   try {
     for (const asked of training) {
@@ -64,17 +64,17 @@ export async function finaliseCheckpoint(options: {
       const { batchSize, totalSteps, trainTokens } = run
       const widthOf = (hook: string) => widths[hook]
       const member = completeMember({ member: asked, widthOf, batchSize, totalSteps, trainTokens })
-      const running = await openMember({ lanes, member, run, createLearner })
+      const running = await openMember({ pool, member, run, createLearner })
       try {
         restoreMember(running, stored, tensorsOf(asked.name))
-        const context = { lanes, run, out: into, modelName, datasets, contextSize, calibration }
+        const context = { pool, run, out: into, modelName, datasets, contextSize, calibration }
         saes.push(...(await finishMembers([finishingOf(running, 'stopped')], context)))
       } finally {
         await running.learner.close()
       }
     }
   } finally {
-    await window?.close()
+    await buffer?.close()
   }
   return { step: state.step, dir: into, saes }
 }

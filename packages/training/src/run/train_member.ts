@@ -1,7 +1,7 @@
 // One SAE of a run while it trains: its learner, its normalisers and everything a checkpoint holds of it. A step either
 // goes well, ends the SAE (early stop) or fails it alone; the loop in train.ts knows no more of a family than this.
 
-import type { ActivationWindow } from '@mistudio/capture'
+import type { ActivationBuffer } from '@mistudio/capture'
 import { InputError } from '@mistudio/files'
 import {
   type Normaliser,
@@ -10,7 +10,7 @@ import {
   type SaeWeights,
   totalVariance,
 } from '@mistudio/sae'
-import type { Lanes } from '@mistudio/tensor'
+import type { WorkerPool } from '@mistudio/tensor'
 import { type EarlyEnd, type EarlyStop, emptyEarlyStop, judgeEarlyStop } from '../finish/early_stop.ts'
 import type { BatchSource, Columns, Learner, LearnerOptions } from '../learner.ts'
 import type { CompleteMember } from '../member.ts'
@@ -24,8 +24,8 @@ import {
   addStep,
   type DensityWindow,
   emptyDensity,
-  emptyStretch,
-  type Stretch,
+  emptyInterval,
+  type Interval,
   type TargetMoments,
   type ThresholdStatistics,
 } from './train_progress.ts'
@@ -37,7 +37,7 @@ export type RunningMember = {
   member: CompleteMember
   learner: Learner
   schedule: Schedule
-  /** By hook point; fitted to the first window. */
+  /** By hook point; fitted to the first buffer. */
   normalisers: Map<string, Normaliser>
   /** Were initial weights given from outside? */
   given: boolean
@@ -54,7 +54,7 @@ export type RunningMember = {
   history: WarningHistory
   /** Not yet told. */
   warnings: Warning[]
-  stretch: Stretch
+  interval: Interval
   /** Sums that fade (fadingOf): how good the SAE is now, the same after a resume. */
   recent: Recent
   deadLatents: number | null
@@ -70,21 +70,21 @@ const fadingOf = ({ totalSteps }: Run): number => 1 - 1 / Math.max(1, Math.min(5
 export type StepOutcome = { kind: 'on' } | { kind: 'failed'; error: string }
 
 export async function openMember(options: {
-  lanes: Lanes
+  pool: WorkerPool
   member: CompleteMember
   run: Run
   createLearner: CreateLearner
   /** In place of those drawn from the seed. */
   weights?: SaeWeights
 }): Promise<RunningMember> {
-  const { lanes, member, run, createLearner } = options
+  const { pool, member, run, createLearner } = options
   const { plan, settings, config } = member
   checkRowNormalisation(member)
   const weights = options.weights ?? initialWeights({ plan, settings, config, seed: run.seed })
   const { dOut } = plan.shape
   return {
     member,
-    learner: await createLearner({ lanes, plan, batchSize: run.batchSize, weights }),
+    learner: await createLearner({ pool, plan, batchSize: run.batchSize, weights }),
     schedule: {
       shape: settings.learningRateSchedule,
       learningRate: settings.learningRate!,
@@ -103,7 +103,7 @@ export async function openMember(options: {
     thresholds: undefined,
     history: emptyHistory(),
     warnings: [],
-    stretch: emptyStretch(),
+    interval: emptyInterval(),
     recent: { rows: 0, squaredError: 0, firing: 0 },
     deadLatents: null,
     density: emptyDensity(plan.deadAfterTokens),
@@ -115,24 +115,24 @@ export const hooksOf = ({ inputs, outputs }: SaeHooks): string[] => [
   ...new Set([...inputs, ...outputs].map(({ hook }) => hook)),
 ]
 
-/** What the first window decides: normalisers, then the weights' fit to the first batch. */
+/** What the first buffer decides: normalisers, then the weights' fit to the first batch. */
 export async function initialiseMember(options: {
-  lanes: Lanes
+  pool: WorkerPool
   running: RunningMember
-  window: ActivationWindow
+  buffer: ActivationBuffer
   count: number
   run: Run
 }): Promise<void> {
-  const { lanes, running, window, count, run } = options
+  const { pool, running, buffer, count, run } = options
   const { member, learner } = running
   const { plan, settings, hooks } = member
   for (const { hook, width } of [...hooks.inputs, ...hooks.outputs]) {
     if (running.normalisers.has(hook)) continue
-    const moments = window.moments(hook)
-    const { rows } = window
-    const sample: HookSample = { hook, width, moments, rows, count, activations: window.activations(hook) }
+    const moments = buffer.moments(hook)
+    const { rows } = buffer
+    const sample: HookSample = { hook, width, moments, rows, count, activations: buffer.activations(hook) }
     checkActivations(sample, 0)
-    running.normalisers.set(hook, await fitNormaliser({ lanes, kind: settings.normalisation, sample }))
+    running.normalisers.set(hook, await fitNormaliser({ pool, kind: settings.normalisation, sample }))
     running.warnings.push(
       ...once(
         judgeActivations({ hook, normalisation: settings.normalisation, ...elements(sample) }),
@@ -142,7 +142,7 @@ export async function initialiseMember(options: {
     )
   }
   const weights = learner.weights()
-  await learner.load(batchOf({ running, window, first: 0 }))
+  await learner.load(batchOf({ running, buffer, first: 0 }))
   const { x, y } = learner.loaded()
   const fitted = fitInitialWeights({ plan, settings, weights, x, y, rows: run.batchSize, seed: run.seed })
   // Weights from outside keep their b_dec where none is to be fitted.
@@ -158,24 +158,24 @@ function elements({ width, moments }: HookSample): { std: number; mean: number }
   return { std: Math.sqrt(Math.max(0, moments.sumSquares / count - mean ** 2)), mean }
 }
 
-/** Rows `first` … of the window's order. */
-function batchOf(options: { running: RunningMember; window: ActivationWindow; first: number }): BatchSource {
-  const { running, window, first } = options
+/** Rows `first` … of the buffer's order. */
+function batchOf(options: { running: RunningMember; buffer: ActivationBuffer; first: number }): BatchSource {
+  const { running, buffer, first } = options
   const { hooks } = running.member
   const columns = ({ hook, width }: { hook: string; width: number }): Columns => ({
-    activations: window.activations(hook),
+    activations: buffer.activations(hook),
     width,
     normaliser: running.normalisers.get(hook)!,
   })
-  const rows = { ...window.rows, offset: window.rows.offset + first * 4 }
+  const rows = { ...buffer.rows, offset: buffer.rows.offset + first * 4 }
   const inputs = hooks.inputs.map(columns)
   return outputsAreInputs(hooks) ? { rows, inputs } : { rows, inputs, targets: hooks.outputs.map(columns) }
 }
 
-/** One step on the batch that begins at row `first` of the window's order. Never throws: what goes wrong is this SAE's. */
+/** One step on the batch that begins at row `first` of the buffer's order. Never throws: what goes wrong is this SAE's. */
 export async function stepMember(options: {
   running: RunningMember
-  window: ActivationWindow
+  buffer: ActivationBuffer
   first: number
   run: Run
 }): Promise<StepOutcome> {
@@ -221,7 +221,7 @@ async function takeStep(options: Parameters<typeof stepMember>[0]): Promise<Step
     moments.sum[j] += sums.sum[j]
     moments.sumSquares[j] += sums.sumSquares[j]
   }
-  addStep(running.stretch, { loss, sums, norm })
+  addStep(running.interval, { loss, sums, norm })
   addDensity(running.density, sums)
   running.step++
   const { resampleEverySteps } = settings

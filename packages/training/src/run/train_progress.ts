@@ -20,7 +20,7 @@ import type { Dynamics, Plan } from '../plan.ts'
 import type { Warning } from './warnings.ts'
 
 /**
- * The wire's figures of a training, its SAEs with all they measure. Speed is over the stretch since the last event, the
+ * The wire's figures of a training, its SAEs with all they measure. Speed is over the interval since the last event, the
  * time left null before the first step of this process, the learning rate that of the first SAE that still trains.
  */
 export type TrainProgress = Omit<
@@ -95,7 +95,7 @@ const terms = ['loss', 'reconstruction', 'sparsity', 'aux', 'preAct', 'gateAux',
 type Term = (typeof terms)[number]
 
 /** Sums over the steps since the last event. */
-export type Stretch = {
+export type Interval = {
   steps: number
   terms: Record<Term, number>
   gradNorm: number
@@ -103,7 +103,7 @@ export type Stretch = {
   sums: BatchSums | undefined
 }
 
-export const emptyStretch = (): Stretch => ({
+export const emptyInterval = (): Interval => ({
   steps: 0,
   terms: { loss: 0, reconstruction: 0, sparsity: 0, aux: 0, preAct: 0, gateAux: 0, l1: 0 },
   gradNorm: 0,
@@ -111,12 +111,12 @@ export const emptyStretch = (): Stretch => ({
 })
 
 /** Adds one step. */
-export function addStep(stretch: Stretch, step: { loss: StepLoss; sums: BatchSums; norm: number }): void {
-  stretch.steps++
-  for (const term of terms) stretch.terms[term] += step.loss[term]
-  stretch.gradNorm += step.norm
-  if (stretch.sums === undefined) stretch.sums = copied(step.sums)
-  else addSums(stretch.sums, step.sums)
+export function addStep(interval: Interval, step: { loss: StepLoss; sums: BatchSums; norm: number }): void {
+  interval.steps++
+  for (const term of terms) interval.terms[term] += step.loss[term]
+  interval.gradNorm += step.norm
+  if (interval.sums === undefined) interval.sums = copied(step.sums)
+  else addSums(interval.sums, step.sums)
 }
 
 function copied(sums: BatchSums): BatchSums {
@@ -157,31 +157,31 @@ function densityOf({ halves }: DensityWindow): { tokens: number; histogram: numb
 /** Running moments of y: [d_out] sums over all tokens trained on. */
 export type TargetMoments = { rows: number; sum: Float64Array; sumSquares: Float64Array }
 
-/** FVU and its relatives of a stretch: its error a token against the variance of all tokens so far. */
+/** FVU and its relatives of a interval: its error a token against the variance of all tokens so far. */
 export function againstAll({ sums, moments }: { sums: BatchSums; moments: TargetMoments }) {
   const factor = sums.rows === 0 ? 0 : moments.rows / sums.rows
   return { ...moments, squaredError: sums.squaredError.map(error => error * factor) }
 }
 
-/** FVU of a stretch, null before its first step. */
-export const stretchFvu = (stretch: Stretch, moments: TargetMoments): number | null =>
-  stretch.sums === undefined ? null : fvu(againstAll({ sums: stretch.sums, moments }))
+/** FVU of a interval, null before its first step. */
+export const intervalFvu = (interval: Interval, moments: TargetMoments): number | null =>
+  interval.sums === undefined ? null : fvu(againstAll({ sums: interval.sums, moments }))
 
 /** The figures of the steps since the last event; null without one. */
-export function stretchFigures(stretch: Stretch, moments: TargetMoments) {
-  const { steps, sums } = stretch
+export function intervalFigures(interval: Interval, moments: TargetMoments) {
+  const { steps, sums } = interval
   const mean = (value: number) => (steps === 0 ? null : value / steps)
   const measured = <T>(of: (sums: BatchSums) => T): T | null => (sums === undefined ? null : of(sums))
   const all = sums === undefined ? undefined : againstAll({ sums, moments })
   const dimensions = all === undefined ? undefined : explainedVarianceOfDimensions(all)
   return {
     step_tokens: sums?.rows ?? 0,
-    loss: mean(stretch.terms.loss),
-    reconstruction: mean(stretch.terms.reconstruction),
-    sparsity: mean(stretch.terms.sparsity),
-    aux: mean(stretch.terms.aux),
-    pre_act: mean(stretch.terms.preAct),
-    gate_aux: mean(stretch.terms.gateAux),
+    loss: mean(interval.terms.loss),
+    reconstruction: mean(interval.terms.reconstruction),
+    sparsity: mean(interval.terms.sparsity),
+    aux: mean(interval.terms.aux),
+    pre_act: mean(interval.terms.preAct),
+    gate_aux: mean(interval.terms.gateAux),
     mse: measured(mse),
     mse_per_dimension: measured(msePerDimension),
     fvu: all === undefined ? null : fvu(all),
@@ -193,8 +193,8 @@ export function stretchFigures(stretch: Stretch, moments: TargetMoments) {
     relative_reconstruction_bias: measured(relativeReconstructionBias),
     l0: measured(l0),
     l0_histogram: measured(({ l0Histogram }) => Array.from(l0Histogram)),
-    l1: mean(stretch.terms.l1),
-    grad_norm: mean(stretch.gradNorm),
+    l1: mean(interval.terms.l1),
+    grad_norm: mean(interval.gradNorm),
   }
 }
 

@@ -9,27 +9,27 @@ import {
   coefficientNow,
   deadFigures,
   densityFigures,
-  emptyStretch,
+  emptyInterval,
+  intervalFigures,
   type MemberProgress,
   type MemberStatus,
-  stretchFigures,
   type ThresholdStatistics,
   thresholdStatistics,
 } from './train_progress.ts'
 import { judge } from './warnings.ts'
 
-/** Figures since the last event; begins the next stretch. */
+/** Figures since the last event; begins the next interval. */
 export function memberReport(options: {
   running: RunningMember
   run: Run
   status: MemberStatus
 }): MemberProgress {
   const { running, run, status } = options
-  const { member, learner, stretch, moments, step, startThreshold } = running
+  const { member, learner, interval, moments, step, startThreshold } = running
   const { plan, family, name, settings } = member
   const last = Math.max(step - 1, 0)
-  const figures = stretchFigures(stretch, moments)
-  const dead = deadFigures(learner, stretch.steps > 0, plan)
+  const figures = intervalFigures(interval, moments)
+  const dead = deadFigures(learner, interval.steps > 0, plan)
   const threshold = startThreshold === undefined ? null : thresholdsNow(running, startThreshold)
   const seen = {
     step,
@@ -39,10 +39,10 @@ export function memberReport(options: {
     deadLatents: dead.dead_latents,
     thresholds: threshold,
   }
-  const fresh = stretch.steps === 0 ? [] : judge({ plan, settings, seen, history: running.history })
+  const fresh = interval.steps === 0 ? [] : judge({ plan, settings, seen, history: running.history })
   const warnings = [...running.warnings, ...fresh]
   running.warnings = []
-  running.stretch = emptyStretch()
+  running.interval = emptyInterval()
   return {
     name,
     family: family.name,
@@ -83,7 +83,7 @@ export function endedReport(sae: TrainedSae, member: CompleteMember): MemberProg
     status: sae.status,
     error: sae.error,
     step: sae.step,
-    ...stretchFigures(emptyStretch(), nothing),
+    ...intervalFigures(emptyInterval(), nothing),
     ...deadFigures(undefined, false, plan),
     ...densityFigures({ tokens: 0, halves: [] }),
     fvu: sae.fvu,

@@ -1,6 +1,6 @@
 // One SAE of a run tried again after it failed or was stopped, from its last checkpoint or from the start, with other
 // settings if need be: the same data would fail the same way. It trains in a folder of its own, `retries/NAME`, on the
-// windows of the whole run; when it is complete it takes its place beside the others.
+// activations of the whole run; when it is complete it takes its place beside the others.
 import { existsSync, renameSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { InputError, notFound, writeFileAtomic } from '@mistudio/files'
@@ -40,13 +40,13 @@ export async function retrySae(
     })
   }
   const planned = planTraining(options)
-  const { windows } = planned
+  const { activations } = planned
   // The outlier rule looks at all hook points of a window, so a retry captures those of the whole run.
   const hooks = [...new Set(planned.members.flatMap(one => hooksOf(one.hooks)))]
   const folder = join(out, 'retries', name)
   const alone: TrainOptions = {
     ...options,
-    windows: { ...windows, open: asked => windows.open({ ...asked, hooks }) },
+    activations: { ...activations, open: asked => activations.open({ ...asked, hooks }) },
     members: [member],
     out: folder,
     resume: true,

@@ -1,6 +1,6 @@
 // Normalisers: each reaches what it promises on correlated data, and bad data is refused by name.
 import { InputError } from '@mistudio/files'
-import { gaussianStream, type Lanes, openLanes } from '@mistudio/tensor'
+import { gaussianStream, openWorkerPool, type WorkerPool } from '@mistudio/tensor'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { LearnerState } from '../learner.ts'
 import {
@@ -17,14 +17,14 @@ import { symmetricEigen } from './symmetric_eigen.ts'
 
 const d = 12
 const tokens = 3000
-let lanes: Lanes
+let pool: WorkerPool
 let sample: HookSample
 let x: Float32Array
 beforeAll(async () => {
-  lanes = await openLanes({ count: 2 })
+  pool = await openWorkerPool({ count: 2 })
   const draw = gaussianStream({ seed: 4, purpose: 'correlated' })
   const mixing = Float64Array.from({ length: d * d }, draw)
-  const memory = await lanes.memory({ bytes: tokens * (d + 1) * 4 + 1024 })
+  const memory = await pool.memory({ bytes: tokens * (d + 1) * 4 + 1024 })
   const at = memory.alloc(tokens * d * 4)
   const rowsAt = memory.alloc(tokens * 4)
   x = memory.f32(at, tokens * d)
@@ -58,10 +58,10 @@ beforeAll(async () => {
     count: tokens,
   }
 })
-afterAll(() => lanes.close())
+afterAll(() => pool.close())
 
 const fitted = async (kind: NormalisationKind) => {
-  const normaliser = await fitNormaliser({ lanes, kind, sample })
+  const normaliser = await fitNormaliser({ pool, kind, sample })
   return Array.from({ length: tokens }, (_, i) => {
     const row = Float64Array.from(x.subarray(i * d, (i + 1) * d))
     applyNormaliser(normaliser, row)
@@ -99,7 +99,7 @@ describe('a normaliser', () => {
       for (let b = 0; b <= a; b++)
         expect(mean(rows.map(row => row[a] * row[b]))).toBeCloseTo(a === b ? 1 : 0, 2)
     }
-    const normaliser = await fitNormaliser({ lanes, kind: 'whiten', sample })
+    const normaliser = await fitNormaliser({ pool, kind: 'whiten', sample })
     if (normaliser.kind !== 'whiten') return expect.unreachable()
     const { inverse, mean: centre } = normaliser
     for (let j = 0; j < d; j++) {
@@ -111,7 +111,7 @@ describe('a normaliser', () => {
 
   test('of any kind comes back from a checkpoint as it was', async () => {
     for (const kind of ['none', 'expected_average', 'token_rms', 'layer_norm', 'whiten'] as const) {
-      const normaliser = await fitNormaliser({ lanes, kind, sample })
+      const normaliser = await fitNormaliser({ pool, kind, sample })
       const tensors: LearnerState = new Map()
       const stored = JSON.parse(JSON.stringify(storeNormaliser(normaliser, 'normaliser.a', tensors)))
       expect(readNormaliser(stored, 'normaliser.a', tensors)).toEqual(normaliser)
@@ -153,7 +153,7 @@ test('activations without variance and such that hold NaN are refused, and the h
     checkActivations({ hook: 'blocks.1.hook_mlp_out', moments: { ...sample.moments, ...moments } }, 3)
   expect(judge({})).not.toThrow()
   expect(judge({ sumSquares: Number.NaN })).toThrow(
-    /NaN or infinity; field: blocks.1.hook_mlp_out; found: .*window 3/,
+    /NaN or infinity; field: blocks.1.hook_mlp_out; found: .*buffer 3/,
   )
   const sum = new Float64Array(d).fill(tokens * 2)
   expect(judge({ sum, sumSquares: 4 * d * tokens })).toThrow(/no variance; field: blocks.1.hook_mlp_out/)

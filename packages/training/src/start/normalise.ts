@@ -1,12 +1,12 @@
-// What is done to the rows of a hook point before an SAE sees them, fitted once from the tokens of the first window and
+// What is done to the rows of a hook point before an SAE sees them, fitted once from the tokens of the first buffer and
 // stored in every checkpoint: one scalar (expected_average: E‖x‖ = √d, SAELens's expected_average_only_in;
 // unit_mean_square: E‖x‖² = 1, dictionary_learning's), nothing to
 // fit (token_rms, layer_norm), or whitening by the covariance (arXiv 2511.13981), which finalise.ts folds into the weights.
 
-import type { ActivationPlace, WindowMoments } from '@mistudio/capture'
+import type { ActivationPlace, BufferMoments } from '@mistudio/capture'
 import { InputError } from '@mistudio/files'
 import { type Normaliser, normaliseRow, totalVariance } from '@mistudio/sae'
-import { gemmGraph, type Lanes, type Place } from '@mistudio/tensor'
+import { gemmGraph, type Place, type WorkerPool } from '@mistudio/tensor'
 import type { MemberConfig } from '../family.ts'
 import type { LearnerState } from '../learner.ts'
 import { symmetricEigen } from './symmetric_eigen.ts'
@@ -19,17 +19,17 @@ export type NormalisationKind = MemberConfig['normalisation']
  */
 export const whiteningEpsilon = 1e-5
 
-/** Tokens of the first window the covariance is taken from, at most. */
+/** Tokens of the first buffer the covariance is taken from, at most. */
 const covarianceTokens = 65_536
-/** Rows of one product; fixed, so sums do not depend on the lanes. */
+/** Rows of one product; fixed, so sums do not depend on the worker pool. */
 const chunkRows = 1024
 
-/** Usable tokens of a window at one hook point. */
+/** Usable tokens of a buffer at one hook point. */
 export type HookSample = {
   hook: string
   width: number
-  /** Over the window's usable tokens. */
-  moments: WindowMoments
+  /** Over the buffer's usable tokens. */
+  moments: BufferMoments
   /** float32 rows of `width`. */
   activations: ActivationPlace
   /** int32 indices of the usable rows; `count` of them. */
@@ -47,7 +47,7 @@ export function checkActivations(sample: Pick<HookSample, 'hook' | 'moments'>, w
     throw new InputError({
       message: 'the activations hold NaN or infinity',
       field: hook,
-      found: `Σ‖x‖² = ${moments.sumSquares} over the ${moments.tokens} tokens of window ${window}`,
+      found: `Σ‖x‖² = ${moments.sumSquares} over the ${moments.tokens} tokens of buffer ${window}`,
       expected: 'finite numbers; check the weights of the model and its number type',
     })
   }
@@ -56,7 +56,7 @@ export function checkActivations(sample: Pick<HookSample, 'hook' | 'moments'>, w
   throw new InputError({
     message: 'the activations have no variance',
     field: hook,
-    found: `Σ‖x − x̄‖² = ${variance} over the ${moments.tokens} tokens of window ${window}`,
+    found: `Σ‖x − x̄‖² = ${variance} over the ${moments.tokens} tokens of buffer ${window}`,
     expected:
       'activations that differ from token to token; take another hook point or text with more than one token',
   })
@@ -64,11 +64,11 @@ export function checkActivations(sample: Pick<HookSample, 'hook' | 'moments'>, w
 
 /** @throws Error when the covariance has no eigenvalues (not for finite activations) */
 export async function fitNormaliser(options: {
-  lanes: Lanes
+  pool: WorkerPool
   kind: NormalisationKind
   sample: HookSample
 }): Promise<Normaliser> {
-  const { lanes, kind, sample } = options
+  const { pool, kind, sample } = options
   const { width, moments } = sample
   switch (kind) {
     case 'none':
@@ -80,7 +80,7 @@ export async function fitNormaliser(options: {
     case 'unit_mean_square':
       return { kind: 'scale', scale: Math.sqrt(moments.tokens / moments.sumSquares) }
     case 'whiten': {
-      const { mean, covariance } = await covarianceOf({ lanes, sample })
+      const { mean, covariance } = await covarianceOf({ pool, sample })
       return { kind: 'whiten', mean: Float32Array.from(mean), ...whitening(covariance, width) }
     }
   }
@@ -111,17 +111,17 @@ export function whitening(
   return { matrix: power(-0.5), inverse: power(0.5) }
 }
 
-/** The sample's covariance [d, d] (divided by the tokens), products on the lanes, sums in float64. */
+/** The sample's covariance [d, d] (divided by the tokens), products on the worker pool, sums in float64. */
 async function covarianceOf(options: {
-  lanes: Lanes
+  pool: WorkerPool
   sample: HookSample
 }): Promise<{ mean: Float64Array; covariance: Float64Array }> {
-  const { lanes, sample } = options
+  const { pool, sample } = options
   const { width: d, moments, rows, activations } = sample
   const mean = moments.sum.map(value => value / moments.tokens)
   const count = Math.min(sample.count, covarianceTokens)
-  const memory = await lanes.memory({ bytes: (2 * chunkRows * d + d * d) * 4 + 1024 })
-  const gemm = await lanes.session({ graph: gemmGraph() })
+  const memory = await pool.memory({ bytes: (2 * chunkRows * d + d * d) * 4 + 1024 })
+  const gemm = await pool.session({ graph: gemmGraph() })
   try {
     const xAt = memory.alloc(chunkRows * d * 4)
     const columnsAt = memory.alloc(chunkRows * d * 4)
@@ -135,14 +135,14 @@ async function covarianceOf(options: {
       const length = Math.min(chunkRows, count - start)
       const chosen = { memory: rows.memory, offset: rows.offset + start * 4 }
       const to = { memory: memory.id, offset: xAt }
-      await lanes.run([[{ copy: { from: activations, to, rows: chosen, count: length, width: d } }]])
+      await pool.run([[{ copy: { from: activations, to, rows: chosen, count: length, width: d } }]])
       columns.fill(0)
       for (let i = 0; i < length; i++) {
         for (let j = 0; j < d; j++) columns[j * chunkRows + i] = x[i * d + j] - mean[j]
       }
       const operand = { ...view, offset: columnsAt, shape: [d, chunkRows] }
       const y = { ...view, offset: productAt, shape: [d, d] }
-      await lanes.run([[{ session: gemm, inputs: { a: operand, b: operand }, outputs: { y } }]])
+      await pool.run([[{ session: gemm, inputs: { a: operand, b: operand }, outputs: { y } }]])
       for (let i = 0; i < d * d; i++) covariance[i] += product[i] / count
     }
     // The product's two halves may differ in the last bit.
@@ -155,8 +155,8 @@ async function covarianceOf(options: {
     }
     return { mean, covariance }
   } finally {
-    await lanes.closeSession(gemm)
-    await lanes.release(memory)
+    await pool.closeSession(gemm)
+    await pool.release(memory)
   }
 }
 

@@ -2,7 +2,7 @@
 // a "forward pass" that copies slots. No language model; memory is the ring's, however many tokens are drawn.
 
 import type { ContextSource, Forward } from '@mistudio/capture'
-import type { Lanes } from '@mistudio/tensor'
+import type { WorkerPool } from '@mistudio/tensor'
 import { createGenerator, type Stream } from './generate.ts'
 import type { GroundTruth } from './ground_truth.ts'
 
@@ -25,17 +25,17 @@ export interface SyntheticData {
  * @param options.windowTokens the most tokens that are read before they are captured; the ring holds twice that
  */
 export async function createSyntheticData(options: {
-  lanes: Lanes
+  pool: WorkerPool
   truth: GroundTruth
   seed: number
   stream: Stream
   windowTokens: number
 }): Promise<SyntheticData> {
-  const { lanes, truth, seed, stream, windowTokens } = options
+  const { pool, truth, seed, stream, windowTokens } = options
   const { dIn } = truth
   const slots = 2 * Math.ceil(windowTokens / contextSize)
   const elements = contextSize * dIn
-  const memory = await lanes.memory({ bytes: slots * elements * 4 + 64 })
+  const memory = await pool.memory({ bytes: slots * elements * 4 + 64 })
   const offset = memory.alloc(slots * elements * 4)
   const ring = memory.f32(offset, slots * elements)
   const generate = createGenerator({ truth, seed, stream })
@@ -75,6 +75,6 @@ export async function createSyntheticData(options: {
           ]
         }),
     },
-    close: () => lanes.release(memory),
+    close: () => pool.release(memory),
   }
 }

@@ -2,7 +2,7 @@
 // variance is left over, and how many of the true directions it found.
 
 import { createEncoder, type Sae, totalVariance } from '@mistudio/sae'
-import type { Lanes, Place } from '@mistudio/tensor'
+import type { Place, WorkerPool } from '@mistudio/tensor'
 import { createSyntheticData, syntheticContextSize, syntheticHook } from './data.ts'
 import type { GroundTruth } from './ground_truth.ts'
 import { type Recovery, scoreRecovery } from './score.ts'
@@ -18,19 +18,19 @@ export type SyntheticScore = Recovery & {
 const callContexts = 32
 
 export async function judgeSynthetic(options: {
-  lanes: Lanes
+  pool: WorkerPool
   truth: GroundTruth
   seed: number
   sae: Sae
   tokens: number
 }): Promise<SyntheticScore> {
-  const { lanes, truth, seed, sae, tokens } = options
+  const { pool, truth, seed, sae, tokens } = options
   const { dIn, dSae } = sae.shape
   const rows = callContexts * syntheticContextSize
-  const data = await createSyntheticData({ lanes, truth, seed, stream: 'held out', windowTokens: rows })
-  const encoder = await createEncoder({ lanes, sae })
+  const data = await createSyntheticData({ pool, truth, seed, stream: 'held out', windowTokens: rows })
+  const encoder = await createEncoder({ pool, sae })
   const hits = await encoder.room({ rows })
-  const memory = await lanes.memory({ bytes: rows * (2 * dIn + 1) * 4 + 256 })
+  const memory = await pool.memory({ bytes: rows * (2 * dIn + 1) * 4 + 256 })
   const place = (elements: number): Place => ({ memory: memory.id, offset: memory.alloc(elements * 4) })
   const at = { ids: place(rows), x: place(rows * dIn), out: place(rows * dIn) }
   const ids = memory.i32(at.ids.offset, rows)
@@ -43,7 +43,7 @@ export async function judgeSynthetic(options: {
   let firing = 0
   for (let first = 0; sums.tokens < tokens; first += callContexts) {
     data.source.read({ first, count: callContexts, ids, mask })
-    await lanes.run(
+    await pool.run(
       data.forward.tasks({ contexts: callContexts, places: { input_ids: at.ids, [syntheticHook]: at.x } }),
     )
     const lists = await encoder.encode({ rows, inputs: [at.x], reconstruction: [at.out], hits })
@@ -61,7 +61,7 @@ export async function judgeSynthetic(options: {
   await hits.close()
   await encoder.close()
   await data.close()
-  await lanes.release(memory)
+  await pool.release(memory)
   const variance = totalVariance(sums)
   return {
     ...scoreRecovery({ directions: truth.rows, latents: sae.weights.wDec, alive: fired, dIn }),

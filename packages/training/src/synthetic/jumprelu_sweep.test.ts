@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { loadSae } from '@mistudio/sae'
-import { type Lanes, openLanes } from '@mistudio/tensor'
+import { openWorkerPool, type WorkerPool } from '@mistudio/tensor'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { Settings } from '../fields.ts'
 import { defaultGroundTruth } from './ground_truth.ts'
@@ -14,7 +14,7 @@ const truth = { ...defaultGroundTruth, dIn: 32, directions: 64, l0: 4 }
 const initialThreshold = 0.1
 
 describe('JumpReLU on ground truth', () => {
-  let lanes: Lanes
+  let pool: WorkerPool
   let folder: string
   let results: Map<string, SyntheticResult>
   const coefficients = [0.02, 0.1, 0.4, 1.6]
@@ -30,7 +30,7 @@ describe('JumpReLU on ground truth', () => {
     ]),
   ])
   beforeAll(async () => {
-    lanes = await openLanes({ count: 2 })
+    pool = await openWorkerPool({ count: 2 })
     folder = mkdtempSync(join(tmpdir(), 'mistudio-jumprelu-'))
     const members = [...settings].map(([name, own]) => ({
       name,
@@ -45,7 +45,7 @@ describe('JumpReLU on ground truth', () => {
       },
     }))
     const found = await runSynthetic({
-      lanes,
+      pool,
       truth,
       members,
       run: { trainTokens: 150_000, batchSize: 256, windowTokens: 16_384 },
@@ -57,7 +57,7 @@ describe('JumpReLU on ground truth', () => {
   }, 60_000)
   afterAll(async () => {
     rmSync(folder, { recursive: true })
-    await lanes.close()
+    await pool.close()
   })
 
   test('has fewer active latents the greater λ is', () => {

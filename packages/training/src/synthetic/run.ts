@@ -2,7 +2,7 @@
 // every SAE, and marks what they found on held-out draws.
 import { join } from 'node:path'
 import { loadSae } from '@mistudio/sae'
-import type { Lanes } from '@mistudio/tensor'
+import type { WorkerPool } from '@mistudio/tensor'
 import type { Settings } from '../fields.ts'
 import { trainSaes } from '../run/train.ts'
 import type { TrainProgress } from '../run/train_progress.ts'
@@ -34,7 +34,7 @@ export const syntheticHeldOutTokens = 131_072
  * @returns a score for each member, in their order; none where the training was stopped
  */
 export async function runSynthetic(options: {
-  lanes: Lanes
+  pool: WorkerPool
   truth: GroundTruthOptions
   members: readonly SyntheticMember[]
   run: Omit<GivenRun, 'trainTokens'> & { trainTokens: number }
@@ -44,14 +44,14 @@ export async function runSynthetic(options: {
   stopped?: () => boolean
   onEvent?: (progress: TrainProgress) => void
 }): Promise<SyntheticResult[]> {
-  const { lanes, members, run, seed, out, stopped, onEvent } = options
+  const { pool, members, run, seed, out, stopped, onEvent } = options
   const began = performance.now()
   const truth = createGroundTruth({ ...options.truth, seed })
   const windowTokens = run.windowTokens ?? 65_536
-  const data = await createSyntheticData({ lanes, truth, seed, stream: 'train', windowTokens })
+  const data = await createSyntheticData({ pool, truth, seed, stream: 'train', windowTokens })
   try {
     const { status } = await trainSaes({
-      lanes,
+      pool,
       forward: data.forward,
       source: data.source,
       contextsPerCall: Math.max(1, Math.floor(windowTokens / syntheticContextSize / 8)),
@@ -78,7 +78,7 @@ export async function runSynthetic(options: {
   const results: SyntheticResult[] = []
   for (const { name, family } of members) {
     const sae = loadSae({ dir: join(out, name) })
-    const score = await judgeSynthetic({ lanes, truth, seed, sae, tokens })
+    const score = await judgeSynthetic({ pool, truth, seed, sae, tokens })
     results.push({ family, ...score, seconds: (performance.now() - began) / 1000 })
   }
   return results

@@ -1,8 +1,8 @@
 // The ground truth and the activations made of it: frequencies, structure, determinism, and what the scores count.
 
-import { createActivationWindow } from '@mistudio/capture'
+import { createActivationBuffer } from '@mistudio/capture'
 import { InputError } from '@mistudio/files'
-import { type Lanes, openLanes } from '@mistudio/tensor'
+import { openWorkerPool, type WorkerPool } from '@mistudio/tensor'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { createSyntheticData, syntheticHook } from './data.ts'
 import { createGenerator } from './generate.ts'
@@ -135,11 +135,11 @@ describe('a ground truth', () => {
 })
 
 describe('activations', () => {
-  let lanes: Lanes
+  let pool: WorkerPool
   beforeAll(async () => {
-    lanes = await openLanes({ count: 1 })
+    pool = await openWorkerPool({ count: 1 })
   })
-  afterAll(() => lanes.close())
+  afterAll(() => pool.close())
 
   test('are the sum of the directions that fire, and a function of seed, stream and position', () => {
     const truth = truthOf()
@@ -182,9 +182,9 @@ describe('activations', () => {
 
   test('reach a window in the order of their positions, window after window', async () => {
     const truth = truthOf()
-    const data = await createSyntheticData({ lanes, truth, seed: 5, stream: 'train', windowTokens: 3 * 128 })
-    const window = await createActivationWindow({
-      lanes,
+    const data = await createSyntheticData({ pool, truth, seed: 5, stream: 'train', windowTokens: 3 * 128 })
+    const window = await createActivationBuffer({
+      pool,
       forward: data.forward,
       contextsPerCall: 2,
       hooks: [syntheticHook],
@@ -192,12 +192,12 @@ describe('activations', () => {
       contexts: 3,
       seed: 5,
     })
-    const memory = await lanes.memory({ bytes: 3 * 128 * 16 * 4 + 64 })
+    const memory = await pool.memory({ bytes: 3 * 128 * 16 * 4 + 64 })
     const at = memory.alloc(3 * 128 * 16 * 4)
     const generate = createGenerator({ truth, seed: 5, stream: 'train' })
     for (const index of [0, 1, 2, 9]) {
       expect(await window.fill(index)).toBe(3 * 128)
-      await lanes.run([
+      await pool.run([
         [
           {
             copy: {
@@ -217,7 +217,7 @@ describe('activations', () => {
     }
     await window.close()
     await data.close()
-    await lanes.release(memory)
+    await pool.release(memory)
   })
 })
 

@@ -1,7 +1,7 @@
 // Reading a batch into float64: rows are gathered out of the shared memories by a copy task, then normalised.
 
 import type { Normaliser } from '@mistudio/sae'
-import type { Lanes, SharedMemory } from '@mistudio/tensor'
+import type { SharedMemory, WorkerPool } from '@mistudio/tensor'
 import type { BatchSource, Columns } from '../../src/learner.ts'
 
 /**
@@ -9,14 +9,14 @@ import type { BatchSource, Columns } from '../../src/learner.ts'
  * batch has no targets.
  */
 export async function readBatch(options: {
-  lanes: Lanes
+  pool: WorkerPool
   /** A memory of the reader's own, with room for all columns of the batch. */
   memory: SharedMemory
   at: number
   batch: BatchSource
   batchSize: number
 }): Promise<{ x: Float64Array; y: Float64Array }> {
-  const { lanes, memory, at, batch, batchSize } = options
+  const { pool, memory, at, batch, batchSize } = options
   const x = await joined(batch.inputs)
   return { x, y: batch.targets === undefined ? x : await joined(batch.targets) }
 
@@ -33,7 +33,7 @@ export async function readBatch(options: {
         count: batchSize,
         width: column.width,
       }
-      await lanes.run([[{ copy }]])
+      await pool.run([[{ copy }]])
       const rows = memory.f32(at, batchSize * column.width)
       for (let r = 0; r < batchSize; r++) {
         const row = Float64Array.from(rows.subarray(r * column.width, (r + 1) * column.width))

@@ -2,7 +2,7 @@
 // batches, with the peers' order of projection, clip, Adam and renormalisation, and the running threshold of BatchTopK.
 import { fileURLToPath } from 'node:url'
 import { openSafetensors } from '@mistudio/files'
-import { type Lanes, openLanes } from '@mistudio/tensor'
+import { openWorkerPool, type WorkerPool } from '@mistudio/tensor'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { BatchSource } from '../../src/learner.ts'
 import { type Plan, steadyDynamics } from '../../src/plan.ts'
@@ -45,11 +45,11 @@ function planOf(name: string): Plan {
   return { ...plan, selection, decoder: peer === 'saelens' ? 'free' : 'unit', deadAfterTokens: 1e9 }
 }
 
-let lanes: Lanes
+let pool: WorkerPool
 beforeAll(async () => {
-  lanes = await openLanes({ count: 2 })
+  pool = await openWorkerPool({ count: 2 })
 })
-afterAll(() => lanes.close())
+afterAll(() => pool.close())
 
 describe.each(learners)('the $name learner', kind => {
   test.each(Object.entries(manners))('has the weights of %s', async (name, { beta1, clipNorm }) => {
@@ -57,13 +57,13 @@ describe.each(learners)('the $name learner', kind => {
     const given = parametersOf(plan).map(one => [one.name, read(`${name}.in.${wireNames[one.name]}`)])
     const weights = narrow(widen(plan, Object.fromEntries(given)))
     const learner = await kind.create({
-      lanes,
+      pool,
       plan,
       batchSize: rows,
       weights,
       latentsPerBlock: kind.latentsPerBlock,
     })
-    const memory = await lanes.memory({ bytes: 65_536 })
+    const memory = await pool.memory({ bytes: 65_536 })
     const [activations, order] = [rows * width * 4, rows * 4].map(bytes => ({
       memory: memory.id,
       offset: memory.alloc(bytes),
@@ -93,6 +93,6 @@ describe.each(learners)('the $name learner', kind => {
     if (file.tensors.has(`${name}.threshold`))
       expect(learner.threshold()! / read(`${name}.threshold`)[0]).toBeCloseTo(1, 5)
     await learner.close()
-    await lanes.release(memory)
+    await pool.release(memory)
   })
 })

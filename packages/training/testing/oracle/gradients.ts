@@ -215,10 +215,10 @@ function throughSelection(back: Backward): void {
     case 'gated':
       activations.forEach((value, at) => {
         const i = at % shape.dSae
-        const stretch = Math.exp(weights.rMag![i])
-        if (open[at] === 0 || forward.z[at] * stretch + weights.bMag![i] <= 0) return
-        back.z[at] += value * stretch
-        gradient.rMag![i] += value * forward.z[at] * stretch
+        const interval = Math.exp(weights.rMag![i])
+        if (open[at] === 0 || forward.z[at] * interval + weights.bMag![i] <= 0) return
+        back.z[at] += value * interval
+        gradient.rMag![i] += value * forward.z[at] * interval
         gradient.bMag![i] += value
       })
   }

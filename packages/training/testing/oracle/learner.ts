@@ -26,9 +26,9 @@ type Running = {
 }
 
 export async function createOracleLearner(options: LearnerOptions): Promise<Learner> {
-  const { lanes, plan, batchSize } = options
+  const { pool, plan, batchSize } = options
   const { dIn, dSae, dOut } = plan.shape
-  const memory = await lanes.memory({ bytes: batchSize * Math.max(dIn, dOut) * 4 + 64 })
+  const memory = await pool.memory({ bytes: batchSize * Math.max(dIn, dOut) * 4 + 64 })
   const at = memory.alloc(batchSize * Math.max(dIn, dOut) * 4)
   const weights = widen(plan, options.weights)
   const moments: Moments = { first: zerosLike(weights), second: zerosLike(weights) }
@@ -57,7 +57,7 @@ export async function createOracleLearner(options: LearnerOptions): Promise<Lear
   }
 
   async function load(batch: BatchSource): Promise<void> {
-    running = { ...(await readBatch({ lanes, memory, at, batch, batchSize })), dead: deadLatents() }
+    running = { ...(await readBatch({ pool, memory, at, batch, batchSize })), dead: deadLatents() }
   }
 
   /** The whole forward pass; with another p than the step before, λ is rescaled so that the penalty keeps its size. */
@@ -163,6 +163,6 @@ export async function createOracleLearner(options: LearnerOptions): Promise<Lear
     restore(state) {
       counters = readState(state, weights, moments)
     },
-    close: () => lanes.release(memory),
+    close: () => pool.release(memory),
   }
 }

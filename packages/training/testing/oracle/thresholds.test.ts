@@ -1,6 +1,6 @@
 // What a person asks of JumpReLU, on data with known sparse directions: L0 falls with λ, the quadratic form reaches its
 // target, and the thresholds move (they did not in tools that train their logarithm, SAELens #718 to #720).
-import { gaussianStream, type Lanes, openLanes, randomStream } from '@mistudio/tensor'
+import { gaussianStream, openWorkerPool, randomStream, type WorkerPool } from '@mistudio/tensor'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { Settings } from '../../src/fields.ts'
 import { createLearner } from '../../src/learner/learner.ts'
@@ -12,11 +12,11 @@ import { takeStep } from '../suite_support.ts'
 
 const [width, directions, dSae, rows, batches, totalSteps] = [16, 40, 48, 128, 32, 1000]
 
-let lanes: Lanes
+let pool: WorkerPool
 beforeAll(async () => {
-  lanes = await openLanes({ count: 1 })
+  pool = await openWorkerPool({ count: 1 })
 })
-afterAll(() => lanes.close())
+afterAll(() => pool.close())
 
 /** Rows of 40 unit directions, each on with probability 0.075 at 1 + 0.25·|N(0,1)|: three a row on average. */
 function sparseRows(count: number): Float32Array {
@@ -56,7 +56,7 @@ async function train(settings: Settings): Promise<{ l0: number; before: Float32A
   })
   const values = sparseRows(rows * batches)
   const meanSquare = values.reduce((sum, value) => sum + value * value, 0) / (rows * batches)
-  const memory = await lanes.memory({ bytes: values.byteLength + rows * batches * 4 + 4096 })
+  const memory = await pool.memory({ bytes: values.byteLength + rows * batches * 4 + 4096 })
   const [activations, order] = [values.byteLength, rows * batches * 4].map(bytes => memory.alloc(bytes))
   memory.f32(activations, values.length).set(values)
   memory.i32(order, rows * batches).set(Int32Array.from({ length: rows * batches }, (_, r) => r))
@@ -71,7 +71,7 @@ async function train(settings: Settings): Promise<{ l0: number; before: Float32A
     ],
   })
   const start = initialWeights({ plan, settings: member, config, seed: 1 })
-  const learner = await createLearner({ lanes, plan, batchSize: rows, weights: start })
+  const learner = await createLearner({ pool, plan, batchSize: rows, weights: start })
   await learner.load(batchAt(0))
   learner.setWeights(
     fitInitialWeights({ plan, settings: member, weights: start, ...learner.loaded(), rows, seed: 1 }),
@@ -90,7 +90,7 @@ async function train(settings: Settings): Promise<{ l0: number; before: Float32A
   }
   const after = learner.weights().threshold!.slice()
   await learner.close()
-  await lanes.release(memory)
+  await pool.release(memory)
   return { l0: firing, before, after }
 }
 

@@ -9,7 +9,7 @@ import { recipe } from './recipe.ts'
 import { checkStop, madeFrom, type Stage, saeDir, weightsHash } from './stage.ts'
 
 /** @returns the figures of each SAE by its hook point */
-export async function evaluate({ dir, lanes, place, context }: Stage): Promise<Record<string, Evaluation>> {
+export async function evaluate({ dir, pool, place, context }: Stage): Promise<Record<string, Evaluation>> {
   const { contextSize, hooks } = recipe
   const fileOf = (hook: string) => join(dir, 'evaluations', `${hook}.json`)
   const result: Record<string, Evaluation> = {}
@@ -24,11 +24,11 @@ export async function evaluate({ dir, lanes, place, context }: Stage): Promise<R
   try {
     const [model] = texts.models
     const saes = missing.map(hook => ({ sae: loadSae({ dir: saeDir(dir, hook) }) }))
-    const opened = await openEvaluation({ model, lanes, contextSize, saes })
+    const opened = await openEvaluation({ model, pool, contextSize, saes })
     const splits = texts.stores.map(store => store.split('held_out'))
     const measured = await evaluateSaes({
       ...opened,
-      lanes,
+      pool,
       source: shuffledContexts({ splits, contextSize, seed: 0 }),
       split: 'held_out',
       ...recipe.evaluation,

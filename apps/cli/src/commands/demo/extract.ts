@@ -10,7 +10,7 @@ import type { DemoExtraction } from './result.ts'
 import { checkStop, madeFrom, type Stage, Stopped, saeDir, weightsHash } from './stage.ts'
 
 export async function extract(stage: Stage): Promise<DemoExtraction[]> {
-  const { dir, spec, lanes, place, context } = stage
+  const { dir, spec, pool, place, context } = stage
   const outOf = (hook: string) => join(dir, 'extractions', hook)
   const recordOf = (hook: string) => join(dir, 'extractions', `${hook}.json`)
   const hashes = new Map(recipe.hooks.map(hook => [hook, weightsHash(saeDir(dir, hook))]))
@@ -25,9 +25,9 @@ export async function extract(stage: Stage): Promise<DemoExtraction[]> {
     const saes = missing.map(hook => ({ sae: loadSae({ dir: saeDir(dir, hook) }), out: outOf(hook) }))
     const hooks = inputHooks(saes.map(({ sae }) => sae))
     const texts = { stores: place.stores }
-    const summaries = await withCapture({ lanes, ...place, hooks, texts, tokenizer: true }, capture =>
+    const summaries = await withCapture({ pool, ...place, hooks, texts, tokenizer: true }, capture =>
       extractFeatures({
-        lanes,
+        pool,
         capture,
         split: 'train',
         saes,

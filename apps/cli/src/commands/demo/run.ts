@@ -3,7 +3,7 @@
 
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { gemmSpeed, withLanes } from '@mistudio/tensor'
+import { gemmSpeed, withWorkerPool } from '@mistudio/tensor'
 import { openTokenizer } from '@mistudio/tokenizer'
 import type { JobContext } from '../../frame/command.ts'
 import { evaluate } from './evaluate.ts'
@@ -23,13 +23,13 @@ export async function runDemo(spec: DemoSpec, context: JobContext): Promise<Demo
   const tokenizer = openTokenizer({ dir: model })
   const run = join(dir, `seed-${spec.seed}`)
   try {
-    return await withLanes({ threads: spec.threads }, async lanes => {
-      const gflops = await gemmSpeed({ lanes })
-      context.note(`matrix product of this machine, ${lanes.count} threads: ${gflops.toFixed(0)} GFLOP/s`)
+    return await withWorkerPool({ threads: spec.threads }, async pool => {
+      const gflops = await gemmSpeed({ pool })
+      context.note(`matrix product of this machine, ${pool.count} threads: ${gflops.toFixed(0)} GFLOP/s`)
       const stores: string[] = []
       for (const name of recipe.datasets) stores.push(await storeOf({ name, dir, tokenizer, context }))
       const place = { models: [model], cacheDir: join(spec.dataDir, 'cache'), stores }
-      const stage: Stage = { dir: run, spec, lanes, place, context }
+      const stage: Stage = { dir: run, spec, pool, place, context }
       const trained = await train(stage)
       const evaluations = await evaluate(stage)
       const extractions = await extract(stage)

@@ -4,7 +4,7 @@ import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import type { Lanes } from '@mistudio/tensor'
+import type { WorkerPool } from '@mistudio/tensor'
 import type { JobContext } from '../../frame/command.ts'
 import type { DemoSpec } from './result.ts'
 
@@ -14,7 +14,7 @@ export type Stage = {
   /** The folder of this seed's results. */
   dir: string
   spec: DemoSpec
-  lanes: Lanes
+  pool: WorkerPool
   /** Where the model, its widened weights and the token stores lie. */
   place: { models: string[]; cacheDir: string; stores: string[] }
   context: JobContext

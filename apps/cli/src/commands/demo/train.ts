@@ -7,15 +7,15 @@ import { recipe } from './recipe.ts'
 import { checkStop, type Stage, Stopped } from './stage.ts'
 
 /** @returns tokens each SAE was trained on */
-export async function train({ dir, spec, lanes, place, context }: Stage): Promise<number> {
+export async function train({ dir, spec, pool, place, context }: Stage): Promise<number> {
   checkStop(context)
   const { hooks, dSae, member, settings } = recipe
   const { seed } = spec
   const texts = { stores: place.stores, seed }
-  return await withCapture({ lanes, ...place, hooks, texts }, async ({ windows }) => {
+  return await withCapture({ pool, ...place, hooks, texts }, async ({ activations }) => {
     const result = await trainSaes({
-      lanes,
-      windows,
+      pool,
+      activations,
       members: membersOf({ family: 'topk', inputs: hooks, dSae, settings: member }),
       settings: { ...settings, seed },
       modelName: 'mistudio-demo',

@@ -4,7 +4,7 @@ import type { TokenSplit } from '@mistudio/corpus'
 import type { ContextLosses, Evaluation, EvaluationSums, Metric } from '@mistudio/evaluation'
 import type { LanguageModel } from '@mistudio/model'
 import { type Sae, type SaeFile, saeFoldersIn } from '@mistudio/sae'
-import { type Lanes, withLanes } from '@mistudio/tensor'
+import { type WorkerPool, withWorkerPool } from '@mistudio/tensor'
 import type { JobContext } from '../../frame/command.ts'
 import type { OptionTable, Values } from '../../frame/option_table.ts'
 import { count, figure, percent } from '../../frame/output.ts'
@@ -99,7 +99,7 @@ export type Evaluated = {
 }
 
 export type OpenedEvaluation = {
-  lanes: Lanes
+  pool: WorkerPool
   model: LanguageModel
   result: Evaluated
   datasets: { name: string; split: TokenSplit }[]
@@ -107,7 +107,7 @@ export type OpenedEvaluation = {
 
 /**
  * All SAEs on the same tokens, in one pass of the model.
- * @param options.use anything else to be done while model and lanes are open
+ * @param options.use anything else to be done while model and workers are open
  */
 export async function evaluateFolders(options: {
   spec: EvaluationSpec
@@ -125,12 +125,12 @@ export async function evaluateFolders(options: {
     const [model] = texts.models
     const splits = stores.map(store => store.split(spec.split))
     const source = shuffledContexts({ splits, contextSize, seed: 0 })
-    return await withLanes({ threads: spec.threads }, async lanes => {
+    return await withWorkerPool({ threads: spec.threads }, async pool => {
       const saes = loaded.map(({ sae, path }) => ({ sae, file: path }))
-      const opened = await openEvaluation({ model, lanes, contextSize, saes })
+      const opened = await openEvaluation({ model, pool, contextSize, saes })
       const measured = await evaluateSaes({
         ...opened,
-        lanes,
+        pool,
         source,
         split: spec.split,
         maxTokens: spec.maxTokens,
@@ -146,7 +146,7 @@ export async function evaluateFolders(options: {
         contextSize,
       }
       const datasets = stores.map(({ name }, i) => ({ name, split: splits[i] }))
-      await options.use?.({ lanes, model, result, datasets })
+      await options.use?.({ pool, model, result, datasets })
       return result
     })
   } finally {
@@ -190,18 +190,18 @@ export async function writeSaebench(options: {
   file: string
   evaluated: Evaluated
   model: string
-  lanes: Lanes
+  pool: WorkerPool
 }): Promise<string[]> {
   const { saebenchCore, weightMetrics } = await import('@mistudio/evaluation')
   const { writeFileAtomic } = await import('@mistudio/files')
-  const { file, evaluated, model, lanes } = options
+  const { file, evaluated, model, pool } = options
   const paths: string[] = []
   for (const { sae, evaluation } of evaluated.saes) {
     const { sums, ...figures } = evaluation
     const result = saebenchCore({
       evaluation: figures,
       sums,
-      weights: await weightMetrics({ lanes, sae: sae.sae }),
+      weights: await weightMetrics({ pool, sae: sae.sae }),
       run: { model, dataset: evaluated.dataset, contextSize: evaluated.contextSize, batchContexts: 64 },
       sae: { name: sae.name, config: sae.sae.config },
     })

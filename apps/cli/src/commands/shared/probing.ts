@@ -51,7 +51,7 @@ export async function probeFolders(options: {
 }): Promise<ProbedSae[] | undefined> {
   const { spec, context, opened } = options
   if (!spec.probing && !spec.absorption && spec.probe.length === 0) return undefined
-  const { lanes, model, result, datasets } = opened
+  const { pool, model, result, datasets } = opened
   const { openTokenizer } = await import('@mistudio/tokenizer')
   const { datasetTask, fileTask, firstLetterPrompts, nextLetterTask, probeSaes } = await import(
     '@mistudio/evaluation'
@@ -66,7 +66,7 @@ export async function probeFolders(options: {
   const given = spec.probe.map(file => fileTask({ file, tokenizer, contextSize }))
   const mostWords = spec.words
   return probeSaes({
-    lanes,
+    pool,
     model,
     contextSize,
     saes: result.saes.map(({ sae }) => sae.sae),

@@ -14,13 +14,13 @@ export async function adviceOf(options: {
 }): Promise<Advice> {
   const { adviseTraining, planTraining, probeMachine } = await import('@mistudio/training')
   const { training, members, capture } = options
-  const { run, members: planned, windows } = planTraining(training)
-  const { lanes } = training
+  const { run, members: planned, activations } = planTraining(training)
+  const { pool } = training
   /** The same SAEs with other sizes; a size that a family cannot have stays as it was. */
   const sized = (sizeOf: (dSae: number) => number, batchSize: number) =>
     planTraining({
       ...training,
-      windows,
+      activations,
       members: members.map(member => ({ ...member, dSae: sizeOf(member.dSae) })),
       settings: { ...training.settings, batchSize },
     } as TrainOptions).members
@@ -29,7 +29,7 @@ export async function adviceOf(options: {
   ]
   const probe = options.probe
     ? await probeMachine({
-        lanes,
+        pool,
         small: ({ dSae, batchSize }) => {
           try {
             return sized(own => Math.min(own, dSae), batchSize)
@@ -44,9 +44,9 @@ export async function adviceOf(options: {
   const disk = statfsSync(training.out)
   return adviseTraining({
     members: planned,
-    run: { ...run, contextSize: windows.contextSize },
+    run: { ...run, contextSize: activations.contextSize },
     modelBytes: capture.kind === 'live' ? capture.texts.parameters * 4 : 0,
-    lanes: lanes.count,
+    workers: pool.count,
     machine: { memoryBytes: process.availableMemory(), diskBytes: disk.bavail * disk.bsize },
     probe,
     replan: ({ dSaeScale, batchSize }) => sized(own => Math.max(1, Math.floor(own * dSaeScale)), batchSize),

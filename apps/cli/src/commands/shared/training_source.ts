@@ -2,7 +2,7 @@
 import { resolve } from 'node:path'
 import type { Capture } from '@mistudio/capture'
 import { InputError } from '@mistudio/files'
-import type { Lanes } from '@mistudio/tensor'
+import type { WorkerPool } from '@mistudio/tensor'
 
 /** Where all of it lies; part of a checkpoint, so that `sae finalise` finds it. */
 export type TrainingOrigin = {
@@ -20,10 +20,10 @@ export type TrainingOrigin = {
  * @throws InputError when something does not exist or does not fit the rest: both are named
  */
 export async function withTrainingSource<T>(
-  options: TrainingOrigin & { lanes: Lanes },
+  options: TrainingOrigin & { pool: WorkerPool },
   work: (capture: Capture, origin: TrainingOrigin) => Promise<T>,
 ): Promise<T> {
-  const { lanes, ...given } = options
+  const { pool, ...given } = options
   const origin = {
     ...given,
     models: given.models.map(dir => resolve(dir)),
@@ -35,7 +35,7 @@ export async function withTrainingSource<T>(
   const { withCapture } = await import('@mistudio/capture')
   const texts = { stores: datasets, weights, seed }
   return await withCapture(
-    cached === null ? { lanes, models, hooks, texts } : { lanes, models, hooks, cached },
+    cached === null ? { pool, models, hooks, texts } : { pool, models, hooks, cached },
     capture => work(capture, origin),
   )
 }

@@ -82,7 +82,7 @@ async function reckon(services: Services, asked: Asked, memoryBytes: number): Pr
     members: planned.map(({ complete }) => complete),
     run: { ...run, contextSize },
     modelBytes: model.params_count * 4,
-    lanes: services.threads ?? availableParallelism(),
+    workers: services.threads ?? availableParallelism(),
     machine: { memoryBytes, diskBytes: disk.bavail * disk.bsize },
     probe,
     replan: sizes => plan(sizes).map(({ complete }) => complete),

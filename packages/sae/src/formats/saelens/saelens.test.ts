@@ -14,7 +14,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { InputError, openSafetensors, writeSafetensors } from '@mistudio/files'
-import { type Lanes, openLanes } from '@mistudio/tensor'
+import { openWorkerPool, type WorkerPool } from '@mistudio/tensor'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import {
   activations,
@@ -31,14 +31,14 @@ import type { SaeMetadata } from '../format.ts'
 import { describeSae, loadSae, saveSae } from '../formats.ts'
 
 const fixtures = fileURLToPath(new URL('../../../fixtures/saelens', import.meta.url))
-let lanes: Lanes
+let pool: WorkerPool
 let folder: string
 beforeAll(async () => {
-  lanes = await openLanes({ count: 2 })
+  pool = await openWorkerPool({ count: 2 })
   folder = mkdtempSync(join(tmpdir(), 'mistudio-saelens-'))
 })
 afterAll(async () => {
-  await lanes.close()
+  await pool.close()
   rmSync(folder, { recursive: true })
 })
 
@@ -47,8 +47,8 @@ describe.each(readdirSync(fixtures).sort())('an SAE saved by sae-lens, %s', name
     const sae = loadSae({ dir: join(fixtures, name) })
     const golden = openSafetensors(join(fixtures, name, 'golden.safetensors'))
     const x = golden.readF32('x')
-    const encoder = await createEncoder({ lanes, sae })
-    const fast = await encodeDense({ lanes, encoder, x })
+    const encoder = await createEncoder({ pool, sae })
+    const fast = await encodeDense({ pool, encoder, x })
     await encoder.close()
     for (const { featureActs, reconstruction } of [inferSae({ sae, x }), fast]) {
       expect(worst(featureActs, golden.readF32('feature_acts'))).toBeLessThan(1e-5)

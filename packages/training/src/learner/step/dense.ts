@@ -1,6 +1,6 @@
 // The dense half: while many latents fire, activations are whole matrices [rows, latents] in tiles of `denseLatents`
 // columns, and a step is five products (encode, decode, dots, both weight gradients) with a kernel between them.
-import type { Lanes, Step, Task } from '@mistudio/tensor'
+import type { Step, Task, WorkerPool } from '@mistudio/tensor'
 import type { Plan } from '../../plan.ts'
 import type { Block } from '../block.ts'
 import type { Contribution } from '../decode.ts'
@@ -282,10 +282,10 @@ export function readBackward(
 
 /** Both weight gradients by tiles: Fᵀ E and Gᵀ Xc over all rows at once. dL/dx̂'s factor 2/B is left to finishGrads. */
 export async function denseGradients(
-  options: Given & { lanes: Lanes; blocks: readonly Block[] },
+  options: Given & { pool: WorkerPool; blocks: readonly Block[] },
 ): Promise<void> {
-  const { lanes, blocks, products, batchSize } = options
-  await lanes.run(
+  const { pool, blocks, products, batchSize } = options
+  await pool.run(
     blocks.flatMap(block => {
       const { at, memory, latents, dIn, dOut } = block
       const dense = at.dense!
@@ -303,7 +303,7 @@ export async function denseGradients(
   )
   // The unfrozen auxiliary decoder of SAELens's gated SAE: its share of W_dec's gradient on top.
   if (blocks.every(({ at }) => at.dense!.f2 === 0)) return
-  await lanes.run(
+  await pool.run(
     blocks.flatMap(block => {
       const { at, memory, latents, dOut } = block
       return pieces(latents, denseLatents).map(({ start: lo, length: m }): Task => {

@@ -133,12 +133,13 @@ export function measure(
   e: Engine,
   terms: { squaredError: number; aux: number; gateAux: number; preAct: number },
 ): void {
-  const { batchSize, trunk } = e
+  const { batchSize, sharedBuffers } = e
   const s = e.step
   const { squaredError, aux: auxTerm, gateAux, preAct } = terms
   let reconstructed = 0
   for (const [level, { weight }] of s.levels.entries()) {
-    reconstructed += (weight * sumOf(trunk.memory.f64(trunk.squared[level], batchSize))) / batchSize
+    reconstructed +=
+      (weight * sumOf(sharedBuffers.memory.f64(sharedBuffers.squared[level], batchSize))) / batchSize
   }
   let active = 0
   for (const { activation } of s.latentSums) for (const value of activation) active += value

@@ -8,55 +8,55 @@ import { denseContribution, denseGateContribution } from './dense.ts'
 import { measure, prepareBackward, throughHits } from './step_backward.ts'
 
 function reconstruction(e: Engine): Omit<Reconstruction, 'contribution'> {
-  const { lanes, batchSize, blocks, trunk } = e
+  const { pool, batchSize, blocks, sharedBuffers } = e
   const s = e.step
   const { dOut } = e.plan.shape
   return {
-    lanes,
+    pool,
     blocks,
-    trunk,
+    sharedBuffers,
     dOut,
     batchSize,
-    init: trunk.skip === undefined ? trunk.bDec : trunk.base,
-    initStride: trunk.skip === undefined ? 0 : dOut,
-    target: trunk.y,
+    init: sharedBuffers.skip === undefined ? sharedBuffers.bDec : sharedBuffers.base,
+    initStride: sharedBuffers.skip === undefined ? 0 : dOut,
+    target: sharedBuffers.y,
     levels: s.levels,
-    errors: trunk.errors,
-    squared: trunk.squared,
+    errors: sharedBuffers.errors,
+    squared: sharedBuffers.squared,
     errorsOf: ({ at }) => at.errors,
   }
 }
 
 export async function decode(e: Engine): Promise<void> {
-  const { lanes, plan, batchSize, blocks, trunk, products } = e
+  const { pool, plan, batchSize, blocks, sharedBuffers, products } = e
   const s = e.step
   const { dOut } = e.plan.shape
   const { selection } = e.plan
   prepareBackward(e)
-  if (trunk.skip !== undefined) await addSkip(e)
+  if (sharedBuffers.skip !== undefined) await addSkip(e)
   if (!s.dense && s.levels.length > 1) await splitAtLevels(e)
   const last = s.levels.length - 1
   const raw = (piece: { start: number; length: number }): Step[] => {
     const { start, length } = piece
     const chunk = start / chunkRows
-    const e = trunk.errors[last] + start * dOut * 4
-    const home = (kernel: string, ...args: number[]) => call(trunk.memory, kernel, ...args)
+    const e = sharedBuffers.errors[last] + start * dOut * 4
+    const home = (kernel: string, ...args: number[]) => call(sharedBuffers.memory, kernel, ...args)
     const steps = [
       home(
         'reconstructionSums',
-        trunk.y + start * dOut * 4,
+        sharedBuffers.y + start * dOut * 4,
         e,
         length,
         dOut,
         1,
-        trunk.columns + chunk * dOut * 24,
-        trunk.totals + chunk * 32,
+        sharedBuffers.columns + chunk * dOut * 24,
+        sharedBuffers.totals + chunk * 32,
       ),
-      home('columnSums', e, length, dOut, 1, trunk.sumsLast + chunk * dOut * 8),
+      home('columnSums', e, length, dOut, 1, sharedBuffers.sumsLast + chunk * dOut * 8),
     ]
     if (s.aux !== undefined) {
-      const place = (offset: number) => ({ memory: trunk.memory.id, offset })
-      const residual = trunk.residual + start * dOut * 4
+      const place = (offset: number) => ({ memory: sharedBuffers.memory.id, offset })
+      const residual = sharedBuffers.residual + start * dOut * 4
       steps.push(home('scaleRange', residual, length * dOut, -1))
       steps.splice(2, 0, {
         copy: { from: place(e), to: place(residual), count: length, width: dOut },
@@ -66,13 +66,13 @@ export async function decode(e: Engine): Promise<void> {
   }
   const finish = ({ start, length }: { start: number; length: number }): Step[] => [
     call(
-      trunk.memory,
+      sharedBuffers.memory,
       'columnSums',
-      trunk.errors[0] + start * dOut * 4,
+      sharedBuffers.errors[0] + start * dOut * 4,
       length,
       dOut,
       1,
-      trunk.sums0 + (start / chunkRows) * dOut * 8,
+      sharedBuffers.sums0 + (start / chunkRows) * dOut * 8,
     ),
   ]
   const back = {
@@ -91,17 +91,17 @@ export async function decode(e: Engine): Promise<void> {
   await runKept(e, key, () =>
     reconstructionTasks({ ...reconstruction(e), contribution, measure: raw, finish }),
   )
-  const squaredError = sumOf(trunk.memory.f64(trunk.squared[last], batchSize))
+  const squaredError = sumOf(sharedBuffers.memory.f64(sharedBuffers.squared[last], batchSize))
   let gateAux = 0
   if (selection.kind === 'gated') gateAux = await decodeGate(e, back)
   let auxTerm = 0
   if (s.aux !== undefined && plan.auxK !== null) {
     auxTerm = await decodeAux({
-      lanes,
+      pool,
       plan,
       auxK: plan.auxK,
       blocks,
-      trunk,
+      sharedBuffers,
       batchSize,
       aux: s.aux,
       squaredError,
@@ -115,19 +115,19 @@ export async function decode(e: Engine): Promise<void> {
 
 /** x W_skipᵀ + b_dec, where the reconstruction begins. */
 async function addSkip(e: Engine): Promise<void> {
-  const { lanes, batchSize, blocks, trunk, products } = e
+  const { pool, batchSize, blocks, sharedBuffers, products } = e
   const { dIn, dOut } = e.plan.shape
-  const { w } = trunk.skip!
+  const { w } = sharedBuffers.skip!
   const [{ at }] = blocks
-  await lanes.run(
+  await pool.run(
     pieces(batchSize, chunkRows).map(
       ({ start }): Task => [
         products.affine(
-          trunk.memory,
+          sharedBuffers.memory,
           { offset: at.x + start * dIn * 4, rows: chunkRows, columns: dIn },
           { offset: w, rows: dOut, columns: dIn },
-          trunk.bDec,
-          trunk.base + start * dOut * 4,
+          sharedBuffers.bDec,
+          sharedBuffers.base + start * dOut * 4,
         ),
       ],
     ),
@@ -151,35 +151,35 @@ async function splitAtLevels(e: Engine): Promise<void> {
 
 /** Gated's auxiliary reconstruction ReLU(π) W_dec + b_dec. @returns its loss */
 async function decodeGate(e: Engine, back: Parameters<typeof denseGateContribution>[0]): Promise<number> {
-  const { lanes, batchSize, trunk } = e
+  const { pool, batchSize, sharedBuffers } = e
   const s = e.step
   const { dSae, dOut } = e.plan.shape
-  await lanes.run(
+  await pool.run(
     reconstructionTasks({
       ...reconstruction(e),
-      init: trunk.bDec,
+      init: sharedBuffers.bDec,
       initStride: 0,
       levels: [{ width: dSae, weight: 1 }],
-      errors: [trunk.error2],
-      squared: [trunk.squared2],
+      errors: [sharedBuffers.error2],
+      squared: [sharedBuffers.squared2],
       errorsOf: ({ at }) => [at.error2],
       contribution: s.dense
         ? denseGateContribution(back)
         : listed(({ at }) => ({ ...at, value: at.pre, grad: at.grad2, bounds: [] })),
       finish: ({ start, length }) => [
         call(
-          trunk.memory,
+          sharedBuffers.memory,
           'columnSums',
-          trunk.error2 + start * dOut * 4,
+          sharedBuffers.error2 + start * dOut * 4,
           length,
           dOut,
           1,
-          trunk.sums2 + (start / chunkRows) * dOut * 8,
+          sharedBuffers.sums2 + (start / chunkRows) * dOut * 8,
         ),
       ],
     }),
   )
-  return sumOf(trunk.memory.f64(trunk.squared2, batchSize)) / batchSize
+  return sumOf(sharedBuffers.memory.f64(sharedBuffers.squared2, batchSize)) / batchSize
 }
 
 /** The mean of xc over the batch, for what every row gives alike. */
@@ -207,10 +207,13 @@ async function sumInputs(e: Engine): Promise<void> {
 }
 
 function readSums(e: Engine): void {
-  const { batchSize, trunk } = e
+  const { batchSize, sharedBuffers } = e
   const s = e.step
   const { dOut } = e.plan.shape
   const chunks = Math.ceil(batchSize / chunkRows)
-  s.errorColumns = sumChunks(trunk.memory.f64(trunk.columns, chunks * dOut * 3), dOut * 3)
-  s.totals = sumChunks(trunk.memory.f64(trunk.totals, chunks * 4), 4) as Float64Array<ArrayBuffer>
+  s.errorColumns = sumChunks(sharedBuffers.memory.f64(sharedBuffers.columns, chunks * dOut * 3), dOut * 3)
+  s.totals = sumChunks(
+    sharedBuffers.memory.f64(sharedBuffers.totals, chunks * 4),
+    4,
+  ) as Float64Array<ArrayBuffer>
 }

@@ -132,11 +132,11 @@ const unsettledChunks = ({ memory, at }: Block, rows: number): number[] =>
   [...memory.i32(at.need, Math.ceil(rows / chunkRows))].flatMap((count, c) => (count > 0 ? [c] : []))
 
 async function encodeBatchTopK(e: Engine, k: number): Promise<void> {
-  const { lanes, plan, batchSize, blocks, products, hits, normed, memory, scoring } = e
+  const { pool, plan, batchSize, blocks, products, hits, normed, memory, scoring } = e
   const s = e.step
   const options = { products, batchSize, normed, rescored: scoring !== 'product' }
   if (!Number.isFinite(memory.guess)) {
-    memory.guess = await firstGuess({ lanes, blocks, hits, k, encode: { ...options, rescored: false } })
+    memory.guess = await firstGuess({ pool, blocks, hits, k, encode: { ...options, rescored: false } })
   }
   const screen = screenOf(e)
   await prepareScores(e, screen)

@@ -9,12 +9,12 @@ import { call, chunkRows, pieces, rangeLatents } from '../pieces.ts'
 import { denseGradients } from './dense.ts'
 
 export async function gradients(e: Engine): Promise<number> {
-  const { lanes, plan, batchSize, blocks, trunk, products, parameters, hits, normGradient } = e
+  const { pool, plan, batchSize, blocks, sharedBuffers, products, parameters, hits, normGradient } = e
   const s = e.step
   const { dOut } = e.plan.shape
   const outer = plan.preAct !== null && !s.dense
   const given: GradientOptions = {
-    lanes,
+    pool,
     lists: e.lists,
     plan,
     blocks,
@@ -27,47 +27,47 @@ export async function gradients(e: Engine): Promise<number> {
     norms: normGradient,
     outer,
   }
-  if (s.dense) await denseGradients({ plan, products, batchSize, lanes, blocks })
+  if (s.dense) await denseGradients({ plan, products, batchSize, pool, blocks })
   else await listHits(given)
   await sumGradients(given)
-  if (trunk.skip !== undefined) await skipGradient(e)
+  if (sharedBuffers.skip !== undefined) await skipGradient(e)
   vectorGradients(e)
   let squares = vectorSquares(parameters)
   for (const { memory: home, at, latents } of blocks)
     for (const value of home.f64(at.squares, latents)) squares += value
-  if (trunk.skip !== undefined)
-    for (const norm of trunk.memory.f64(trunk.skip.norms, dOut)) squares += norm * norm
+  if (sharedBuffers.skip !== undefined)
+    for (const norm of sharedBuffers.memory.f64(sharedBuffers.skip.norms, dOut)) squares += norm * norm
   return Math.sqrt(squares)
 }
 
 async function skipGradient(e: Engine): Promise<void> {
-  const { lanes, batchSize, blocks, trunk, products } = e
+  const { pool, batchSize, blocks, sharedBuffers, products } = e
   const s = e.step
   const { dIn, dOut } = e.plan.shape
-  const { g, norms } = trunk.skip!
+  const { g, norms } = sharedBuffers.skip!
   const rows = (offset: number, columns: number) => ({ offset, rows: batchSize, columns })
   const [{ at }] = blocks
-  await lanes.run([
+  await pool.run([
     [
-      products.transposedTimes(trunk.memory, rows(trunk.errors[0], dOut), rows(at.x, dIn), g),
-      call(trunk.memory, 'scaleRange', g, dOut * dIn, s.rates.scale),
-      call(trunk.memory, 'rowNorms', g, dOut, dIn, norms),
+      products.transposedTimes(sharedBuffers.memory, rows(sharedBuffers.errors[0], dOut), rows(at.x, dIn), g),
+      call(sharedBuffers.memory, 'scaleRange', g, dOut * dIn, s.rates.scale),
+      call(sharedBuffers.memory, 'rowNorms', g, dOut, dIn, norms),
     ],
   ])
 }
 
 /** b_dec: Σ dL/dx̂ − Σ_i (dL/dπ_i)·W_enc,i where the encoder reads x − b_dec; thresholds and gates: their sums. */
 function vectorGradients(e: Engine): void {
-  const { plan, batchSize, blocks, trunk, parameters } = e
+  const { plan, batchSize, blocks, sharedBuffers, parameters } = e
   const s = e.step
   const { dOut } = e.plan.shape
   const { selection } = e.plan
   const chunks = Math.ceil(batchSize / chunkRows)
   const [bDec] = parameters.bDec.gradient
-  const errors = sumChunks(trunk.memory.f64(trunk.sums0, chunks * dOut), dOut)
+  const errors = sumChunks(sharedBuffers.memory.f64(sharedBuffers.sums0, chunks * dOut), dOut)
   for (let j = 0; j < dOut; j++) bDec[j] = s.rates.scale * errors[j]
   if (selection.kind === 'gated' && !selection.frozenDecoder) {
-    const second = sumChunks(trunk.memory.f64(trunk.sums2, chunks * dOut), dOut)
+    const second = sumChunks(sharedBuffers.memory.f64(sharedBuffers.sums2, chunks * dOut), dOut)
     for (let j = 0; j < dOut; j++) bDec[j] += s.rates.scale * second[j]
   }
   if (plan.centred) {
@@ -102,7 +102,7 @@ function vectorGradients(e: Engine): void {
 }
 
 export async function update(e: Engine, adam: AdamRates): Promise<void> {
-  const { lanes, plan, blocks, trunk, parameters, counters } = e
+  const { pool, plan, blocks, sharedBuffers, parameters, counters } = e
   const { dIn, dOut } = e.plan.shape
   counters.steps++
   const { learningRate, beta1, beta2, epsilon, clipScale } = adam
@@ -121,11 +121,11 @@ export async function update(e: Engine, adam: AdamRates): Promise<void> {
       ]
     }),
   )
-  if (trunk.skip !== undefined) {
-    const { w, g, moments } = trunk.skip
-    tasks.push([call(trunk.memory, 'adamRows', w, g, ...moments, 0, 0, dOut, dIn, ...given, 0)])
+  if (sharedBuffers.skip !== undefined) {
+    const { w, g, moments } = sharedBuffers.skip
+    tasks.push([call(sharedBuffers.memory, 'adamRows', w, g, ...moments, 0, 0, dOut, dIn, ...given, 0)])
   }
-  await lanes.run(tasks)
+  await pool.run(tasks)
   stepVectors(parameters, adam, counters.steps)
   spreadBias(e)
 }

@@ -1,16 +1,26 @@
-// One lane: the worker thread behind lanes.ts. It answers one request at a time, in order.
+// One worker of the pool: the thread behind worker_pool.ts. It answers one request at a time, in order.
 // Inputs and preallocated outputs of ONNX Runtime are views of the shared memories, so a graph's output is
 // where the next kernel reads it.
 import { parentPort, workerData } from 'node:worker_threads'
 import { bf16OfBits } from '@mistudio/files'
 import { InferenceSession, Tensor } from 'onnxruntime-node'
 import { instantiateKernels, type Kernels } from './kernels.ts'
-import type { Arg, CopyStep, LaneAnswer, LaneData, LaneRequest, RowPlace, Step, Task, View } from './lanes.ts'
 import { stopName } from './onnx.ts'
+import type {
+  Arg,
+  CopyStep,
+  RowPlace,
+  Step,
+  Task,
+  View,
+  WorkerAnswer,
+  WorkerRequest,
+  WorkerSetup,
+} from './worker_pool.ts'
 
-const { lane, kernels, counter } = workerData as LaneData
+const { worker, kernels, counter } = workerData as WorkerSetup
 const port = parentPort
-if (port === null) throw new Error('lane_worker.ts must run as a worker thread')
+if (port === null) throw new Error('pool_worker.ts must run as a worker thread')
 
 const next = new Int32Array(counter)
 const memories = new Map<number, { buffer: SharedArrayBuffer; kernels: Kernels }>()
@@ -20,12 +30,12 @@ const lists = new Map<number, readonly Task[]>()
 
 // A shared flag would do as well, but answers in order are what the coordinating thread waits for.
 let queue: Promise<void> = Promise.resolve()
-port.on('message', (request: LaneRequest) => {
+port.on('message', (request: WorkerRequest) => {
   queue = queue.then(() => answer(request))
 })
 
-async function answer(request: LaneRequest): Promise<void> {
-  const reply: LaneAnswer = { job: request.job }
+async function answer(request: WorkerRequest): Promise<void> {
+  const reply: WorkerAnswer = { job: request.job }
   try {
     await perform(request)
   } catch (error) {
@@ -35,7 +45,7 @@ async function answer(request: LaneRequest): Promise<void> {
   if (request.kind === 'close') port!.close()
 }
 
-async function perform(request: LaneRequest): Promise<void> {
+async function perform(request: WorkerRequest): Promise<void> {
   switch (request.kind) {
     case 'memory': {
       const buffer = request.memory.buffer as unknown as SharedArrayBuffer
@@ -55,7 +65,7 @@ async function perform(request: LaneRequest): Promise<void> {
         logSeverityLevel: 4,
         extra: {
           session: {
-            // A spinning pool steals the core from the other lanes.
+            // A spinning pool steals the core from the other workers.
             intra_op: { allow_spinning: '0' },
             disable_prepacking: request.prepack ? '0' : '1',
           },
@@ -83,11 +93,11 @@ async function perform(request: LaneRequest): Promise<void> {
   }
 }
 
-function tasksOf({ tasks, list, forget }: Extract<LaneRequest, { kind: 'run' }>): readonly Task[] {
+function tasksOf({ tasks, list, forget }: Extract<WorkerRequest, { kind: 'run' }>): readonly Task[] {
   if (forget !== undefined) lists.delete(forget)
   if (list !== undefined && tasks !== undefined) lists.set(list, tasks)
   const found = tasks ?? lists.get(list!)
-  if (found === undefined) throw new Error(`there is no list of tasks ${list} in lane ${lane}`)
+  if (found === undefined) throw new Error(`there is no list of tasks ${list} in worker ${worker}`)
   return found
 }
 
@@ -114,7 +124,7 @@ async function runStep(step: Step): Promise<void> {
   }
   if ('copy' in step) return copyRows(step)
   const session = sessions.get(step.session)
-  if (session === undefined) throw new Error(`there is no session ${step.session} in lane ${lane}`)
+  if (session === undefined) throw new Error(`there is no session ${step.session} in worker ${worker}`)
   await runSession(session, tensors(step.inputs), tensors(step.outputs))
 }
 
@@ -167,11 +177,11 @@ function moveBits(from: Bits, start: number, to: Bits, at: number, count: number
   else for (let i = 0; i < count; i++) to[at + i] = bf16OfBits(from[start + i])
 }
 
-const resolve = (arg: Arg): number => (typeof arg === 'number' ? arg : arg.base + lane * arg.stride)
+const resolve = (arg: Arg): number => (typeof arg === 'number' ? arg : arg.base + worker * arg.stride)
 
 function memoryOf(id: number) {
   const memory = memories.get(id)
-  if (memory === undefined) throw new Error(`there is no shared memory ${id} in lane ${lane}`)
+  if (memory === undefined) throw new Error(`there is no shared memory ${id} in worker ${worker}`)
   return memory
 }
 

@@ -1,7 +1,7 @@
-// Lanes: the threads that compute. A lane is a worker thread that owns a one-thread ONNX Runtime session per
+// The worker pool: the threads that compute. A worker is a thread that owns a one-thread ONNX Runtime session per
 // graph and an instance of the SIMD kernels per shared memory. Work is a list of tasks, a task a list of steps
 // (kernel or graph run) over shared WebAssembly memories; nothing is copied between threads.
-// `session.run` blocks the thread that calls it, so no thread that owns timers or signals may be a lane, and
+// `session.run` blocks the thread that calls it, so no thread that owns timers or signals may be a worker, and
 // two sessions of one thread each beat one session of two threads (docs/adr/0002).
 import { availableParallelism } from 'node:os'
 import { Worker } from 'node:worker_threads'
@@ -14,10 +14,10 @@ const reservedBytes = pageBytes
 /** A 32-bit WebAssembly memory ends at 65,536 pages = 4 GiB. */
 export const memoryLimitBytes = 65_536 * pageBytes - reservedBytes
 
-/** Lists of tasks that stay with the lanes. */
+/** Lists of tasks that stay with the worker pool. */
 const mostKept = 64
 
-/** A number, or `base + laneIndex * stride` for scratch space that belongs to one lane. */
+/** A number, or `base + workerIndex * stride` for scratch space that belongs to one worker. */
 export type Arg = number | { base: number; stride: number }
 
 export type ViewType = 'float32' | 'int32' | 'int64' | 'uint8' | 'int8' | 'float64'
@@ -37,7 +37,7 @@ export type CopyStep = {
   copy: {
     from: RowPlace
     to: RowPlace
-    rows?: LanePlace
+    rows?: WorkerPlace
     count: number
     width: number
     fromStride?: number
@@ -46,12 +46,12 @@ export type CopyStep = {
 }
 /** A byte offset in a shared memory. */
 export type Place = { memory: number; offset: number }
-/** A place that may differ from lane to lane. */
-export type LanePlace = { memory: number; offset: Arg }
+/** A place that may differ from worker to worker. */
+export type WorkerPlace = { memory: number; offset: Arg }
 /** What the elements of rows are stored as. */
 export type StoredType = 'float32' | 'bfloat16'
 /** Where a copy reads or writes rows; float32 unless it says otherwise. */
-export type RowPlace = LanePlace & { dtype?: StoredType }
+export type RowPlace = WorkerPlace & { dtype?: StoredType }
 export type Step = KernelStep | SessionStep | CopyStep
 export type Task = Step[]
 
@@ -73,98 +73,98 @@ export interface SharedMemory {
 export type SessionOptions = {
   /** Path of an .onnx file (external data lies beside it), or the bytes of a graph without external data. */
   graph: string | Uint8Array
-  /** Threads of each session, default 1. More than 1 only makes sense with `lane`. */
+  /** Threads of each session, default 1. More than 1 only makes sense with `worker`. */
   threads?: number
-  /** Make the session in this lane alone (tasks that use it go through `run(tasks, { lane })`). */
-  lane?: number
+  /** Make the session in this worker alone (tasks that use it go through `run(tasks, { worker })`). */
+  worker?: number
   /** Prepacked constant weights are faster and cost a copy of the weights per session; default true. */
   prepack?: boolean
 }
 
-export interface Lanes {
+export interface WorkerPool {
   readonly count: number
   memory(options: { bytes: number }): Promise<SharedMemory>
   release(memory: SharedMemory): Promise<void>
   session(options: SessionOptions): Promise<number>
   closeSession(id: number): Promise<void>
   /**
-   * Runs every task once; a lane takes the next task when it is free. Rejects with the first error.
-   * `keep`: the same array will be passed again and again, unchanged. It is sent to the lanes once, not every time.
+   * Runs every task once; a worker takes the next task when it is free. Rejects with the first error.
+   * `keep`: the same array will be passed again and again, unchanged. It is sent to the worker pool once, not every time.
    */
-  run(tasks: readonly Task[], options?: { lane?: number; keep?: boolean }): Promise<void>
+  run(tasks: readonly Task[], options?: { worker?: number; keep?: boolean }): Promise<void>
   close(): Promise<void>
 }
 
-/** What the coordinating thread sends a lane. `job` pairs the answer with the request. */
-export type LaneRequest = { job: number } & (
+/** What the coordinating thread sends a worker. `job` pairs the answer with the request. */
+export type WorkerRequest = { job: number } & (
   | { kind: 'memory'; id: number; memory: WebAssembly.Memory }
   | { kind: 'release'; id: number }
   | { kind: 'session'; id: number; graph: string | Uint8Array; threads: number; prepack: boolean }
   | { kind: 'closeSession'; id: number }
-  /** `list` names tasks that stay with the lanes: with `tasks` the first time, then without; `forget` another such list. */
+  /** `list` names tasks that stay with the worker pool: with `tasks` the first time, then without; `forget` another such list. */
   | { kind: 'run'; tasks?: readonly Task[]; list?: number; forget?: number }
   | { kind: 'close' }
 )
-export type LaneAnswer = { job: number; error?: string }
-export type LaneData = { lane: number; kernels: WebAssembly.Module; counter: SharedArrayBuffer }
+export type WorkerAnswer = { job: number; error?: string }
+export type WorkerSetup = { worker: number; kernels: WebAssembly.Module; counter: SharedArrayBuffer }
 
 /**
- * Starts the lanes, one per core by default.
- * @returns lanes that must be closed; they keep the process alive until then.
+ * Starts the workers, one per core by default.
+ * @returns a pool that must be closed; it keeps the process alive until then.
  */
-export async function openLanes(options: { count?: number } = {}): Promise<Lanes> {
+export async function openWorkerPool(options: { count?: number } = {}): Promise<WorkerPool> {
   const count = options.count ?? availableParallelism()
   const kernels = loadKernels()
   // counter[0] is the index of the next task of the running list.
   const counter = new Int32Array(new SharedArrayBuffer(8))
-  const workers = Array.from(
+  const threads = Array.from(
     { length: count },
-    (_, lane) =>
-      new Worker(new URL('./lane_worker.ts', import.meta.url), {
-        workerData: { lane, kernels, counter: counter.buffer } satisfies LaneData,
+    (_, worker) =>
+      new Worker(new URL('./pool_worker.ts', import.meta.url), {
+        workerData: { worker, kernels, counter: counter.buffer } satisfies WorkerSetup,
       }),
   )
   let jobs = 0
   let ids = 0
   let closing: Promise<void> | undefined
   let running = false
-  /** Why a lane's thread is gone; set at its end. */
-  const lost: (Error | undefined)[] = workers.map(() => undefined)
-  const exits = workers.map(worker => new Promise<void>(resolve => worker.once('exit', () => resolve())))
+  /** Why a worker's thread is gone; set at its end. */
+  const lost: (Error | undefined)[] = threads.map(() => undefined)
+  const exits = threads.map(thread => new Promise<void>(resolve => thread.once('exit', () => resolve())))
   const waiting = new Map<string, { resolve: () => void; reject: (error: Error) => void }>()
-  workers.forEach((worker, lane) => {
-    worker.on('message', (answer: LaneAnswer) => {
-      const key = `${answer.job}/${lane}`
+  threads.forEach((thread, worker) => {
+    thread.on('message', (answer: WorkerAnswer) => {
+      const key = `${answer.job}/${worker}`
       const promise = waiting.get(key)
       waiting.delete(key)
       if (answer.error === undefined) promise?.resolve()
       else promise?.reject(new Error(answer.error))
     })
     const fail = (error: Error) => {
-      lost[lane] ??= error
+      lost[worker] ??= error
       for (const [key, promise] of waiting) {
-        if (!key.endsWith(`/${lane}`)) continue
+        if (!key.endsWith(`/${worker}`)) continue
         waiting.delete(key)
         promise.reject(error)
       }
     }
-    worker.on('error', fail)
-    worker.on('exit', code => fail(new Error(`compute lane ${lane} ended with code ${code}`)))
+    thread.on('error', fail)
+    thread.on('exit', code => fail(new Error(`compute worker ${worker} ended with code ${code}`)))
   })
 
-  type Body = LaneRequest extends infer R ? (R extends LaneRequest ? Omit<R, 'job'> : never) : never
-  /** Sends to the lanes named and waits for all of them, also when one fails: none may still be computing. */
+  type Body = WorkerRequest extends infer R ? (R extends WorkerRequest ? Omit<R, 'job'> : never) : never
+  /** Sends to the workers named and waits for all of them, also when one fails: none may still be computing. */
   async function ask(body: Body, only?: number): Promise<void> {
-    if (closing !== undefined) throw new Error('the compute lanes are closed')
+    if (closing !== undefined) throw new Error('the worker pool is closed')
     const job = jobs++
-    const answers = workers.map((worker, lane) =>
-      only !== undefined && only !== lane
+    const answers = threads.map((thread, worker) =>
+      only !== undefined && only !== worker
         ? undefined
         : new Promise<void>((resolve, reject) => {
-            const gone = lost[lane]
+            const gone = lost[worker]
             if (gone !== undefined) return reject(gone)
-            waiting.set(`${job}/${lane}`, { resolve, reject })
-            worker.postMessage({ ...body, job })
+            waiting.set(`${job}/${worker}`, { resolve, reject })
+            thread.postMessage({ ...body, job })
           }),
     )
     const settled = await Promise.allSettled(answers)
@@ -197,25 +197,25 @@ export async function openLanes(options: { count?: number } = {}): Promise<Lanes
       return shared
     },
     release: memory => ask({ kind: 'release', id: memory.id }),
-    async session({ graph, threads = 1, lane, prepack = true }) {
+    async session({ graph, threads = 1, worker, prepack = true }) {
       const id = ids++
-      await ask({ kind: 'session', id, graph, threads, prepack }, lane)
+      await ask({ kind: 'session', id, graph, threads, prepack }, worker)
       return id
     },
     closeSession: id => ask({ kind: 'closeSession', id }),
-    async run(tasks, { lane, keep = false } = {}) {
-      if (running) throw new Error('the compute lanes already run a list of tasks')
+    async run(tasks, { worker, keep = false } = {}) {
+      if (running) throw new Error('the worker pool already runs a list of tasks')
       running = true
       Atomics.store(counter, 0, 0)
       try {
-        await ask(keep && lane === undefined ? keptRun(tasks) : { kind: 'run', tasks }, lane)
+        await ask(keep && worker === undefined ? keptRun(tasks) : { kind: 'run', tasks }, worker)
       } finally {
         running = false
       }
     },
     close() {
       // A worker that is terminated inside ONNX Runtime aborts the process: each ends by itself, after what it
-      // was asked to do before. A lane that is lost already has nothing left to close.
+      // was asked to do before. A worker that is lost already has nothing left to close.
       closing ??= Promise.allSettled([ask({ kind: 'close' }), ...exits]).then(() => undefined)
       return closing
     },
