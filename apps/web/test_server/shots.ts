@@ -109,7 +109,7 @@ const shots: Shot[] = [
 
 const screens = [
   { name: 'wide', width: 1280, height: 800 },
-  { name: 'narrow', width: 390, height: 844 },
+  { name: 'narrow', width: 400, height: 844 },
   { name: 'narrowest', width: 360, height: 740 },
 ] as const
 

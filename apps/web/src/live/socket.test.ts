@@ -1,6 +1,7 @@
 import type { SocketRequest, StudioEvent } from '@mistudio/contract'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
-import { createStudioSocket, type Line, retryDelaysMs, type SocketState } from './socket.ts'
+import { type ConnectionState, type RawSocket, retryDelaysMs } from './connection.ts'
+import { createStudioSocket } from './socket.ts'
 
 const channel = 'extraction/extr_00000000000000000001'
 
@@ -46,7 +47,7 @@ function start() {
   return createStudioSocket({
     open: () => {
       lines.push(new FakeLine())
-      return line() as unknown as Line
+      return line() as unknown as RawSocket
     },
   })
 }
@@ -117,7 +118,7 @@ test('without history a snapshot comes first', () => {
 
 test('after a loss the rest is asked for, and nothing is lost or doubled', () => {
   const socket = start()
-  const states: SocketState[] = []
+  const states: ConnectionState[] = []
   socket.onState(state => states.push(state))
   const { flat } = follow(socket, { history: true })
   line().open()

@@ -25,12 +25,12 @@ test.each([
 ])('a measured value %d is %s', (value, text) => expect(formatFigure(value)).toBe(text))
 
 test.each([
-  [0, '0 %'],
-  [0.123456, '12.3 %'],
-  [0.000012345, '0.00123 %'],
-  [0.000001, '1.0e-4 %'],
-  [0.0059, '0.590 %'],
-  [1, '100 %'],
+  [0, '0%'],
+  [0.123456, '12.3%'],
+  [0.000012345, '0.00123%'],
+  [0.000001, '1.0e-4%'],
+  [0.0059, '0.590%'],
+  [1, '100%'],
 ])('a share %d is %s', (value, text) => expect(formatPercent(value)).toBe(text))
 
 test('axes have no zeros at the end', () => {
@@ -39,9 +39,9 @@ test('axes have no zeros at the end', () => {
 })
 
 test('progress is 100 % only at the end', () => {
-  expect(formatProgress(0.9999)).toBe('99 %')
-  expect(formatProgress(0.29)).toBe('29 %')
-  expect(formatProgress(1)).toBe('100 %')
+  expect(formatProgress(0.9999)).toBe('99%')
+  expect(formatProgress(0.29)).toBe('29%')
+  expect(formatProgress(1)).toBe('100%')
 })
 
 test.each([

@@ -1,17 +1,15 @@
-// Saved configurations of extractions.
+// Saved extraction settings.
 import { extractionTemplateName, type Template } from '@mistudio/contract'
 import { useQuery } from '@tanstack/react-query'
-import { Play, Trash2 } from 'lucide-react'
+import { Play } from 'lucide-react'
 import { client, queries } from '../../api.ts'
 import { LinkButton } from '../../parts/button.tsx'
-import { type Column, DataTable } from '../../parts/data_table.tsx'
-import { ConfirmButton } from '../../parts/dialog.tsx'
+import { actionsColumn, RemoveButton } from '../../parts/columns.tsx'
+import type { Column } from '../../parts/data_table.tsx'
 import { formatTime } from '../../parts/format.ts'
 import { Missing } from '../../parts/hint.tsx'
-import { More } from '../../parts/more.tsx'
+import { ListPage } from '../../parts/list.tsx'
 import { refresh } from '../../parts/mutation.ts'
-import { Empty, Page } from '../../parts/page.tsx'
-import { Pending } from '../../parts/problem.tsx'
 
 const columns: Column<Template>[] = [
   {
@@ -24,9 +22,9 @@ const columns: Column<Template>[] = [
       </>
     ),
   },
-  { name: 'Configuration', wraps: true, cell: ({ config }) => extractionTemplateName(config) },
+  { name: 'Settings', wraps: true, cell: ({ config }) => extractionTemplateName(config) },
   {
-    name: 'SAE settings',
+    name: 'Saved with SAEs of',
     wraps: true,
     cell: ({ extra_metadata }) =>
       Object.keys(extra_metadata).length === 0 ? (
@@ -43,50 +41,37 @@ const columns: Column<Template>[] = [
       ),
   },
   { name: 'Saved', wideOnly: true, cell: ({ created_at }) => formatTime(created_at) },
-  {
-    name: 'Actions',
-    nameless: true,
-    right: true,
-    cell: ({ id, kind, name }) => (
-      <span className="flex justify-end gap-1">
-        <LinkButton small to="/extractions/new" search={{ template: id }} aria-label={`Start from ${name}`}>
-          <Play aria-hidden />
-          <span className="max-md:sr-only">Start from</span>
-        </LinkButton>
-        <ConfirmButton
-          small
-          look="ghost"
-          label={<Trash2 aria-hidden />}
-          name={`Delete ${name}`}
-          title="Delete this template?"
-          question={`“${name}” is removed. Extractions started from it stay as they are.`}
-          confirm="Delete"
-          onConfirm={async () => {
-            await client.deleteTemplate({ params: { kind, id } })
-            refresh(['templates'])
-          }}
-        />
-      </span>
-    ),
-  },
+  actionsColumn(({ id, kind, name }) => (
+    <>
+      <LinkButton small to="/extractions/new" search={{ template: id }} aria-label={`Start from ${name}`}>
+        <Play aria-hidden />
+        <span className="max-md:sr-only">Start from</span>
+      </LinkButton>
+      <RemoveButton
+        verb="Delete"
+        what="template"
+        name={name}
+        question={`“${name}” will be deleted. Extractions started from it are not affected.`}
+        onConfirm={async () => {
+          await client.deleteTemplate({ params: { kind, id } })
+          refresh(['templates'])
+        }}
+      />
+    </>
+  )),
 ]
 
-export function Templates() {
-  const templates = useQuery(queries.templates())
+export default function Templates() {
   return (
-    <Page title="Templates" lead="Configurations of extractions to start from again.">
-      {templates.data === undefined ? (
-        <Pending query={templates} what="templates" />
-      ) : templates.data.data.length === 0 ? (
-        <Empty action={<LinkButton to="/extractions/new">Start an extraction</LinkButton>}>
-          No template yet. The start dialog of extractions saves its configuration as one.
-        </Empty>
-      ) : (
-        <>
-          <DataTable label="Templates" columns={columns} rows={templates.data.data} keyOf={({ id }) => id} />
-          <More page={templates.data} />
-        </>
-      )}
-    </Page>
+    <ListPage
+      title="Templates"
+      lead="Saved extraction settings to start from again."
+      query={useQuery(queries.templates())}
+      columns={columns}
+      empty={{
+        text: 'No templates yet. Save one from the dialog that starts an extraction.',
+        action: <LinkButton to="/extractions/new">Start an extraction</LinkButton>,
+      }}
+    />
   )
 }

@@ -1,0 +1,104 @@
+// The start form at work: the draft, the studio's advice on it, the errors of each field, and submitting.
+import { type Families, type Model, trainingRequest } from '@mistudio/contract'
+import { useNavigate } from '@tanstack/react-router'
+import { type FormEvent, useReducer, useState } from 'react'
+import { client } from '../../api.ts'
+import { checked, type FieldErrors } from '../../forms/schema.ts'
+import { useAction } from '../../parts/mutation.ts'
+import { problemOf, refusalOf } from '../../parts/problem.tsx'
+import { changedDraft, type DraftChange, firstDraft } from './draft.ts'
+import { bodyOf, predicts, saesOf, topTextOf } from './request.ts'
+import { useAdvice } from './use_advice.ts'
+
+export type TrainingForm = ReturnType<typeof useTrainingForm>
+
+/** Stands for the datasets until some are chosen, so that the rest of the request can be checked and advised on. */
+const anyDataset = `ds_${'0'.repeat(20)}`
+
+export function useTrainingForm({ models, families }: { models: Model[]; families: Families }) {
+  const tables = { models, families }
+  const [draft, change] = useReducer(
+    (before, change: DraftChange) => changedDraft({ draft: before, change, families }),
+    tables,
+    firstDraft,
+  )
+  const [errors, setErrors] = useState<FieldErrors>({})
+  const navigate = useNavigate()
+  const start = useAction({
+    act: (body: Parameters<typeof client.createTraining>[0]['body']) => client.createTraining({ body }),
+    touches: ['trainings', 'jobs', 'tokenizations'],
+    onDone: ({ id }) => navigate({ to: '/trainings/$id', params: { id } }),
+  })
+
+  const { name, family, places } = draft
+  const body = bodyOf(draft, tables)
+  const plan = {
+    layers: places.layers.length,
+    hookTypes: places.hooks.length,
+    ...saesOf({
+      family,
+      layers: places.layers.length,
+      hookTypes: places.hooks.length,
+      sweep: body.sweep,
+    }),
+  }
+  const hasDatasets = body.dataset_ids.length > 0
+  const provisional = checked(trainingRequest, {
+    ...body,
+    dataset_ids: hasDatasets ? body.dataset_ids : [anyDataset],
+  })
+  /** Enough is chosen to be advised on. */
+  const ready = provisional.ok && plan.saes > 0 && (!predicts(family) || places.output !== null)
+  const { advice, measuring, error } = useAdvice(
+    ready
+      ? { ...provisional.value, name: undefined, dataset_ids: hasDatasets ? body.dataset_ids : undefined }
+      : null,
+  )
+  const refused = problemOf(start.error)
+  const doubted = problemOf(error)
+
+  return {
+    draft,
+    change,
+    plan,
+    model: models.find(({ id }) => id === draft.modelId),
+    topText: (field: string) => topTextOf(draft, tables, field),
+    advice: ready ? advice : undefined,
+    measuring,
+    /** What the studio would refuse, before anything is submitted. */
+    doubt: ready && doubted?.type !== 'unreachable' ? doubted : undefined,
+    errorOf(field: string): string | undefined {
+      const names = namesOf(field)
+      const own = names.map(known => errors[known]).find(text => text !== undefined)
+      return own ?? refusedAt(refused, names) ?? refusedAt(doubted, names)
+    },
+    sweepErrorOf: (field: string): string | undefined => errors[`sweep.${field}`],
+    errorCount: Object.keys(errors).length,
+    error: start.error,
+    starting: start.isPending,
+    submit(event: FormEvent) {
+      event.preventDefault()
+      const request = checked(trainingRequest, { ...(name.trim() !== '' && { name }), ...body })
+      start.reset()
+      setErrors(request.ok ? {} : request.errors)
+      if (request.ok) start.mutate(request.value)
+    },
+  }
+}
+
+/** Where a field may stand in a request. */
+const namesOf = (field: string) => [
+  field,
+  `hyperparameters.${field}`,
+  `hyperparameters.settings.${field}`,
+  `hyperparameters.run.${field}`,
+]
+
+/** A refusal may name two fields that contradict each other, as `a and b`; both are marked. */
+function refusedAt(problem: ReturnType<typeof problemOf>, names: string[]): string | undefined {
+  if (problem?.field === undefined) return undefined
+  return problem.field
+    .split(' and ')
+    .map(field => refusalOf({ ...problem, field }, names))
+    .find(found => found !== undefined)
+}
