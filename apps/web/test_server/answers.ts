@@ -1,4 +1,4 @@
-// The routes of the test server, over the world it holds.
+// The routes of the test server, over the data in world.ts.
 import {
   type ExtractionConfig,
   type ExtractionRequest,
@@ -12,7 +12,7 @@ import { detailOf, features } from './features.ts'
 import { jobs, templates } from './jobs.ts'
 import * as world from './world.ts'
 
-/** The engine's own tables: nothing about a family is written down here either. */
+/** The engine's own tables: nothing here knows a family either. */
 const tables = familyHandlers()
 const nothing = { params: undefined, query: undefined, body: undefined, raw: undefined as never }
 const data: Record<string, unknown> = {
@@ -64,10 +64,10 @@ export function answer(request: Request): Answer {
   if (method === 'DELETE') {
     return refuse(409, {
       type: 'conflict',
-      title: 'something uses it',
+      title: 'it is in use',
       field: 'id',
       found: path,
-      expected: 'one that nothing uses',
+      expected: 'one that is not in use',
     })
   }
   if (Object.hasOwn(data, path)) return { status: 200, body: data[path] }
@@ -145,7 +145,7 @@ function post({ path, body }: Request): Answer {
   if (path === '/datasets') {
     return refuse(400, {
       type: 'invalid',
-      title: 'a line is no JSON object',
+      title: 'a line is not a JSON object',
       file: 'notes.jsonl',
       line: 3,
       field: 'text',
@@ -178,7 +178,7 @@ function post({ path, body }: Request): Answer {
   if (path === '/extractions') return start(body as ExtractionRequest)
   return refuse(409, {
     type: 'illegal_state',
-    title: 'the test server moves nothing',
+    title: 'the test server changes nothing',
     field: 'status',
     found: 'running',
     expected: 'a real studio',

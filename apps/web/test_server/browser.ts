@@ -1,4 +1,4 @@
-// The browser of the scripts here: Debian's Chromium, without what it does behind one's back.
+// The browser for the scripts here: Debian's Chromium without its background activity.
 import { chromium } from 'playwright-core'
 
 export const launch = () =>

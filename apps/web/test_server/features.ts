@@ -1,4 +1,4 @@
-// Features of the finished extraction: made from a seed, so that two looks see the same.
+// Features of the finished extraction, made from a seed, so that they are the same every time.
 import { type FeatureDetail, type FeatureExample, type FeatureItem, featureIdOf } from '@mistudio/contract'
 import { datasets, doneExtraction, modelName, saes } from './world.ts'
 

@@ -1,5 +1,5 @@
-// How much JavaScript a first visit loads: for every page, the scripts that a browser with an empty cache asks for,
-// gzipped. Needs a built bundle.
+// How much JavaScript a first visit loads: for every page, the gzipped size of the scripts that a browser with an empty
+// cache requests. Needs a built bundle.
 
 import { gzipSync } from 'node:zlib'
 import { featureIdOf } from '@mistudio/contract'

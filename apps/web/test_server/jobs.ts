@@ -1,4 +1,4 @@
-// Templates and jobs of the test server's world.
+// Templates and jobs of the test server.
 import { extractionConfig, type Job, type Template } from '@mistudio/contract'
 import { extractions, idOf, runningExtraction, runningTraining, time, tokenizations } from './world.ts'
 

@@ -1,4 +1,4 @@
-// What happens in the test server while one looks: a training and an extraction that have a past and go on.
+// What happens in the test server: a training and an extraction that are under way and continue.
 import type { EventData, TrainingMember } from '@mistudio/contract'
 import { noise } from './features.ts'
 import { jobs } from './jobs.ts'
@@ -8,7 +8,7 @@ import { runningExtraction as extraction, tokenizations, runningTraining as trai
 const trainChannel = `training/${training.id}`
 const extractChannel = `extraction/${extraction.id}`
 
-/** Step n of both: the entities move as the studio would move them, and the log hears of it. */
+/** Advances both by a step, as the studio would: entities first, then the event in the log. */
 export function createPlay({ log }: { log: Log }) {
   let turn = 0
 

@@ -1,5 +1,5 @@
-// A studio that only pretends: for looking at the pages and for trying the browser's side of the events. Plain HTTP and
-// WebSocket, answers typed by the contract, no engine behind them.
+// A fake studio, for looking at the pages and for trying out events in the browser. Plain HTTP and WebSocket with answers
+// typed by the contract, and no engine behind them.
 import { existsSync, readFileSync } from 'node:fs'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -21,13 +21,13 @@ const types: Record<string, string> = {
 
 export type TestServer = {
   url: string
-  /** Ends every line without a word, as a killed server would; new ones are refused until `up`. */
+  /** Drops every connection, as a killed server would, and refuses new ones until `up`. */
   down(): Promise<void>
   up(): Promise<void>
   close(): Promise<void>
 }
 
-/** @param options.past turns that happened before; everyMs: time between turns, 0 for none; port: default any */
+/** @param options.past turns that have already happened @param options.everyMs between turns; 0: no turns @param options.port default any */
 export async function startTestServer(
   options: { past?: number; everyMs?: number; port?: number } = {},
 ): Promise<TestServer> {

@@ -1,4 +1,4 @@
-// What the test server holds: a studio in the middle of its work, typed by the contract.
+// The data of the test server: a studio in the middle of its work, typed by the contract.
 import {
   type Advice,
   type Checkpoint,
@@ -315,7 +315,7 @@ export const extractions: Extraction[] = [
     ...extraction({ number: 5, sae: saes[0] }),
     status: 'failed',
     stage: 'FAILED',
-    error_message: 'the dataset holds no held-out documents',
+    error_message: 'the dataset has no held-out documents',
     completed_at: time(30),
   },
 ]

@@ -1,6 +1,6 @@
 // How far an extraction has got, how fast it runs, and what it has found.
 import { type Extraction, type StudioEvent, stageOf } from '@mistudio/contract'
-import { formatCount, formatDuration, formatRate } from '../../parts/format.ts'
+import { formatCount, formatDuration, formatFigure } from '../../parts/format.ts'
 import { Definition, Figure } from '../../parts/hint.tsx'
 import { Metric, Metrics } from '../../parts/page.tsx'
 import { ProgressBar } from '../../parts/progress.tsx'
@@ -60,14 +60,20 @@ function Counters({ extraction }: Props) {
   )
 }
 
-const perSecond = (value: number) => formatRate(value, 'samples')
+/** Without the unit, which would not fit. */
+const perSecond = (value: number) => `${formatFigure(value, 3)}/s`
 
 function Speed({ extraction, running }: Props & { running: boolean }) {
   return (
     <Metric
       name="Speed now"
       note={hasStarted(extraction) ? `mean ${perSecond(extraction.mean_samples_per_second)}` : undefined}
-      about={<Definition of="the speed" text="Over the last few seconds. The mean is over the whole run." />}
+      about={
+        <Definition
+          of="the speed"
+          text="Samples per second over the last few seconds. The mean is over the whole run."
+        />
+      }
     >
       <Figure
         value={running ? extraction.samples_per_second : null}

@@ -47,10 +47,10 @@ function OrderSelect({ chosen, onChoose }: Props) {
 }
 
 const bounds = [
-  { field: 'min_density', label: 'Minimum density', hint: '0.0001' },
-  { field: 'max_density', label: 'Maximum density', hint: '0.01' },
-  { field: 'min_max', label: 'Minimum activation', hint: '1' },
-  { field: 'max_max', label: 'Maximum activation', hint: '100' },
+  { field: 'min_density', label: 'Density from', hint: '0.0001' },
+  { field: 'max_density', label: 'Density to', hint: '0.01' },
+  { field: 'min_max', label: 'Max from', hint: '1' },
+  { field: 'max_max', label: 'Max to', hint: '100' },
 ] as const
 
 function Bounds({ chosen, onChoose }: Props) {

@@ -9,6 +9,7 @@ import { descriptionOf } from '../../forms/schema.ts'
 import { Button } from '../../parts/button.tsx'
 import { ProblemBox } from '../../parts/problem.tsx'
 import { SaeChoice } from './sae_choice.tsx'
+import { shownSettings } from './sae_settings.ts'
 import { SaveTemplate } from './save_template.tsx'
 import { type ExtractionFormState, useExtractionForm } from './use_extraction_form.ts'
 
@@ -126,9 +127,6 @@ function TemplateField({ form: { templates, template, chooseTemplate } }: { form
 
 /** What a template remembers of the SAEs it was saved with. */
 function savedWith({ extra_metadata }: Template): string {
-  const parts = Object.entries(extra_metadata).map(
-    ([name, value]) =>
-      `${name.replaceAll('_', ' ')} ${Array.isArray(value) ? value.join(', ') : String(value)}`,
-  )
+  const parts = shownSettings(extra_metadata).map(({ name, value }) => `${name} ${value}`)
   return parts.length === 0 ? 'Saved without SAEs.' : `Saved with: ${parts.join(' · ')}`
 }

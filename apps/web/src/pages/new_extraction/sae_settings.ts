@@ -12,3 +12,10 @@ export function saeSettings(saes: readonly Sae[]): Record<string, string[] | num
   }
   return Object.fromEntries(Object.entries(settings).filter(([, values]) => values.length > 0))
 }
+
+/** The same for reading. @param settings a template's extra_metadata, which may hold anything */
+export const shownSettings = (settings: Record<string, unknown>): { name: string; value: string }[] =>
+  Object.entries(settings).map(([name, value]) => ({
+    name: name === 'd_sae' ? 'latents' : name.replaceAll('_', ' '),
+    value: Array.isArray(value) ? value.join(', ') : String(value),
+  }))

@@ -10,6 +10,7 @@ import { formatTime } from '../../parts/format.ts'
 import { Missing } from '../../parts/hint.tsx'
 import { ListPage } from '../../parts/list.tsx'
 import { refresh } from '../../parts/mutation.ts'
+import { shownSettings } from '../new_extraction/sae_settings.ts'
 
 const columns: Column<Template>[] = [
   {
@@ -24,17 +25,16 @@ const columns: Column<Template>[] = [
   },
   { name: 'Settings', wraps: true, cell: ({ config }) => extractionTemplateName(config) },
   {
-    name: 'Saved with SAEs of',
+    name: 'SAE settings',
     wraps: true,
     cell: ({ extra_metadata }) =>
       Object.keys(extra_metadata).length === 0 ? (
         <Missing why="saved without SAEs" />
       ) : (
         <ul className="text-xs">
-          {Object.entries(extra_metadata).map(([key, value]) => (
-            <li key={key}>
-              <span className="text-mute">{key.replaceAll('_', ' ')}</span>{' '}
-              {Array.isArray(value) ? value.join(', ') : String(value)}
+          {shownSettings(extra_metadata).map(({ name, value }) => (
+            <li key={name}>
+              <span className="text-mute">{name}</span> {value}
             </li>
           ))}
         </ul>
@@ -45,7 +45,7 @@ const columns: Column<Template>[] = [
     <>
       <LinkButton small to="/extractions/new" search={{ template: id }} aria-label={`Start from ${name}`}>
         <Play aria-hidden />
-        <span className="max-md:sr-only">Start from</span>
+        <span className="max-md:sr-only">Start</span>
       </LinkButton>
       <RemoveButton
         verb="Delete"

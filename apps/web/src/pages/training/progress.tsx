@@ -47,5 +47,5 @@ export function Progress({ training }: { training: Training }) {
 
 function outliersOf({ outlier_tokens }: Training): string | undefined {
   const tokens = Object.values(outlier_tokens).reduce((sum, count) => sum + count, 0)
-  return tokens === 0 ? undefined : `${formatCount(tokens)} outliers excluded`
+  return tokens === 0 ? undefined : `${formatCount(tokens)} outliers dropped`
 }
