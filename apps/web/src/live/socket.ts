@@ -51,6 +51,46 @@ const newChannel = (history: boolean): Channel => ({
   asked: undefined,
 })
 
+/**
+ * Whether the event numbered `seq` is the next one. Events of an earlier subscription may still arrive after a new one
+ * has asked for everything. A gap is requested once; if the reply starts after it too, the missing events do not exist.
+ */
+function verdictOn(channel: Channel, seq: number): 'accept' | 'request' | 'drop' {
+  const { last, asked } = channel
+  if (last === undefined || seq === last + 1) return 'accept'
+  if (seq <= last) return 'drop'
+  if (asked?.last !== last) {
+    channel.asked = { last, seq }
+    return 'request'
+  }
+  return seq > asked.seq ? 'drop' : 'accept'
+}
+
+/** Sets the time at which the pending events are delivered: at the end of a replay, or shortly after the first. */
+function deliverSoon(channel: Channel): void {
+  const now = Date.now()
+  channel.waitingSince ??= now
+  const wait = channel.replaying
+    ? Math.max(0, Math.min(replayQuietMs, channel.waitingSince + replayLimitMs - now))
+    : gatherMs
+  if (channel.replaying) clearTimeout(channel.timer)
+  else if (channel.timer !== undefined) return
+  channel.timer = setTimeout(() => deliver(channel), wait)
+}
+
+function deliver(channel: Channel): void {
+  const { pending } = channel
+  Object.assign(channel, { pending: [], timer: undefined, waitingSince: undefined, replaying: false })
+  for (const subscriber of [...channel.subscribers]) give(subscriber, pending)
+}
+
+function give(subscriber: Subscriber, events: StudioEvent[]): void {
+  const fresh = events.filter(({ seq }) => seq > subscriber.seen)
+  if (fresh.length === 0) return
+  subscriber.seen = fresh[fresh.length - 1].seq
+  subscriber.onEvents(fresh)
+}
+
 export function createStudioSocket(options: { open: () => RawSocket }): StudioSocket {
   const channels = new Map<string, Channel>()
   const connection = createConnection({
@@ -91,43 +131,13 @@ export function createStudioSocket(options: { open: () => RawSocket }): StudioSo
   }
 
   function take(name: string, channel: Channel, event: StudioEvent): void {
-    const { last } = channel
-    if (last !== undefined && event.seq <= last) return
-    // Events of an earlier subscription may still arrive after a new one has asked for everything. A gap is requested
-    // once; if the reply starts after it too, the missing events do not exist.
-    if (last !== undefined && event.seq > last + 1) {
-      const { asked } = channel
-      if (asked?.last !== last) {
-        channel.asked = { last, seq: event.seq }
-        request(name)
-        return
-      }
-      if (event.seq > asked.seq) return
-    }
+    const verdict = verdictOn(channel, event.seq)
+    if (verdict === 'request') request(name)
+    if (verdict !== 'accept') return
     channel.last = event.seq
     channel.log?.push(event)
     channel.pending.push(event)
-    const now = Date.now()
-    channel.waitingSince ??= now
-    const wait = channel.replaying
-      ? Math.max(0, Math.min(replayQuietMs, channel.waitingSince + replayLimitMs - now))
-      : gatherMs
-    if (channel.replaying) clearTimeout(channel.timer)
-    else if (channel.timer !== undefined) return
-    channel.timer = setTimeout(() => deliver(channel), wait)
-  }
-
-  function deliver(channel: Channel): void {
-    const { pending } = channel
-    Object.assign(channel, { pending: [], timer: undefined, waitingSince: undefined, replaying: false })
-    for (const subscriber of [...channel.subscribers]) give(subscriber, pending)
-  }
-
-  function give(subscriber: Subscriber, events: StudioEvent[]): void {
-    const fresh = events.filter(({ seq }) => seq > subscriber.seen)
-    if (fresh.length === 0) return
-    subscriber.seen = fresh[fresh.length - 1].seq
-    subscriber.onEvents(fresh)
+    deliverSoon(channel)
   }
 
   function subscribe({

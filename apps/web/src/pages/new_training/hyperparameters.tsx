@@ -1,4 +1,5 @@
-// The settings of a training: the few that every training is asked for, the family's and the common ones, and variants.
+// The settings of a training: the few at the top that every training has, those of the family and the groups, and
+// variants.
 import { type Families, hyperparametersGiven } from '@mistudio/contract'
 import { NumberField } from '../../forms/fields.tsx'
 import { descriptionOf } from '../../forms/schema.ts'

@@ -1,6 +1,6 @@
-// The start form of a training, a section each for what is read, which SAEs are trained on it and where, and their
-// settings; the plan beside it says what that takes. What a family has, its defaults, bounds and explanations are the
-// API's data.
+// The start form of a training. A section each for the model and its text, the family, the hook points and the settings,
+// with the plan beside them; use_training_form.ts holds what has been entered. What a family has, its defaults, bounds
+// and explanations are the API's data.
 import type { Families, Model, Recipe } from '@mistudio/contract'
 import { useQuery } from '@tanstack/react-query'
 import { queries } from '../../api.ts'

@@ -1,7 +1,7 @@
 // What a draft asks the studio for: the body of the request, the values of the sweep, and how many SAEs that makes.
 import type { Families, Family, HookType, Model, SettingField, SettingValue } from '@mistudio/contract'
-import { hyperparametersGiven } from '@mistudio/contract'
-import { defaultsOf, numberOf } from '../../forms/schema.ts'
+import { hyperparametersGiven, trainingRequest } from '@mistudio/contract'
+import { checked, defaultsOf, numberOf } from '../../forms/schema.ts'
 import type { Draft, SweepRow } from './draft.ts'
 import {
   changedSettings,
@@ -118,6 +118,23 @@ export function bodyOf(draft: Draft, tables: Tables) {
     }),
     dataset_weights: weightsOf(datasets),
   }
+}
+
+/** How many SAEs the draft makes, and of what. */
+export function planOf({ family, places }: Draft, sweep: Record<string, SettingValue[]>) {
+  const counts = { layers: places.layers.length, hookTypes: places.hooks.length }
+  return { ...counts, ...saesOf({ family, ...counts, sweep }) }
+}
+
+/** Stands for the datasets until some are chosen, so that the rest of a request can be checked. */
+const anyDataset = `ds_${'0'.repeat(20)}`
+
+/** The draft as the studio can advise on it; null while too little is chosen. */
+export function adviceRequestOf({ family, places }: Draft, body: ReturnType<typeof bodyOf>) {
+  const dataset_ids = body.dataset_ids.length === 0 ? undefined : body.dataset_ids
+  const request = checked(trainingRequest, { ...body, dataset_ids: dataset_ids ?? [anyDataset] })
+  if (!request.ok || (predicts(family) && places.output === null)) return null
+  return { ...request.value, name: undefined, dataset_ids }
 }
 
 /** One for each dataset, in their order; null where they are not mixed by weight. */

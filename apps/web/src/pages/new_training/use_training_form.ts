@@ -6,19 +6,16 @@ import { client } from '../../api.ts'
 import { checked, type FieldErrors } from '../../forms/schema.ts'
 import { useAction } from '../../parts/mutation.ts'
 import { problemOf, refusalOf } from '../../parts/problem.tsx'
-import { changedDraft, type DraftChange, firstDraft } from './draft.ts'
-import { bodyOf, predicts, saesOf, topTextOf } from './request.ts'
+import { changedDraft, type Draft, type DraftChange, firstDraft } from './draft.ts'
+import { adviceRequestOf, bodyOf, planOf, topTextOf } from './request.ts'
 import { useAdvice } from './use_advice.ts'
 
 export type TrainingForm = ReturnType<typeof useTrainingForm>
 
-/** Stands for the datasets until some are chosen, so that the rest of the request can be checked and advised on. */
-const anyDataset = `ds_${'0'.repeat(20)}`
-
 export function useTrainingForm({ models, families }: { models: Model[]; families: Families }) {
   const tables = { models, families }
   const [draft, change] = useReducer(
-    (before, change: DraftChange) => changedDraft({ draft: before, change, families }),
+    (before: Draft, next: DraftChange) => changedDraft({ draft: before, change: next, families }),
     tables,
     firstDraft,
   )
@@ -30,30 +27,11 @@ export function useTrainingForm({ models, families }: { models: Model[]; familie
     onDone: ({ id }) => navigate({ to: '/trainings/$id', params: { id } }),
   })
 
-  const { name, family, places } = draft
   const body = bodyOf(draft, tables)
-  const plan = {
-    layers: places.layers.length,
-    hookTypes: places.hooks.length,
-    ...saesOf({
-      family,
-      layers: places.layers.length,
-      hookTypes: places.hooks.length,
-      sweep: body.sweep,
-    }),
-  }
-  const hasDatasets = body.dataset_ids.length > 0
-  const provisional = checked(trainingRequest, {
-    ...body,
-    dataset_ids: hasDatasets ? body.dataset_ids : [anyDataset],
-  })
-  /** Enough is chosen to be advised on. */
-  const ready = provisional.ok && plan.saes > 0 && (!predicts(family) || places.output !== null)
-  const { advice, measuring, error } = useAdvice(
-    ready
-      ? { ...provisional.value, name: undefined, dataset_ids: hasDatasets ? body.dataset_ids : undefined }
-      : null,
-  )
+  const plan = planOf(draft, body.sweep)
+  const question = plan.saes === 0 ? null : adviceRequestOf(draft, body)
+  const ready = question !== null
+  const { advice, measuring, error } = useAdvice(question)
   const refused = problemOf(start.error)
   const doubted = problemOf(error)
 
@@ -78,7 +56,10 @@ export function useTrainingForm({ models, families }: { models: Model[]; familie
     starting: start.isPending,
     submit(event: FormEvent) {
       event.preventDefault()
-      const request = checked(trainingRequest, { ...(name.trim() !== '' && { name }), ...body })
+      const request = checked(trainingRequest, {
+        ...(draft.name.trim() !== '' && { name: draft.name }),
+        ...body,
+      })
       start.reset()
       setErrors(request.ok ? {} : request.errors)
       if (request.ok) start.mutate(request.value)
