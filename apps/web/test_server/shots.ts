@@ -1,5 +1,5 @@
-// Pictures of every page, wide and narrow, light and dark, from the test server, into a
-// folder given as argument. Says what is wider than its screen and what the browser complained about.
+// Screenshots of every page of the test server, wide and narrow, light and dark, in the folder given as the first
+// argument. Reports pages that are wider than the screen, and errors in the browser. The second argument selects pages.
 import { mkdirSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { featureIdOf } from '@mistudio/contract'
@@ -142,7 +142,7 @@ async function take(
   const page = await context.newPage()
   page.on('pageerror', error => console.log(`${label}: ${error.message}`))
   page.on('console', message => {
-    // A refused request is part of some shots.
+    // Some shots show a refused request.
     const expected = message.text().includes('the server responded with a status of 4')
     if (message.type() === 'error' && !expected) console.log(`${label}: ${message.text()}`)
   })

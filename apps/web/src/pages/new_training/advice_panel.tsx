@@ -15,9 +15,7 @@ export function AdvicePanel(props: {
 }) {
   const { advice, measuring, onTake } = props
   if (advice === undefined) {
-    return (
-      <p className="text-xs text-mute">Choose layers to see how much memory, disk and time it will take.</p>
-    )
+    return <p className="text-xs text-mute">Memory, disk and time are estimated once enough is chosen.</p>
   }
   const { fits, refusal, suggestions, warnings, reasons, busy } = advice
   return (

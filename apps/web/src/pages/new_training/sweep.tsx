@@ -19,7 +19,7 @@ export function Sweep(props: {
   const { fields, rows, errorOf, onChange } = props
   const choices: Choice[] = [{ name: 'd_sae', label: 'Latents' }, ...fields]
   const free = choices.filter(({ name }) => !rows.some(row => row.name === name))
-  // The first field of a family is the one that makes it sparse.
+  // A family's first field is usually the one that makes it sparse.
   const next = free.find(({ name }) => name !== 'd_sae') ?? free[0]
   return (
     <fieldset className="min-w-0 space-y-3">
