@@ -2,6 +2,7 @@
 // behind a heading that says how many of them were changed.
 import type { Families, SettingField } from '@mistudio/contract'
 import { useId } from 'react'
+import { formatNumberOf } from '../../parts/format.ts'
 import { SettingInput } from './setting_input.tsx'
 import { isChanged, otherRunFields, type SettingsDraft } from './settings.ts'
 
@@ -41,7 +42,8 @@ function Folded(props: Props & { title: string; fields: readonly SettingField[] 
       <summary id={id} className="flex items-center gap-2 px-3 py-2 font-medium select-none">
         {title}
         <span className="text-xs font-normal text-mute">
-          {fields.length} settings{changed > 0 && `, ${changed} changed`}
+          {formatNumberOf(fields.length, 'setting')}
+          {changed > 0 && `, ${changed} changed`}
         </span>
       </summary>
       {/* biome-ignore lint/a11y/useSemanticElements: the summary is its heading */}
