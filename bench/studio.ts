@@ -1,5 +1,5 @@
 // What the studio costs: a training in it against the same training from the command line, in turns; how soon it is
-// ready on a folder that has a project. The JavaScript of a first page: apps/web/test_server/first_load.ts.
+// ready on a folder that has a project. The JavaScript of a first page: apps/web/testing/first_load.ts.
 //   node bench/studio.ts [--rounds 3] [--tokens 400000] [--data-dir DIR]      (DIR: an existing studio's folder)
 import { spawn } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'

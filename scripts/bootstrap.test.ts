@@ -2,7 +2,18 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { chooseNode, majorOf, minimumMajor, npmCommand, pinnedNodePath, root, runChild, runtimePackage, stampOf, treeAgrees } from './bootstrap.js'
+import {
+  chooseNode,
+  majorOf,
+  minimumMajor,
+  npmCommand,
+  pinnedNodePath,
+  root,
+  runChild,
+  runtimePackage,
+  stampOf,
+  treeAgrees,
+} from './bootstrap.js'
 
 const read = (path: string) => readFileSync(join(root, path), 'utf8')
 
@@ -117,7 +128,9 @@ describe('npmCommand', () => {
     const plain = { command: 'npm', prefix: [], shell: false, path }
     const env = { PATH: 'usual' }
     expect(npmCommand({ env, node, platform: 'linux' })).toEqual(plain)
-    expect(npmCommand({ env: { ...env, npm_execpath: 'lib/pnpm.cjs' }, node, platform: 'linux' })).toEqual(plain)
+    expect(npmCommand({ env: { ...env, npm_execpath: 'lib/pnpm.cjs' }, node, platform: 'linux' })).toEqual(
+      plain,
+    )
     expect(npmCommand({ env: {}, node, platform: 'win32' })).toEqual({
       command: 'npm.cmd',
       prefix: [],

@@ -29,7 +29,7 @@ const onlyContract = ['apps/web']
 const skipped = new Set(['node_modules', 'dist', 'fixtures', 'assembly', 'kernels', 'public'])
 
 /** What only tests use: it may reach down, and its packages are devDependencies. */
-const isTest = path => /\.test\.tsx?$/.test(path) || /\/(testing|test_server)\//.test(path)
+const isTest = path => /\.test\.tsx?$/.test(path) || /\/testing\//.test(path)
 
 function* sources(root, folder) {
   for (const name of readdirSync(join(root, folder)).sort()) {

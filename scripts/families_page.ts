@@ -2,7 +2,16 @@
 // defaults and their sources cannot drift from what is trained. A test fails when the page is old.
 import { writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
-import { type Family, type Field, type FieldTable, families, memberFields, rangeText, recipes, wireName } from '@mistudio/training'
+import {
+  type Family,
+  type Field,
+  type FieldTable,
+  families,
+  memberFields,
+  rangeText,
+  recipes,
+  wireName,
+} from '@mistudio/training'
 
 export const familiesPagePath = fileURLToPath(new URL('../docs/families.md', import.meta.url))
 

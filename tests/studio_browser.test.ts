@@ -339,7 +339,7 @@ describe.skipIf(chromium === undefined)('the studio in a browser (needs a browse
       ])
       await page.getByTestId('frontier').waitFor()
       await page.getByTestId('measured-sparsity').waitFor()
-      await page.getByRole('figure', { name: 'Density of latents' }).waitFor()
+      await page.getByRole('figure', { name: 'Latent density' }).waitFor()
       await client().deleteTraining({ params: { id } })
     },
     4 * minute,

@@ -1,6 +1,5 @@
-// The web bundle: hashed assets in dist/, which the studio serves, compressed here once and not at every request.
-// `npx vite` serves the sources instead and hands requests of the API to a studio on its default port (MISTUDIO_URL
-// for another).
+// The web bundle: hashed assets in dist/, which the studio serves, compressed once here rather than at every request.
+// `npx vite` serves the sources instead and passes API requests on to a studio on its default port (or MISTUDIO_URL).
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'

@@ -1,4 +1,4 @@
-// What the pages ask the studio for. A key is [collection, 'list' or 'one', …], so that an event knows what to mend.
+// What the pages fetch from the studio. A key is [collection, 'list' or 'one', …], so that an event knows what to update.
 import { ApiError, channelOf, createClient, type FeatureQuery } from '@mistudio/contract'
 import { infiniteQueryOptions, QueryClient, queryOptions } from '@tanstack/react-query'
 import { readAlong } from './live/recent.ts'
@@ -21,7 +21,7 @@ export type Collection = (typeof collections)[number]
 export const queryClient = new QueryClient({
   defaultOptions: {
     queries: {
-      // The studio is often on this very machine: whether the browser thinks it is online says nothing.
+      // The studio often runs on this very machine, so whether the browser thinks it is online means nothing.
       networkMode: 'always',
       staleTime: 5_000,
       retry: (failures, error) => !(error instanceof ApiError) && failures < 2,
@@ -31,11 +31,11 @@ export const queryClient = new QueryClient({
   },
 })
 
-/** Rows of a list that are asked for at once; a page says when there are more. */
-export const listLimit = 200
-const limit = listLimit
-/** As many as a request may ask for: for lists to choose from. */
+/** Rows of a list that are fetched at once; the page says when there are more. */
+const limit = 200
+/** The most that a request may ask for: for lists to choose from. */
 const all = 500
+const featuresPerPage = 100
 
 export const queries = {
   datasets: () =>
@@ -57,6 +57,12 @@ export const queries = {
     queryOptions({
       queryKey: ['trainings', 'list'],
       queryFn: ({ signal }) => client.listTrainings({ query: { limit }, signal }),
+    }),
+  formats: () =>
+    queryOptions({
+      queryKey: ['formats'],
+      queryFn: ({ signal }) => client.listFormats({ signal }),
+      staleTime: Number.POSITIVE_INFINITY,
     }),
   families: () =>
     queryOptions({
@@ -91,7 +97,7 @@ export const queries = {
     queryOptions({
       queryKey: ['trainings', 'checkpoints', id],
       queryFn: ({ signal }) => client.listCheckpoints({ params: { id }, signal }),
-      // A checkpoint is told of by the training's own events, which do not ask for lists again.
+      // New checkpoints come with the training's own events, and those do not refetch lists.
       refetchInterval: live ? 10_000 : false,
     }),
   saes: (search = '') =>
@@ -142,5 +148,3 @@ export const queries = {
       queryFn: ({ signal }) => client.listJobs({ query: { limit, active: 'true' }, signal }),
     }),
 }
-
-export const featuresPerPage = 100

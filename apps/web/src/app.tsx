@@ -1,4 +1,4 @@
-// The application put together.
+// Puts the application together.
 import { QueryClientProvider } from '@tanstack/react-query'
 import { RouterProvider } from '@tanstack/react-router'
 import { StrictMode } from 'react'

@@ -1,5 +1,5 @@
-// Where the application starts. Zod would compile its checks with `new Function`, which the server's content policy
-// forbids; it asks when the first schema is made, so it is told before anything that has one is loaded.
+// Where the application starts. Zod would compile its checks with `new Function`, which the server's content security
+// policy forbids. It decides when the first schema is made, so this has to run before any module with a schema loads.
 import { z } from 'zod'
 
 z.config({ jitless: true })

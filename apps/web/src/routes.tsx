@@ -1,129 +1,79 @@
-// Every page and its address. A page is loaded when it is first visited; what is chosen on it (search, sort, an open
-// dialog) is in its address, so that it can be linked to.
-import { featureSorts } from '@mistudio/contract'
-import {
-  createRootRoute,
-  createRoute,
-  createRouter,
-  lazyRouteComponent,
-  type SearchSchemaInput,
-} from '@tanstack/react-router'
-import { NotFound, PageError, Shell } from './parts/shell.tsx'
+// Every page, one line each: its address, the file it is loaded from when it is first visited, and its name and icon in
+// the navigation, which lists pages in the order of the lines. What is chosen on a page (a search, an open dialog) is
+// part of its address, so that it can be linked to; `search` says which of it the page knows.
+import { createRootRoute, createRoute, createRouter, lazyRouteComponent } from '@tanstack/react-router'
+import * as icons from 'lucide-react'
+import { featuresSearch } from './pages/features/search.ts'
+import { newExtractionSearch } from './pages/new_extraction/search.ts'
+import { saesSearch } from './pages/saes/search.ts'
+import { trainingSearch } from './pages/training/search.ts'
+import type { RawSearch } from './parts/address.ts'
+import { NotFound, PageError } from './shell/not_found.tsx'
+import { Shell } from './shell/shell.tsx'
+
+type PageInfo = {
+  /** Its name in the navigation; a page without one is reached from other pages only. */
+  nav?: string
+  icon?: icons.LucideIcon
+  /** The page in the navigation that this one belongs to, where its own address does not start with that page's. */
+  under?: string
+}
 
 const root = createRootRoute({ component: Shell, notFoundComponent: NotFound, errorComponent: PageError })
-const under = () => root
 
-type Raw = Record<string, unknown> & SearchSchemaInput
-/** The router reads `17` and `true` as values; a search for them is text. */
-const text = (value: unknown) => {
-  if (value === undefined || value === '') return undefined
-  return typeof value === 'string' ? value : JSON.stringify(value)
-}
-const number = (value: unknown) => {
-  const parsed = typeof value === 'number' ? value : Number.parseFloat(String(value))
-  return Number.isFinite(parsed) ? parsed : undefined
+/** @param options.load the module whose default export is the page's component */
+function page<const Path extends string, Search = undefined>(
+  options: PageInfo & {
+    path: Path
+    load: () => Promise<{ default: () => void }>
+    search?: (raw: RawSearch) => Search
+  },
+) {
+  const { path, load, search, nav, icon, under } = options
+  return createRoute({
+    getParentRoute: () => root,
+    path,
+    validateSearch: search,
+    staticData: { nav, icon, under },
+    component: lazyRouteComponent(load),
+  })
 }
 
-const home = createRoute({
-  getParentRoute: under,
-  path: '/',
-  component: lazyRouteComponent(() => import('./pages/home/home.tsx'), 'Home'),
-})
-const datasets = createRoute({
-  getParentRoute: under,
-  path: '/datasets',
-  component: lazyRouteComponent(() => import('./pages/datasets/datasets.tsx'), 'Datasets'),
-})
-const models = createRoute({
-  getParentRoute: under,
-  path: '/models',
-  component: lazyRouteComponent(() => import('./pages/models/models.tsx'), 'Models'),
-})
-const trainings = createRoute({
-  getParentRoute: under,
-  path: '/trainings',
-  component: lazyRouteComponent(() => import('./pages/trainings/trainings.tsx'), 'Trainings'),
-})
-const newTraining = createRoute({
-  getParentRoute: under,
-  path: '/trainings/new',
-  component: lazyRouteComponent(() => import('./pages/trainings/new_training.tsx'), 'NewTraining'),
-})
-const training = createRoute({
-  getParentRoute: under,
-  path: '/trainings/$id',
-  validateSearch: (raw: Raw) => ({ dialog: raw.dialog === 'import' ? ('import' as const) : undefined }),
-  component: lazyRouteComponent(() => import('./pages/trainings/training.tsx'), 'TrainingPage'),
-})
-const saes = createRoute({
-  getParentRoute: under,
-  path: '/saes',
-  validateSearch: (raw: Raw) => ({
-    search: text(raw.search),
-    dialog: raw.dialog === 'import' ? ('import' as const) : undefined,
-    training: text(raw.training),
-  }),
-  component: lazyRouteComponent(() => import('./pages/saes/saes.tsx'), 'Saes'),
-})
-const extractions = createRoute({
-  getParentRoute: under,
+// The one page inside another: a dialog over the list.
+const extractions = page({
   path: '/extractions',
-  component: lazyRouteComponent(() => import('./pages/extractions/extractions.tsx'), 'Extractions'),
+  nav: 'Extractions',
+  icon: icons.Pickaxe,
+  load: () => import('./pages/extractions/extractions.tsx'),
 })
 const newExtraction = createRoute({
   getParentRoute: () => extractions,
   path: 'new',
-  validateSearch: (raw: Raw) => ({ sae: text(raw.sae), template: text(raw.template) }),
-  component: lazyRouteComponent(() => import('./pages/extractions/new_extraction.tsx'), 'NewExtraction'),
-})
-const extraction = createRoute({
-  getParentRoute: under,
-  path: '/extractions/$id',
-  component: lazyRouteComponent(() => import('./pages/extractions/extraction.tsx'), 'ExtractionPage'),
-})
-const features = createRoute({
-  getParentRoute: under,
-  path: '/extractions/$id/features',
-  validateSearch: (raw: Raw) => ({
-    search: text(raw.search),
-    sort_by: featureSorts.find(sort => sort === raw.sort_by),
-    sort_order: raw.sort_order === 'asc' ? ('asc' as const) : undefined,
-    min_density: number(raw.min_density),
-    max_density: number(raw.max_density),
-    min_max: number(raw.min_max),
-    max_max: number(raw.max_max),
-  }),
-  component: lazyRouteComponent(() => import('./pages/features/features.tsx'), 'Features'),
-})
-const feature = createRoute({
-  getParentRoute: under,
-  path: '/features/$id',
-  component: lazyRouteComponent(() => import('./pages/feature/feature.tsx'), 'FeaturePage'),
-})
-const templates = createRoute({
-  getParentRoute: under,
-  path: '/templates',
-  component: lazyRouteComponent(() => import('./pages/templates/templates.tsx'), 'Templates'),
+  validateSearch: newExtractionSearch,
+  component: lazyRouteComponent(() => import('./pages/new_extraction/new_extraction.tsx')),
 })
 
+// biome-ignore format: a line is a page
+const pages = [
+  page({ path: '/', nav: 'Home', icon: icons.House, load: () => import('./pages/home/home.tsx') }),
+  page({ path: '/datasets', nav: 'Datasets', icon: icons.Database, load: () => import('./pages/datasets/datasets.tsx') }),
+  page({ path: '/models', nav: 'Models', icon: icons.Boxes, load: () => import('./pages/models/models.tsx') }),
+  page({ path: '/trainings', nav: 'Trainings', icon: icons.Dumbbell, load: () => import('./pages/trainings/trainings.tsx') }),
+  page({ path: '/trainings/new', load: () => import('./pages/new_training/new_training.tsx') }),
+  page({ path: '/trainings/$id', search: trainingSearch, load: () => import('./pages/training/training.tsx') }),
+  page({ path: '/saes', nav: 'SAEs', icon: icons.Layers, search: saesSearch, load: () => import('./pages/saes/saes.tsx') }),
+  extractions.addChildren([newExtraction]),
+  page({ path: '/extractions/$id', load: () => import('./pages/extraction/extraction.tsx') }),
+  page({ path: '/extractions/$id/features', search: featuresSearch, load: () => import('./pages/features/features.tsx') }),
+  page({ path: '/features/$id', under: '/extractions', load: () => import('./pages/feature/feature.tsx') }),
+  page({ path: '/templates', nav: 'Templates', icon: icons.SwatchBook, load: () => import('./pages/templates/templates.tsx') }),
+] as const
+
 export const router = createRouter({
-  routeTree: root.addChildren([
-    home,
-    datasets,
-    models,
-    trainings,
-    newTraining,
-    training,
-    saes,
-    extractions.addChildren([newExtraction]),
-    extraction,
-    features,
-    feature,
-    templates,
-  ]),
+  routeTree: root.addChildren(pages),
   scrollRestoration: true,
   defaultPreload: 'intent',
-  // Data is kept by the query cache; the router has none of its own.
+  // The query cache keeps the data; the router holds none of its own.
   defaultPreloadStaleTime: 0,
 })
 
@@ -131,4 +81,5 @@ declare module '@tanstack/react-router' {
   interface Register {
     router: typeof router
   }
+  interface StaticDataRouteOption extends PageInfo {}
 }

@@ -32,7 +32,7 @@ test('a point for each measured event, the rate as difference quotient over thei
   expect(collected[1].at).toBe(at(12))
 })
 
-test('no rate where the count began again or no time passed', () => {
+test('there is no rate where the count was reset or no time has passed', () => {
   const { rate, collected } = extractionPoints([
     measured(1, 0, 900),
     measured(2, 5, 100),
@@ -43,7 +43,7 @@ test('no rate where the count began again or no time passed', () => {
   expect(collected.map(({ value }) => value)).toEqual([900, 100, 150, 150])
 })
 
-test('a failure without figures is no point, one with them is', () => {
+test('a failure is a point only if it has figures', () => {
   expect(extractionPoints([other(1, 'extraction:failed')]).collected).toEqual([])
   expect(extractionPoints([measured(1, 0, 7, 1, 'extraction:failed')]).collected.length).toBe(1)
 })
@@ -71,7 +71,7 @@ test('curves of every SAE over steps', () => {
   expect(curveOf(rows, 'cosine')).toEqual([null, null, null])
 })
 
-test('steps done again after a checkpoint replace those before', () => {
+test('steps repeated after a checkpoint replace the earlier ones', () => {
   const { steps, seqs, members } = trainingCurves([
     step(1, 10, 4),
     step(2, 20, 3),
@@ -84,7 +84,7 @@ test('steps done again after a checkpoint replace those before', () => {
   expect(curveOf(members.get('blocks.2.hook_resid_post')!, 'loss')).toEqual([4, 3.5, 3.25])
 })
 
-test('the end of a training adds no second point for its last step', () => {
+test('the end of a training does not repeat the point of its last step', () => {
   const { seqs } = trainingCurves([step(1, 10, 4), step(2, 10, 4, 'training:completed')])
   expect(seqs).toEqual([1])
 })

@@ -1,21 +1,22 @@
-// What the live graphs show, from the recorded events and nothing else: each point is one event.
+// What the live charts show, computed from the recorded events alone: each point is one event.
 import type { StudioEvent, TrainingMember } from '@mistudio/contract'
 
 export type Point = {
-  /** Sequence number of its event. */
+  /** Sequence number of the event. */
   seq: number
   at: string
   /** Since the first point. */
   seconds: number
-  /** null: there is none here, as for a rate at the first point. */
+  /** null: undefined at this point, like a rate at the first one. */
   value: number | null
 }
 
 export type ExtractionPoints = { collected: Point[]; rate: Point[]; speed: Point[] }
 
 /**
- * collected: heap_examples_count. rate: its difference quotient over the events' times, null at the first point, after
- * a restart (the count begins again) and where no time passed. speed: samples_per_second.
+ * collected: heap_examples_count. rate: its increase since the previous event, divided by the time between the two;
+ * null at the first point, after a restart (which resets the count) and where no time has passed. speed:
+ * samples_per_second.
  */
 export function extractionPoints(events: readonly StudioEvent[]): ExtractionPoints {
   const points: ExtractionPoints = { collected: [], rate: [], speed: [] }
@@ -44,11 +45,11 @@ const isMeasured = (event: StudioEvent) =>
   event.event === 'extraction:completed' ||
   event.event === 'extraction:failed'
 
-/** Curves of a training's SAEs over steps; row i of every list belongs to step i. */
+/** Curves of a training's SAEs; item i of every list belongs to step i. */
 export type TrainingCurves = {
   steps: number[]
   seqs: number[]
-  /** By the SAE's name, in the order of the first event; undefined where it was not told of. */
+  /** By the SAE's name, in the order of the first event; undefined where an event did not report it. */
   members: Map<string, (TrainingMember | undefined)[]>
 }
 
@@ -58,12 +59,12 @@ export const curveOf = (
   metric: string,
 ): (number | null)[] => members.map(member => member?.metrics[metric] ?? null)
 
-/** A training that goes on from a checkpoint does some steps again: the later measurement of a step is shown. */
+/** A training resumed from a checkpoint repeats some steps; the later report of a step counts. */
 export function trainingCurves(events: readonly StudioEvent[]): TrainingCurves {
   const kept: Extract<StudioEvent, { event: 'training:progress' | 'training:completed' }>[] = []
   for (const event of events) {
     if (event.event !== 'training:progress' && event.event !== 'training:completed') continue
-    // The last event of a training may only say that it is over: its figures are those of the event before.
+    // The final event may only say that the training is over: its figures repeat the previous event's.
     const { step } = event.data
     if (event.event === 'training:completed' && kept.at(-1)?.data.step === step) continue
     while (kept.length > 0 && kept[kept.length - 1].data.step >= step) kept.pop()

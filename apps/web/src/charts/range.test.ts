@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { rangeOf } from './range.ts'
 
-test('an axis begins at 0 where that shows the curve', () => {
+test('an axis starts at 0 unless that flattens the curve', () => {
   expect(rangeOf(0, 100)).toEqual([0, 106])
   expect(rangeOf(40, 100)[0]).toBe(0)
   const [low, high] = rangeOf(990, 1000)
@@ -10,7 +10,7 @@ test('an axis begins at 0 where that shows the curve', () => {
   expect(high).toBeGreaterThan(1000)
 })
 
-test('a flat curve and none have room', () => {
+test('a flat curve has room around it, and so has none at all', () => {
   expect(rangeOf(null, null)).toEqual([0, 1])
   expect(rangeOf(0, 0)).toEqual([0, 1])
   expect(rangeOf(5, 5)).toEqual([0, 6])

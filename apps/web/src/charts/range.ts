@@ -1,6 +1,6 @@
-// Bounds of a value axis: from 0 where that does not flatten the curve; a flat curve still has room around it.
+// Bounds of a value axis: from 0 unless that would flatten the curve. A flat curve still gets some room around it.
 
-/** @param min null, as max: no values */
+/** @param min null, like `max`, where there are no values */
 export function rangeOf(min: number | null, max: number | null): [number, number] {
   if (min === null || max === null || !Number.isFinite(min) || !Number.isFinite(max)) return [0, 1]
   if (min === max) return min === 0 ? [0, 1] : [Math.min(0, min * 1.2), Math.max(0, max * 1.2)]

@@ -1,16 +1,17 @@
-// Fields of a form: a label, an explanation, and what is wrong with it, tied together for everyone who reads the page.
+// Form fields: a label, an explanation and an error, tied together for screen readers.
 import { type ComponentProps, type ReactNode, useId } from 'react'
+import { Button } from '../parts/button.tsx'
 
 type Common = {
   label: string
-  /** Beside the label, outside of it. */
+  /** Beside the label, but not part of it. */
   aside?: ReactNode
   about?: ReactNode
   error?: string
   className?: string
 }
 
-/** @param props.children gets the attributes that tie an input to its label, explanation and error */
+/** @param props.children is given the attributes that tie an input to its label, explanation and error */
 export function Field(
   props: Common & {
     children: (tied: { id: string; 'aria-describedby'?: string; 'aria-invalid'?: true }) => ReactNode
@@ -63,7 +64,7 @@ export function TextField({
   )
 }
 
-/** Numbers are typed as text: `1e6` and `1 000 000` are welcome, and a wheel does not change them. */
+/** Numbers are typed as text: `1e6` and `1 000 000` are accepted, and the mouse wheel does not change them. */
 export function NumberField(props: Common & Omit<ComponentProps<'input'>, 'className'>) {
   return <TextField inputMode="decimal" spellCheck={false} {...props} />
 }
@@ -122,7 +123,7 @@ export function CheckField(props: {
   )
 }
 
-/** A group of checkboxes under one name. */
+/** Checkboxes or fields under one heading. */
 export function Group(props: {
   legend: string
   about?: ReactNode
@@ -146,6 +147,22 @@ export function Group(props: {
       )}
       {about !== undefined && <p className="mt-1 text-xs text-mute">{about}</p>}
     </fieldset>
+  )
+}
+
+/** Buttons that choose all or none of a group. @param props.children how many are chosen */
+export function AllOrNone(props: { onAll: () => void; onNone: () => void; children?: ReactNode }) {
+  const { onAll, onNone, children } = props
+  return (
+    <span className="flex items-center gap-1">
+      {children}
+      <Button small look="ghost" onClick={onAll}>
+        All
+      </Button>
+      <Button small look="ghost" onClick={onNone}>
+        None
+      </Button>
+    </span>
   )
 }
 

@@ -19,7 +19,7 @@ test('descriptions are those of the contract', () => {
   expect(descriptionOf(extractionConfig, 'nothing')).toBe(undefined)
 })
 
-test('what is wrong is said for each field', () => {
+test('each field has its own error', () => {
   const result = checked(trainingRequest, {
     model_id: 'm_00000000000000000001',
     dataset_ids: [],
@@ -52,7 +52,7 @@ test('what is wrong is said for each field', () => {
   })
 })
 
-test('numbers may be written with spaces and as 1e6; other text stays what it is', () => {
+test('numbers may contain spaces and be written as 1e6; other text is left as it is', () => {
   expect(['', ' ', '1 000', '1_000', '1e6', '0.5', 'ten'].map(numberOf)).toEqual([
     undefined,
     undefined,

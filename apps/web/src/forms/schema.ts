@@ -1,5 +1,5 @@
-// What a form takes from the contract: defaults, descriptions, and what is wrong with a value, so that no bound and no
-// default is written down twice.
+// What a form takes from the contract: defaults, descriptions and the errors of a value, so that no bound and no default
+// is written down twice.
 import type { z } from 'zod'
 
 /** The default of every field that has one. */
@@ -15,7 +15,7 @@ export function defaultsOf(schema: z.ZodObject): Record<string, unknown> {
 export const descriptionOf = (schema: z.ZodObject, field: string): string | undefined =>
   (schema.shape[field] as z.ZodType | undefined)?.description
 
-/** Messages by field, the first of each; a nested field as `hyperparameters.k`. */
+/** The first message of each field; a nested field is called `hyperparameters.k`. */
 export type FieldErrors = Record<string, string>
 
 export function checked<T extends z.ZodType>(
@@ -29,11 +29,15 @@ export function checked<T extends z.ZodType>(
   return { ok: false, errors }
 }
 
-/** What would do, in the words of the page. */
+/** What would be accepted, in the words of the page. */
 function messageOf(issue: z.core.$ZodIssue): string {
   switch (issue.code) {
     case 'invalid_type':
-      return issue.expected === 'int' ? 'a whole number' : issue.expected === 'number' ? 'a number' : 'needed'
+      return issue.expected === 'int'
+        ? 'a whole number'
+        : issue.expected === 'number'
+          ? 'a number'
+          : 'required'
     case 'too_small':
       if (issue.origin === 'array') return `choose at least ${issue.minimum}`
       return `${issue.inclusive ? 'at least' : 'more than'} ${issue.minimum}`
@@ -45,7 +49,7 @@ function messageOf(issue: z.core.$ZodIssue): string {
   }
 }
 
-/** Text of an input as a number; what is none stays text, for the schema to name. Empty: nothing was given. */
+/** The text of an input as a number; undefined if empty. Anything else stays text, for the schema to reject. */
 export function numberOf(text: string): number | string | undefined {
   const plain = text.replace(/[\s_]/g, '')
   if (plain === '') return undefined

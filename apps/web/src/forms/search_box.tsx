@@ -1,4 +1,4 @@
-// A search field that asks when the typing pauses, and clears with Escape.
+// A search field that searches when the typing pauses, and clears on Escape.
 import { Search } from 'lucide-react'
 import { type Ref, useEffect, useRef, useState } from 'react'
 
@@ -16,7 +16,7 @@ export function SearchBox(props: {
   const asked = useRef(value)
   const search = useRef(onSearch)
   search.current = onSearch
-  // The address changed by other means than typing: the way back, a link.
+  // The address was changed by something other than typing: a link, or the browser's back button.
   useEffect(() => {
     if (value !== asked.current) setText(value)
     asked.current = value

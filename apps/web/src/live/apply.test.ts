@@ -34,7 +34,7 @@ test('an event reaches the entity, the lists it is in and its job', () => {
   expect(jobs()).toEqual([0.5, 0.25])
 })
 
-test('a snapshot replaces; of an entity that nobody holds nothing is made up', () => {
+test('a snapshot replaces an entity, and creates none that the cache does not hold', () => {
   const { cache } = filled()
   applySnapshot({ cache, channel, data: { id, status: 'completed', progress: 1, samples_processed: 9 } })
   expect(cache.getQueryData(['extractions', 'one', id])).toMatchObject({ status: 'completed' })
@@ -49,7 +49,7 @@ test('a snapshot replaces; of an entity that nobody holds nothing is made up', (
   ).toEqual([])
 })
 
-test('what an event of jobs/all touches', () => {
+test('collections touched by an event of jobs/all', () => {
   const jobs = 'jobs/all'
   const move = { entity: channel, kind: 'nlp', status: 'completed' }
   expect(touchedBy([event(1, 'job:status', move, jobs)])).toEqual(

@@ -1,5 +1,5 @@
-// Events into the cache of queries: figures are merged where they are shown, and what an event only hints at is asked
-// for again.
+// Applies events to the query cache: figures are merged where they are shown, and what an event only hints at is
+// fetched again.
 import type { Job, StudioEvent } from '@mistudio/contract'
 import type { InfiniteData, QueryClient } from '@tanstack/react-query'
 import { mergeEvents } from './merge.ts'
@@ -11,7 +11,7 @@ export function partsOf(channel: string): { collection: string; id: string } {
   return { collection: `${entity}s`, id }
 }
 
-/** Merges events of one channel into the entity, wherever the cache holds it, and into the jobs that work for it. */
+/** Merges the events of one channel into the entity, wherever the cache holds it, and into the jobs that work on it. */
 export function applyEvents(options: { cache: QueryClient; channel: string; events: StudioEvent[] }): void {
   const { cache, channel, events } = options
   const { collection, id } = partsOf(channel)
@@ -28,7 +28,7 @@ export function applyEvents(options: { cache: QueryClient; channel: string; even
   })
 }
 
-/** What a snapshot says takes the place of what the cache holds. */
+/** A snapshot replaces what the cache holds. */
 export function applySnapshot(options: { cache: QueryClient; channel: string; data: unknown }): void {
   const { cache, channel, data } = options
   if (typeof data !== 'object' || data === null) return
@@ -36,7 +36,7 @@ export function applySnapshot(options: { cache: QueryClient; channel: string; da
   patch(cache, collection, id, entity => ({ ...entity, ...data }))
 }
 
-/** Collections to ask for again after events of `jobs/all`. */
+/** Collections to fetch again after events of `jobs/all`. */
 export function touchedBy(events: readonly StudioEvent[]): Set<string> {
   const touched = new Set<string>()
   for (const event of events) {
@@ -47,7 +47,7 @@ export function touchedBy(events: readonly StudioEvent[]): Set<string> {
       touched.add('jobs')
       if (event.data.kind === 'nlp') touched.add('features')
     }
-    // Which SAEs of a training are imported.
+    // A training lists which of its SAEs are imported.
     if (collection === 'saes') touched.add('trainings')
   }
   return touched

@@ -1,9 +1,10 @@
-// The page's socket, and how components use it.
+// The page's one socket, and the hooks through which components use it.
 import { channelOf, type StudioEvent } from '@mistudio/contract'
 import { useEffect, useState, useSyncExternalStore } from 'react'
 import { queryClient } from '../api.ts'
 import { applyEvents, applySnapshot, touchedBy } from './apply.ts'
-import { createStudioSocket, type SocketState, type StudioSocket } from './socket.ts'
+import type { ConnectionState } from './connection.ts'
+import { createStudioSocket, type StudioSocket } from './socket.ts'
 
 const cache = queryClient
 let shared: StudioSocket | undefined
@@ -18,30 +19,30 @@ function socket(): StudioSocket {
   return shared
 }
 
-/** Keeps lists true: called once, when the application starts. */
+/** Keeps lists up to date. Called once, when the application starts. */
 export function startLive(): void {
-  const line = socket()
-  line.subscribe({
+  const live = socket()
+  live.subscribe({
     channel: channelOf.jobs,
     onEvents: events => {
       for (const collection of touchedBy(events)) cache.invalidateQueries({ queryKey: [collection] })
     },
   })
   let lost = false
-  line.onState(state => {
+  live.onState(state => {
     if (state === 'lost') lost = true
     if (state !== 'open' || !lost) return
     lost = false
     cache.invalidateQueries()
   })
-  window.addEventListener('online', line.retry)
+  window.addEventListener('online', live.retry)
 }
 
-export function useSocketState(): SocketState {
+export function useSocketState(): ConnectionState {
   return useSyncExternalStore(socket().onState, socket().state)
 }
 
-/** Keeps what the cache holds of an entity true. @param channel null: nothing to follow */
+/** Keeps an entity in the cache up to date. @param channel null: nothing to follow */
 export function useLive(channel: string | null): void {
   useEffect(() => {
     if (channel === null) return
@@ -53,7 +54,7 @@ export function useLive(channel: string | null): void {
   }, [channel])
 }
 
-/** All events of a channel from its first one, and those to come; keeps the cache true as `useLive` does. */
+/** All events of a channel, from its first one on; keeps the cache up to date as `useLive` does. */
 export function useHistory(channel: string): StudioEvent[] {
   const [log, setLog] = useState<{ channel: string; events: StudioEvent[] }>({ channel, events: [] })
   useEffect(() => {

@@ -32,11 +32,11 @@ test('a field that the event does not define is not taken, nor one that the enti
   expect(mergeEvent(extraction, event('extraction:unheard_of', { progress: 0.1 }))).toBe(extraction)
 })
 
-test('null is a value: unknown again', () => {
+test('null is a value: not known any more', () => {
   expect(mergeEvent(extraction, event('extraction:progress', { eta_seconds: null })).eta_seconds).toBe(null)
 })
 
-test('a message about the analysis is not taken for one about the extraction', () => {
+test('an error of the analysis is not mistaken for one of the extraction', () => {
   const data = { status: 'completed', nlp_status: 'failed', stage: 'COMPLETED', error_message: 'no words' }
   const merged = mergeEvent(extraction, event('extraction:status', data))
   expect(merged.error_message).toBe(null)

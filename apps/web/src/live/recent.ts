@@ -1,5 +1,5 @@
-// A request that was under way while an event came may answer with what was true before it. So the newest events of
-// each channel are remembered for a while, and those that came during a request are merged into its answer.
+// The answer to a request may be older than an event that arrived while the request was running. So the newest events of
+// each channel are remembered for a while, and those that arrived during a request are merged into its answer.
 import type { StudioEvent } from '@mistudio/contract'
 import { mergeEvents } from './merge.ts'
 

@@ -1,10 +1,11 @@
 import type { SocketRequest, StudioEvent } from '@mistudio/contract'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
-import { createStudioSocket, type Line, retryDelaysMs, type SocketState } from './socket.ts'
+import { type ConnectionState, type RawSocket, retryDelaysMs } from './connection.ts'
+import { createStudioSocket } from './socket.ts'
 
 const channel = 'extraction/extr_00000000000000000001'
 
-class FakeLine {
+class FakeSocket {
   readyState = 0
   sent: SocketRequest[] = []
   listeners = new Map<string, ((event: unknown) => void)[]>()
@@ -39,14 +40,14 @@ class FakeLine {
 const event = (seq: number, name = channel) =>
   ({ seq, channel: name, event: 'extraction:progress', data: {}, at: '' }) as unknown as StudioEvent
 
-let lines: FakeLine[] = []
-const line = () => lines[lines.length - 1]
+let sockets: FakeSocket[] = []
+const latest = () => sockets[sockets.length - 1]
 
 function start() {
   return createStudioSocket({
     open: () => {
-      lines.push(new FakeLine())
-      return line() as unknown as Line
+      sockets.push(new FakeSocket())
+      return latest() as unknown as RawSocket
     },
   })
 }
@@ -65,37 +66,37 @@ function follow(socket: ReturnType<typeof start>, options: { history?: boolean; 
 }
 
 beforeEach(() => {
-  lines = []
+  sockets = []
   vi.useFakeTimers()
 })
 afterEach(() => {
   vi.useRealTimers()
 })
 
-test('history is asked for from the beginning and delivered in one piece, then what is new', () => {
+test('history is requested from the beginning and delivered at once, followed by new events', () => {
   const socket = start()
   const { got } = follow(socket, { history: true })
-  expect(line().sent).toEqual([])
-  line().open()
-  expect(line().sent).toEqual([{ subscribe: channel, after: 0 }])
-  line().events(1, 20)
+  expect(latest().sent).toEqual([])
+  latest().open()
+  expect(latest().sent).toEqual([{ subscribe: channel, after: 0 }])
+  latest().events(1, 20)
   vi.advanceTimersByTime(100)
-  line().events(21, 30)
+  latest().events(21, 30)
   expect(got).toEqual([])
   vi.advanceTimersByTime(200)
   expect(got).toEqual([Array.from({ length: 30 }, (_, i) => i + 1)])
-  line().events(31, 31)
+  latest().events(31, 31)
   vi.advanceTimersByTime(30)
   expect(got[1]).toEqual([31])
   socket.close()
 })
 
-test('a replay that never pauses is delivered all the same', () => {
+test('a replay that never pauses is delivered nevertheless', () => {
   const socket = start()
   const { flat } = follow(socket, { history: true })
-  line().open()
+  latest().open()
   for (let seq = 1; seq <= 60; seq++) {
-    line().events(seq, seq)
+    latest().events(seq, seq)
     vi.advanceTimersByTime(50)
   }
   expect(flat().length).toBeGreaterThan(30)
@@ -105,10 +106,10 @@ test('a replay that never pauses is delivered all the same', () => {
 test('without history a snapshot comes first', () => {
   const socket = start()
   const { flat, snapshots } = follow(socket)
-  line().open()
-  expect(line().sent).toEqual([{ subscribe: channel }])
-  line().say({ seq: 41, channel, event: 'snapshot', data: { progress: 0.5 }, at: '' })
-  line().events(42, 43)
+  latest().open()
+  expect(latest().sent).toEqual([{ subscribe: channel }])
+  latest().say({ seq: 41, channel, event: 'snapshot', data: { progress: 0.5 }, at: '' })
+  latest().events(42, 43)
   vi.advanceTimersByTime(50)
   expect(snapshots).toEqual([{ progress: 0.5 }])
   expect(flat()).toEqual([42, 43])
@@ -117,87 +118,87 @@ test('without history a snapshot comes first', () => {
 
 test('after a loss the rest is asked for, and nothing is lost or doubled', () => {
   const socket = start()
-  const states: SocketState[] = []
+  const states: ConnectionState[] = []
   socket.onState(state => states.push(state))
   const { flat } = follow(socket, { history: true })
-  line().open()
-  line().events(1, 3)
-  line().drop()
+  latest().open()
+  latest().events(1, 3)
+  latest().drop()
   expect(socket.state()).toBe('lost')
   vi.advanceTimersByTime(retryDelaysMs[0])
-  expect(lines.length).toBe(2)
-  line().open()
-  expect(line().sent).toEqual([{ subscribe: channel, after: 3 }])
-  line().events(2, 6)
-  lines[0].events(7, 7)
+  expect(sockets.length).toBe(2)
+  latest().open()
+  expect(latest().sent).toEqual([{ subscribe: channel, after: 3 }])
+  latest().events(2, 6)
+  sockets[0].events(7, 7)
   vi.advanceTimersByTime(200)
   expect(flat()).toEqual([1, 2, 3, 4, 5, 6])
   expect(states).toEqual(['open', 'lost', 'open'])
   socket.close()
 })
 
-test('tries come after one to five seconds, for ever, and begin anew after a word from the server', () => {
+test('it retries for ever, after one to five seconds, and starts over once the server has sent something', () => {
   const socket = start()
   const expected = [...retryDelaysMs, 5000, 5000]
   for (const delay of expected) {
-    line().drop()
-    const before = lines.length
+    latest().drop()
+    const before = sockets.length
     vi.advanceTimersByTime(delay - 1)
-    expect(lines.length).toBe(before)
+    expect(sockets.length).toBe(before)
     vi.advanceTimersByTime(1)
-    expect(lines.length).toBe(before + 1)
+    expect(sockets.length).toBe(before + 1)
   }
-  // One that opens and is closed at once is no success.
-  line().open()
-  line().drop()
+  // A connection that is closed as soon as it opens does not count as a success.
+  latest().open()
+  latest().drop()
   vi.advanceTimersByTime(4999)
-  expect(lines.length).toBe(expected.length + 1)
+  expect(sockets.length).toBe(expected.length + 1)
   vi.advanceTimersByTime(1)
-  line().open()
-  line().events(1, 1)
-  line().drop()
+  latest().open()
+  latest().events(1, 1)
+  latest().drop()
   vi.advanceTimersByTime(1000)
-  expect(lines.length).toBe(expected.length + 3)
+  expect(sockets.length).toBe(expected.length + 3)
   socket.close()
   vi.advanceTimersByTime(20_000)
-  expect(lines.length).toBe(expected.length + 3)
+  expect(sockets.length).toBe(expected.length + 3)
 })
 
-test('a gap is asked for once and filled', () => {
+test('a gap is requested once and filled', () => {
   const socket = start()
   const { flat } = follow(socket, { history: true })
-  line().open()
-  line().events(50, 52)
-  expect(line().sent.slice(1)).toEqual([{ subscribe: channel, after: 0 }])
-  line().events(1, 52)
-  line().events(1, 53)
+  latest().open()
+  latest().events(50, 52)
+  expect(latest().sent.slice(1)).toEqual([{ subscribe: channel, after: 0 }])
+  latest().events(1, 52)
+  latest().events(1, 53)
   vi.advanceTimersByTime(200)
   expect(flat()).toEqual(Array.from({ length: 53 }, (_, i) => i + 1))
   socket.close()
 })
 
-test('where the log begins later, it begins later', () => {
+test('a log may begin later than its first event', () => {
   const socket = start()
   const { flat } = follow(socket, { history: true })
-  line().open()
-  line().events(5, 7)
-  line().events(5, 7)
+  latest().open()
+  latest().events(5, 7)
+  latest().events(5, 7)
   vi.advanceTimersByTime(200)
   expect(flat()).toEqual([5, 6, 7])
   socket.close()
 })
 
-test('history asked for beside a running subscription does not repeat to the first', async () => {
+test('history requested beside a running subscription is not repeated to the first subscriber', async () => {
   const socket = start()
   const first = follow(socket)
-  line().open()
-  line().say({ seq: 3, channel, event: 'snapshot', data: {}, at: '' })
-  line().events(4, 4)
+  latest().open()
+  latest().say({ seq: 3, channel, event: 'snapshot', data: {}, at: '' })
+  latest().events(4, 4)
   vi.advanceTimersByTime(50)
   const second = follow(socket, { history: true })
-  expect(line().sent.slice(1)).toEqual([{ unsubscribe: channel }, { subscribe: channel, after: 0 }])
-  line().events(5, 5)
-  line().events(1, 6)
+  expect(latest().sent.slice(1)).toEqual([{ unsubscribe: channel }, { subscribe: channel, after: 0 }])
+  latest().events(5, 5)
+  latest().events(1, 6)
   vi.advanceTimersByTime(300)
   expect(first.flat()).toEqual([4, 5, 6])
   expect(second.flat()).toEqual([1, 2, 3, 4, 5, 6])
@@ -207,31 +208,31 @@ test('history asked for beside a running subscription does not repeat to the fir
   socket.close()
 })
 
-test('the last one to leave ends the subscription; a listener that left hears nothing', () => {
+test('the last listener to leave ends the subscription, and one that left gets nothing more', () => {
   const socket = start()
   const first = follow(socket, { history: true })
   const second = follow(socket, { history: true })
-  line().open()
+  latest().open()
   first.end()
-  expect(line().sent.length).toBe(1)
-  line().events(1, 2)
+  expect(latest().sent.length).toBe(1)
+  latest().events(1, 2)
   second.end()
-  expect(line().sent.at(-1)).toEqual({ unsubscribe: channel })
+  expect(latest().sent.at(-1)).toEqual({ unsubscribe: channel })
   vi.advanceTimersByTime(300)
-  line().events(3, 3)
+  latest().events(3, 3)
   expect([...first.got, ...second.got]).toEqual([])
   socket.close()
 })
 
-test('what is no message is passed over', () => {
+test('text that is not a message is ignored', () => {
   const error = vi.spyOn(console, 'error').mockImplementation(() => {})
   const socket = start()
   const { flat } = follow(socket, { history: true })
-  line().open()
-  line().emit('message', { data: '{' })
-  line().say({ error: { title: 'no such channel' } })
-  line().events(1, 1, 'training/train_00000000000000000001')
-  line().events(1, 1)
+  latest().open()
+  latest().emit('message', { data: '{' })
+  latest().say({ error: { title: 'no such channel' } })
+  latest().events(1, 1, 'training/train_00000000000000000001')
+  latest().events(1, 1)
   vi.advanceTimersByTime(200)
   expect(flat()).toEqual([1])
   expect(error).toHaveBeenCalledOnce()

@@ -1,4 +1,4 @@
-// Small labels: states of things, and what they are made of.
+// Small labels: the state of a thing, its hook type, its place in a batch.
 import {
   type ExtractionStatus,
   type HookType,
@@ -41,7 +41,7 @@ export function Badge({
   )
 }
 
-type AnyStatus =
+export type AnyStatus =
   | Stage
   | JobStatus
   | NlpStatus
@@ -73,7 +73,7 @@ const toneOf: Record<AnyStatus, Tone> = {
   cancelled: 'calm',
 }
 
-/** The word of the contract as it is, so that page, API and documents say the same. */
+/** Shows the contract's own word, so that pages, API and documents agree. */
 export function StatusBadge({ status }: { status: AnyStatus }) {
   const tone = toneOf[status]
   return (
@@ -95,23 +95,23 @@ const memberTones: Record<MemberStatus, Tone> = {
   failed: 'bad',
 }
 
-/** State of one SAE of a training. */
+/** The state of one SAE in a training. */
 export const MemberBadge = ({ status }: { status: MemberStatus }) => (
   <Badge tone={memberTones[status]}>
     <span data-testid="member-status">{status}</span>
   </Badge>
 )
 
-/** As `stageOf` says: what runs, in one word. */
+/** Extraction and analysis in one word, by `stageOf`. */
 export const StageBadge = (props: { of: { status: ExtractionStatus; nlp_status: NlpStatus | null } }) => (
   <StatusBadge status={stageOf(props.of)} />
 )
 
-/** "2/3" of a batch. */
+/** `2/3`: the position in a batch. */
 export function BatchBadge({ position, total }: { position: number | null; total: number | null }) {
   if (position === null || total === null) return null
   return (
-    <Badge title={`number ${position} of a batch of ${total}`}>
+    <Badge title={`number ${position} in a batch of ${total}`}>
       <span className="sr-only">batch </span>
       <span data-testid="batch-position">
         {position}/{total}
@@ -125,3 +125,6 @@ export const HookBadge = ({ type }: { type: HookType }) => (
     <span className="font-mono">{type}</span>
   </Badge>
 )
+
+export const HookBadges = ({ types }: { types: readonly HookType[] }) =>
+  types.map(type => <HookBadge key={type} type={type} />)

@@ -1,4 +1,4 @@
-// Buttons, and links that look like them.
+// Buttons, and links that look like buttons.
 import { createLink } from '@tanstack/react-router'
 import type { ComponentProps } from 'react'
 

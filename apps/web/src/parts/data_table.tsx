@@ -1,19 +1,19 @@
-// Lists of things. On a narrow screen each row becomes a small card of names and values; the roles are written down
-// because a table that is laid out otherwise loses them.
+// A table. On a narrow screen each row becomes a small card of names and values; the roles are explicit because a table
+// loses them when CSS changes its layout.
 import type { ReactNode } from 'react'
 
 export type Column<T> = {
   name: string
   cell: (row: T) => ReactNode
-  /** Figures. */
+  /** Right-aligned: figures. */
   right?: boolean
-  /** The row's name: the headline of its card. */
+  /** Names the row: the heading of its card. */
   head?: boolean
-  /** May be long: other columns keep to one line. */
+  /** May wrap; other columns stay on one line. */
   wraps?: boolean
-  /** Nothing to say on a narrow screen. */
+  /** Hidden on a narrow screen. */
   wideOnly?: boolean
-  /** The name is for those who do not see it: a column of buttons. */
+  /** Only screen readers get the column's name: a column of buttons. */
   nameless?: boolean
 }
 
@@ -62,7 +62,7 @@ export function DataTable<T>(props: {
   )
 }
 
-/** @param props.actions there is a column of buttons: on a card they lie beside its headline */
+/** @param props.actions there is a column of buttons; on a card they go beside the heading */
 function Cell<T>({ column, row, actions }: { column: Column<T>; row: T; actions: boolean }) {
   const { name, cell, right, head, wraps, wideOnly, nameless } = column
   const place = nameless
@@ -72,7 +72,7 @@ function Cell<T>({ column, row, actions }: { column: Column<T>; row: T; actions:
       : 'max-md:col-span-3'
   return (
     <td
-      // biome-ignore lint/a11y/noRedundantRoles: a cell that is no table cell in layout loses its role
+      // biome-ignore lint/a11y/noRedundantRoles: a cell loses its role when CSS changes its layout
       role="cell"
       className={`px-3 py-2 align-middle max-md:min-w-0 max-md:p-0 ${right ? 'md:text-right' : ''} ${head ? 'font-medium' : ''} ${wraps || head ? 'break-words' : 'md:whitespace-nowrap'} ${wideOnly ? 'max-md:hidden' : ''} ${place}`}
     >

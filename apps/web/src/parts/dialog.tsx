@@ -1,4 +1,4 @@
-// Dialogs: one for work, one that asks before something is lost.
+// Two dialogs: one holds a form, one asks for confirmation before something is lost.
 import { X } from 'lucide-react'
 import { AlertDialog, Dialog as Radix } from 'radix-ui'
 import { type ReactNode, useState } from 'react'
@@ -48,7 +48,7 @@ export function Dialog(props: {
   )
 }
 
-/** Content that is still on its way has no field yet: then the dialog itself, whose title is read out. */
+/** Content that is still loading has no field yet; then the dialog itself, so that its title is read out. */
 function focusFirstField(event: Event): void {
   event.preventDefault()
   const content = event.currentTarget as HTMLElement
@@ -56,10 +56,10 @@ function focusFirstField(event: Event): void {
   ;(field ?? content).focus()
 }
 
-/** A button that asks first. The dialog stays until the work is done, and says what went wrong. */
+/** A button that asks first. The dialog stays open until the work is done, and says what went wrong. */
 export function ConfirmButton(props: {
   label: ReactNode
-  /** For those who do not see the label, or where it needs a name. */
+  /** For screen readers, where the label is an icon. */
   name?: string
   title: string
   question: ReactNode

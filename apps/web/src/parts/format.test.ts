@@ -25,23 +25,23 @@ test.each([
 ])('a measured value %d is %s', (value, text) => expect(formatFigure(value)).toBe(text))
 
 test.each([
-  [0, '0 %'],
-  [0.123456, '12.3 %'],
-  [0.000012345, '0.00123 %'],
-  [0.000001, '1.0e-4 %'],
-  [0.0059, '0.590 %'],
-  [1, '100 %'],
+  [0, '0%'],
+  [0.123456, '12.3%'],
+  [0.000012345, '0.00123%'],
+  [0.000001, '1.0e-4%'],
+  [0.0059, '0.590%'],
+  [1, '100%'],
 ])('a share %d is %s', (value, text) => expect(formatPercent(value)).toBe(text))
 
-test('axes have no zeros at the end', () => {
+test('axes have no trailing zeros', () => {
   expect([0, 0.5, 1, 12.34, 2048].map(value => formatTick(value))).toEqual(['0', '0.5', '1', '12.3', '2,048'])
   expect([0.25, 999, 20_000, 1_500_000].map(formatShort)).toEqual(['0.25', '999', '20K', '1.5M'])
 })
 
-test('progress is 100 % only at the end', () => {
-  expect(formatProgress(0.9999)).toBe('99 %')
-  expect(formatProgress(0.29)).toBe('29 %')
-  expect(formatProgress(1)).toBe('100 %')
+test('progress is 100% only at the end', () => {
+  expect(formatProgress(0.9999)).toBe('99%')
+  expect(formatProgress(0.29)).toBe('29%')
+  expect(formatProgress(1)).toBe('100%')
 })
 
 test.each([
@@ -52,7 +52,7 @@ test.each([
   [183_600, '2 d 3 h'],
 ])('%d seconds are %s', (seconds, text) => expect(formatDuration(seconds)).toBe(text))
 
-test('places on a time axis', () => {
+test('positions on a time axis', () => {
   expect([0, 7.4, 750, 3723].map(formatClock)).toEqual(['0:00', '0:07', '12:30', '1:02:03'])
 })
 
@@ -63,7 +63,7 @@ test.each([
   [8_242_676, '8.24 MB'],
 ])('%d bytes are %s', (bytes, text) => expect(formatBytes(bytes)).toBe(text))
 
-test('a time has its year when it is another one', () => {
+test('a time includes its year unless it is this one', () => {
   const now = new Date(2026, 5, 1)
   expect(formatTime(new Date(2026, 0, 14, 9, 30).toISOString(), now)).toBe('14 Jan, 09:30')
   expect(formatTime(new Date(2025, 0, 14, 9, 30).toISOString(), now)).toBe('14 Jan 2025, 09:30')

@@ -1,4 +1,5 @@
-// Numbers, times and sizes as text, in one place so that a figure looks the same on every page.
+// Numbers, times and sizes as text, in one place, so that a figure looks the same on every page.
+import type { SettingValue } from '@mistudio/contract'
 
 const whole = new Intl.NumberFormat('en', { maximumFractionDigits: 0 })
 const short = new Intl.NumberFormat('en', { notation: 'compact', maximumSignificantDigits: 3 })
@@ -9,14 +10,14 @@ const otherYear = new Intl.DateTimeFormat('en-GB', { ...dayAndTime, year: 'numer
 /** 1,234,567 */
 export const formatCount = (value: number): string => whole.format(value)
 
-/** 1.23M: for axes and narrow places; small values as `formatTick`. */
+/** 1.23M, for axes and tight spaces; values below 1000 as `formatTick`. */
 export const formatShort = (value: number): string =>
   Math.abs(value) < 1000 ? formatTick(value) : short.format(value)
 
-/** A measured value to so many significant digits, always as many so that nothing jumps: 0.1230, 12.34, 1,234, 1.2e-5. */
+/** A measured value with a fixed number of significant digits, so that nothing jumps: 0.1230, 12.34, 1,234, 1.2e-5. */
 export const formatFigure = (value: number, digits = 4): string => significant(value, digits, digits)
 
-/** As `formatFigure`, without zeros at the end: for axes and bounds. */
+/** As `formatFigure`, without trailing zeros: for axes and bounds. */
 export const formatTick = (value: number, digits = 3): string => significant(value, digits, 1)
 
 function significant(value: number, digits: number, least: number): string {
@@ -28,17 +29,17 @@ function significant(value: number, digits: number, least: number): string {
   return new Intl.NumberFormat('en', options).format(value)
 }
 
-/** 12.3 % of a share from 0 to 1, with three digits however small. */
+/** 12.3% for a share from 0 to 1, with three significant digits however small it is. */
 export function formatPercent(share: number): string {
   const percent = share * 100
-  if (percent === 0) return '0 %'
-  if (Math.abs(percent) < 1e-3) return `${percent.toExponential(1)} %`
-  return `${significant(percent, 3, 3)} %`
+  if (percent === 0) return '0%'
+  if (Math.abs(percent) < 1e-3) return `${percent.toExponential(1)}%`
+  return `${significant(percent, 3, 3)}%`
 }
 
-/** Progress: whole percent, and 100 only when it is done. */
+/** Progress in whole percent, 100 only when it is done. */
 export const formatProgress = (share: number): string =>
-  `${share >= 1 ? 100 : Math.min(99, Math.floor(share * 100 + 1e-9))} %`
+  `${share >= 1 ? 100 : Math.min(99, Math.floor(share * 100 + 1e-9))}%`
 
 /** 45 s, 3 min 12 s, 1 h 02 min, 2 d 3 h */
 export function formatDuration(seconds: number): string {
@@ -51,7 +52,7 @@ export function formatDuration(seconds: number): string {
   return `${Math.floor(hours / 24)} d ${hours % 24} h`
 }
 
-/** 0:07, 12:30, 1:02:03: a place on a time axis. */
+/** 0:07, 12:30, 1:02:03: a position on a time axis. */
 export function formatClock(seconds: number): string {
   const total = Math.round(seconds)
   const [hours, minutes, rest] = [Math.floor(total / 3600), Math.floor(total / 60) % 60, total % 60]
@@ -75,7 +76,7 @@ export function formatBytes(bytes: number): string {
 export const formatRate = (value: number, what: string): string =>
   `${value >= 100 ? whole.format(value) : formatFigure(value, 3)} ${what}/s`
 
-/** 24 Nov, 14:31; with the year where it is another one. */
+/** 24 Nov, 14:31; with the year if it is not this one. */
 export function formatTime(iso: string, now: Date = new Date()): string {
   const time = new Date(iso)
   return (time.getFullYear() === now.getFullYear() ? thisYear : otherYear).format(time)
@@ -85,11 +86,23 @@ export function formatTime(iso: string, now: Date = new Date()): string {
 export const formatNumberOf = (count: number, one: string, many = `${one}s`): string =>
   `${formatCount(count)} ${count === 1 ? one : many}`
 
-/** `residual stream after the block` is what people look for when they read resid_post. */
+/** A setting's value as an input holds it: lists with commas, null as an empty text. */
+export const settingText = (value: SettingValue): string =>
+  value === null ? '' : Array.isArray(value) ? value.join(', ') : String(value)
+
+/** A setting's value for reading: whole numbers with separators, other numbers in full. */
+export const formatSetting = (value: unknown): string =>
+  typeof value === 'number' && Number.isInteger(value) ? formatCount(value) : String(value)
+
+/** A count in full, any other measured value as `formatFigure`. */
+export const formatMeasured = (value: number): string =>
+  Number.isInteger(value) ? formatCount(value) : formatFigure(value)
+
+/** What resid_post and the others stand for. */
 export const hookNames: Record<string, string> = {
   resid_pre: 'residual stream before the block',
   resid_mid: 'residual stream between attention and MLP',
   resid_post: 'residual stream after the block',
-  attn_out: 'what attention adds to the stream',
-  mlp_out: 'what the MLP adds to the stream',
+  attn_out: 'attention output added to the stream',
+  mlp_out: 'MLP output added to the stream',
 }

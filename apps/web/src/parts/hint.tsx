@@ -1,4 +1,4 @@
-// A short explanation beside what it explains: on hover, on focus, and on a tap.
+// A short explanation, shown on hover, on focus and on a tap.
 import { Info } from 'lucide-react'
 import { Tooltip } from 'radix-ui'
 import { type ReactNode, useState } from 'react'
@@ -7,7 +7,7 @@ export const HintProvider = ({ children }: { children: ReactNode }) => (
   <Tooltip.Provider delayDuration={250}>{children}</Tooltip.Provider>
 )
 
-/** @param props.children one element that can be pointed at */
+/** @param props.children one element that can be hovered or focused */
 export function Hint({ text, children }: { text: ReactNode; children: ReactNode }) {
   const [open, setOpen] = useState(false)
   return (
@@ -15,7 +15,7 @@ export function Hint({ text, children }: { text: ReactNode; children: ReactNode 
       <Tooltip.Trigger
         asChild
         onClick={event => {
-          // Else Radix closes what a tap or Enter has just asked for.
+          // Otherwise Radix closes what a tap or Enter has just opened.
           event.preventDefault()
           setOpen(true)
         }}
@@ -35,7 +35,7 @@ export function Hint({ text, children }: { text: ReactNode; children: ReactNode 
   )
 }
 
-/** The definition of a figure, behind a small sign. */
+/** The definition of a figure, behind an icon. */
 export function Definition({ of: what, text }: { of: string; text: ReactNode }) {
   return (
     <Hint text={text}>
@@ -50,19 +50,19 @@ export function Definition({ of: what, text }: { of: string; text: ReactNode }) 
   )
 }
 
-/** A value that is not there, and why. */
+/** Stands for a value that does not exist, and says why. */
 export function Missing({ why }: { why: string }) {
   return (
     <Hint text={why}>
       <span className="cursor-help text-mute">
         <span aria-hidden>–</span>
-        <span className="sr-only">none: {why}</span>
+        <span className="sr-only">not available: {why}</span>
       </span>
     </Hint>
   )
 }
 
-/** A value, or – with the reason. */
+/** A value, or a dash with the reason. */
 export function Figure<T>(props: {
   value: T | null | undefined
   format: (value: T) => ReactNode

@@ -1,11 +1,11 @@
-// Something asked of the studio: busy while it is on its way, the error if it was refused. What it changed is asked for
-// again at once, not only when the event comes.
+// A request that changes something: pending while it runs, with the error if it was refused. What it changed is fetched
+// again at once rather than when the event arrives.
 import { useMutation } from '@tanstack/react-query'
 import { type Collection, queryClient } from '../api.ts'
 
 export function useAction<A, R>(options: {
   act: (argument: A) => Promise<R>
-  /** What it changes. */
+  /** Collections it changes. */
   touches: Collection[]
   onDone?: (result: R) => void
 }) {

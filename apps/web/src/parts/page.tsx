@@ -1,34 +1,31 @@
-// The frame of every page: its title (also the tab's), the way back, what can be done here.
+// The frame of every page: its title (which is the tab's too), breadcrumbs, buttons and what went wrong; and the blocks
+// that pages are built of.
 import { ChevronRight } from 'lucide-react'
 import { type ReactNode, useEffect } from 'react'
+import { ProblemBox } from './problem.tsx'
 
-export function Page(props: {
+export type PageProps = {
   title: string
-  /** Beside the title: badges. */
+  /** Badges beside the title. */
   aside?: ReactNode
   /** Links to the pages above. */
   above?: ReactNode[]
   lead?: ReactNode
   actions?: ReactNode
+  /** Shown above the content; null: nothing is wrong. */
+  problem?: unknown
+  onRetry?: () => void
   children: ReactNode
-}) {
-  const { title, aside, above = [], lead, actions, children } = props
+}
+
+export function Page(props: PageProps) {
+  const { title, aside, above = [], lead, actions, problem = null, onRetry, children } = props
   useEffect(() => {
     document.title = `${title} · miStudio`
   }, [title])
   return (
     <div className="mx-auto w-full max-w-7xl px-4 py-4 sm:px-6 sm:py-6">
-      {above.length > 0 && (
-        <nav aria-label="Breadcrumb" className="mb-1 flex flex-wrap items-center gap-1 text-xs text-mute">
-          {above.map((link, i) => (
-            // biome-ignore lint/suspicious/noArrayIndexKey: the way up has a fixed order
-            <span key={i} className="flex min-w-0 items-center gap-1">
-              {link}
-              <ChevronRight aria-hidden className="size-3" />
-            </span>
-          ))}
-        </nav>
-      )}
+      {above.length > 0 && <Breadcrumb above={above} />}
       <div className="mb-4 flex flex-wrap items-start justify-between gap-x-4 gap-y-3">
         <div className="min-w-0 flex-1 basis-80">
           <div className="flex flex-wrap items-center gap-x-2.5 gap-y-1">
@@ -43,8 +40,27 @@ export function Page(props: {
         </div>
         {actions !== undefined && <div className="flex flex-wrap items-center gap-2">{actions}</div>}
       </div>
+      {problem !== null && (
+        <div className="mb-4">
+          <ProblemBox error={problem} onRetry={onRetry} />
+        </div>
+      )}
       {children}
     </div>
+  )
+}
+
+function Breadcrumb({ above }: { above: ReactNode[] }) {
+  return (
+    <nav aria-label="Breadcrumb" className="mb-1 flex flex-wrap items-center gap-1 text-xs text-mute">
+      {above.map((link, i) => (
+        // biome-ignore lint/suspicious/noArrayIndexKey: the path upwards does not change
+        <span key={i} className="flex min-w-0 items-center gap-1">
+          {link}
+          <ChevronRight aria-hidden className="size-3" />
+        </span>
+      ))}
+    </nav>
   )
 }
 
@@ -61,7 +77,7 @@ export function Section(props: { title: string; aside?: ReactNode; children: Rea
   )
 }
 
-/** Nothing here, and what to do about it. */
+/** Says that there is nothing here, and what to do about it. */
 export function Empty({ children, action }: { children: ReactNode; action?: ReactNode }) {
   return (
     <div className="panel flex flex-col items-center gap-3 px-4 py-8 text-center text-soft">
@@ -71,7 +87,7 @@ export function Empty({ children, action }: { children: ReactNode; action?: Reac
   )
 }
 
-/** Figures of a live card: fixed places, so that nothing moves while they change. */
+/** A row of live figures in fixed places, so that nothing moves as they change. */
 export function Metrics({ children }: { children: ReactNode }) {
   return (
     <dl className="flex flex-wrap gap-px overflow-hidden rounded-lg border border-line bg-line">
@@ -85,7 +101,7 @@ export function Metric(props: {
   about?: ReactNode
   children: ReactNode
   note?: ReactNode
-  /** Not a figure: smaller. */
+  /** Words rather than a figure: smaller. */
   words?: boolean
 }) {
   const { name, about, children, note, words = false } = props

@@ -1,25 +1,25 @@
-// What went wrong, in full: what it was, where, what was found and what would do.
+// What went wrong, in full: what it was, where, what was found there and what was expected.
 import { ApiError, type Problem } from '@mistudio/contract'
 import { TriangleAlert } from 'lucide-react'
 import type { ReactNode } from 'react'
 import { Button } from './button.tsx'
 
-/** @returns undefined for what is no error */
+/** @returns undefined where there is no error */
 export function problemOf(error: unknown): Problem | undefined {
   if (error === null || error === undefined) return undefined
   if (error instanceof ApiError) return error.problem
   if (error instanceof TypeError) {
     return {
       type: 'unreachable',
-      title: 'The studio does not answer',
-      detail: 'It may have been stopped. This page comes back by itself when the studio does.',
+      title: 'The studio is not responding',
+      detail: 'It may have been stopped. This page recovers by itself once the studio is back.',
       status: 0,
     }
   }
   return { type: 'unknown', title: error instanceof Error ? error.message : String(error), status: 0 }
 }
 
-/** What would do in a field that the studio refused. @param fields its names in a request */
+/** What the studio expected in a field it refused. @param fields the names of that field in a request */
 export function refusalOf(problem: Problem | undefined, fields: string[]): string | undefined {
   const at = problem?.field?.replace(/\[\d+\]$/, '')
   return at !== undefined && fields.includes(at) ? (problem?.expected ?? problem?.title) : undefined
@@ -66,14 +66,3 @@ const Row = ({ name, value }: { name: string; value: string }): ReactNode => (
     </dd>
   </>
 )
-
-/** In place of a page's content while it is on its way, and when it does not come. */
-export function Pending(props: { query: { error: unknown; refetch: () => unknown }; what: string }) {
-  const { query, what } = props
-  if (query.error !== null) return <ProblemBox error={query.error} onRetry={() => query.refetch()} />
-  return (
-    <p role="status" className="p-6 text-center text-mute">
-      Loading {what} …
-    </p>
-  )
-}

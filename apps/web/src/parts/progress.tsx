@@ -1,8 +1,8 @@
-// A bar that fills.
+// A progress bar with its percentage.
 import { Progress } from 'radix-ui'
 import { formatProgress } from './format.ts'
 
-/** @param props.label what progresses, for those who do not see the bar */
+/** @param props.share 0 to 1 @param props.label for screen readers */
 export function ProgressBar({ share, label, small }: { share: number; label: string; small?: boolean }) {
   return (
     <div className="flex min-w-0 items-center gap-2">

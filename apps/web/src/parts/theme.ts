@@ -1,4 +1,4 @@
-// Light, dark, or as the system has it; remembered in this browser.
+// The colour theme: light, dark or the system's, remembered in this browser.
 import { useSyncExternalStore } from 'react'
 
 export const themes = ['system', 'light', 'dark'] as const
@@ -34,7 +34,7 @@ export function setTheme(next: Theme): void {
   try {
     localStorage.setItem(storageKey, next)
   } catch {
-    // A browser that keeps nothing still shows the theme until it is closed.
+    // A browser without storage still shows the theme until the page is closed.
   }
   show()
 }
@@ -46,7 +46,7 @@ function subscribe(listener: () => void) {
 
 export const useTheme = (): Theme => useSyncExternalStore(subscribe, () => theme)
 
-/** What is on the screen: canvases have to be drawn again when it changes. */
+/** The theme on the screen; canvases have to be redrawn when it changes. */
 export const useShownTheme = (): 'light' | 'dark' =>
   useSyncExternalStore(subscribe, () =>
     theme === 'system' ? (systemDark.matches ? 'dark' : 'light') : theme,

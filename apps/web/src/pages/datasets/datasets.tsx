@@ -1,18 +1,16 @@
-// Text, and what it is once it is tokenized for a model.
+// Text, and its tokenizations for each model.
 import type { Dataset } from '@mistudio/contract'
 import { useQuery } from '@tanstack/react-query'
-import { Trash2, Upload } from 'lucide-react'
+import { Upload } from 'lucide-react'
 import { useState } from 'react'
 import { client, queries } from '../../api.ts'
-import { StatusBadge } from '../../parts/badge.tsx'
 import { Button } from '../../parts/button.tsx'
-import { type Column, DataTable } from '../../parts/data_table.tsx'
-import { ConfirmButton } from '../../parts/dialog.tsx'
+import { actionsColumn, RemoveButton, statusColumn } from '../../parts/columns.tsx'
+import type { Column } from '../../parts/data_table.tsx'
 import { formatBytes, formatCount, formatTime } from '../../parts/format.ts'
-import { More } from '../../parts/more.tsx'
+import { ListPage } from '../../parts/list.tsx'
 import { refresh } from '../../parts/mutation.ts'
-import { Empty, Page, Section } from '../../parts/page.tsx'
-import { Pending } from '../../parts/problem.tsx'
+import { Section } from '../../parts/page.tsx'
 import { Tokenizations } from './tokenizations.tsx'
 import { UploadDialog } from './upload.tsx'
 
@@ -33,46 +31,29 @@ const columns: Column<Dataset>[] = [
     cell: ({ documents, bad_lines }) => (
       <>
         {formatCount(documents)}
-        {bad_lines > 0 && <span className="text-warn"> · {formatCount(bad_lines)} lines passed over</span>}
+        {bad_lines > 0 && <span className="text-warn"> · {formatCount(bad_lines)} bad lines skipped</span>}
       </>
     ),
   },
   { name: 'Size', right: true, cell: ({ size_bytes }) => formatBytes(size_bytes) },
   { name: 'Source', wideOnly: true, cell: ({ source }) => source },
-  {
-    name: 'Status',
-    wraps: true,
-    cell: ({ status, error_message }) => (
-      <>
-        <StatusBadge status={status} />
-        {error_message !== null && <p className="mt-1 text-xs text-bad">{error_message}</p>}
-      </>
-    ),
-  },
+  statusColumn,
   { name: 'Added', wideOnly: true, cell: ({ created_at }) => formatTime(created_at) },
-  {
-    name: 'Actions',
-    nameless: true,
-    right: true,
-    cell: ({ id, name }) => (
-      <ConfirmButton
-        small
-        look="ghost"
-        label={<Trash2 aria-hidden />}
-        name={`Delete ${name}`}
-        title="Delete this dataset?"
-        question={`${name} and its tokenizations are removed from the data folder.`}
-        confirm="Delete"
-        onConfirm={async () => {
-          await client.deleteDataset({ params: { id } })
-          refresh(['datasets', 'tokenizations'])
-        }}
-      />
-    ),
-  },
+  actionsColumn(({ id, name }) => (
+    <RemoveButton
+      verb="Delete"
+      what="dataset"
+      name={name}
+      question={`${name} and its tokenizations will be deleted from the data folder.`}
+      onConfirm={async () => {
+        await client.deleteDataset({ params: { id } })
+        refresh(['datasets', 'tokenizations'])
+      }}
+    />
+  )),
 ]
 
-export function Datasets() {
+export default function Datasets() {
   const datasets = useQuery(queries.datasets())
   const [uploading, setUploading] = useState(false)
   const upload = (
@@ -82,27 +63,20 @@ export function Datasets() {
     </Button>
   )
   return (
-    <Page
+    <ListPage
       title="Datasets"
-      lead="Text to train on and to look for features in: .jsonl with a field of text in each line, or .txt."
+      lead="Text to train on and to find features in."
       actions={upload}
+      query={datasets}
+      columns={columns}
+      empty={{ text: 'No datasets yet.', action: upload }}
     >
-      {datasets.data === undefined ? (
-        <Pending query={datasets} what="datasets" />
-      ) : datasets.data.data.length === 0 ? (
-        <Empty action={upload}>No dataset yet.</Empty>
-      ) : (
-        <>
-          <DataTable label="Datasets" columns={columns} rows={datasets.data.data} keyOf={({ id }) => id} />
-          <More page={datasets.data} />
-        </>
-      )}
       <div className="mt-6">
-        <Section title="Tokenizations" aside="A training or an extraction makes what it needs">
+        <Section title="Tokenizations" aside="Created when a training or an extraction needs them">
           <Tokenizations />
         </Section>
       </div>
       <UploadDialog open={uploading} onClose={() => setUploading(false)} />
-    </Page>
+    </ListPage>
   )
 }

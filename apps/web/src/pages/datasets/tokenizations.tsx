@@ -1,26 +1,24 @@
-// Datasets as tokens of a model, live while one is made.
-import { channelOf, isTerminal, type Tokenization, tokenizationMachine } from '@mistudio/contract'
+// Datasets as the tokens of a model, live while one is being made.
+import type { Tokenization } from '@mistudio/contract'
 import { useQuery } from '@tanstack/react-query'
 import { client, queries } from '../../api.ts'
-import { useLive } from '../../live/live.ts'
+import { channelWhileActive } from '../../live/active.ts'
 import { StatusBadge } from '../../parts/badge.tsx'
 import { Button } from '../../parts/button.tsx'
-import { type Column, DataTable } from '../../parts/data_table.tsx'
+import type { Column } from '../../parts/data_table.tsx'
 import { formatCount } from '../../parts/format.ts'
 import { Missing } from '../../parts/hint.tsx'
-import { More } from '../../parts/more.tsx'
+import { List } from '../../parts/list.tsx'
 import { useAction } from '../../parts/mutation.ts'
-import { Empty } from '../../parts/page.tsx'
-import { Pending } from '../../parts/problem.tsx'
 import { ProgressBar } from '../../parts/progress.tsx'
 
 const counts = (split: 'train' | 'held_out', row: Tokenization) =>
   row.splits === null ? (
-    <Missing why="known when it is ready" />
+    <Missing why="known once it is ready" />
   ) : (
     <>
       {formatCount(row.splits[split].tokens)}
-      <span className="text-mute"> in {formatCount(row.splits[split].documents)}</span>
+      <span className="text-mute"> ({formatCount(row.splits[split].documents)})</span>
     </>
   )
 
@@ -28,31 +26,24 @@ const columns: Column<Tokenization>[] = [
   { name: 'Dataset', head: true, cell: ({ dataset_name }) => dataset_name },
   { name: 'Model', cell: ({ model_name }) => model_name },
   { name: 'Context', right: true, cell: ({ context_size }) => formatCount(context_size) },
-  { name: 'Train tokens, documents', right: true, cell: row => counts('train', row) },
-  { name: 'Held-out tokens, documents', right: true, cell: row => counts('held_out', row) },
+  { name: 'Training tokens (documents)', right: true, cell: row => counts('train', row) },
+  { name: 'Held-out tokens (documents)', right: true, cell: row => counts('held_out', row) },
   { name: 'Status', wraps: true, cell: row => <State row={row} /> },
 ]
 
 export function Tokenizations() {
-  const tokenizations = useQuery(queries.tokenizations())
-  if (tokenizations.data === undefined) return <Pending query={tokenizations} what="tokenizations" />
-  if (tokenizations.data.data.length === 0) return <Empty>None yet.</Empty>
   return (
-    <>
-      <DataTable
-        label="Tokenizations"
-        columns={columns}
-        rows={tokenizations.data.data}
-        keyOf={({ id }) => id}
-      />
-      <More page={tokenizations.data} />
-    </>
+    <List
+      label="Tokenizations"
+      query={useQuery(queries.tokenizations())}
+      columns={columns}
+      empty={{ text: 'None yet.' }}
+      channelOf={channelWhileActive.tokenization}
+    />
   )
 }
 
 function State({ row }: { row: Tokenization }) {
-  const active = !isTerminal(tokenizationMachine, row.status)
-  useLive(active ? channelOf.tokenization(row.id) : null)
   const cancel = useAction({
     act: () => client.cancelTokenization({ params: { id: row.id } }),
     touches: ['tokenizations'],
@@ -60,7 +51,7 @@ function State({ row }: { row: Tokenization }) {
   return (
     <div className="flex min-w-0 flex-wrap items-center gap-2">
       <StatusBadge status={row.status} />
-      {active && (
+      {channelWhileActive.tokenization(row) !== null && (
         <>
           <div className="min-w-32 flex-1">
             <ProgressBar small share={row.progress} label={`Progress of tokenizing ${row.dataset_name}`} />

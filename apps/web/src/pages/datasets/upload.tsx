@@ -1,31 +1,40 @@
-// Upload of a text file. What the studio refuses is shown as it says it: line, field, what was found, what would do.
-import { datasetUpload } from '@mistudio/contract'
-import { useState } from 'react'
-import { client } from '../../api.ts'
+// The upload dialog. A refusal is shown in full: line, field, what was found there and what was expected.
+import { datasetUpload, type TextFormat } from '@mistudio/contract'
+import { useQuery } from '@tanstack/react-query'
+import { type FormEvent, useState } from 'react'
+import { client, queries } from '../../api.ts'
 import { CheckField, Field, TextField } from '../../forms/fields.tsx'
+import { FormButtons } from '../../forms/form_buttons.tsx'
 import { defaultsOf, descriptionOf } from '../../forms/schema.ts'
-import { Button } from '../../parts/button.tsx'
 import { Dialog } from '../../parts/dialog.tsx'
 import { formatBytes } from '../../parts/format.ts'
 import { useAction } from '../../parts/mutation.ts'
-import { ProblemBox, problemOf, refusalOf } from '../../parts/problem.tsx'
+import { problemOf, refusalOf } from '../../parts/problem.tsx'
 
 const defaults = defaultsOf(datasetUpload)
 
 export function UploadDialog({ open, onClose }: { open: boolean; onClose: () => void }) {
+  const { data } = useQuery(queries.formats())
+  const formats = data?.texts ?? []
   return (
     <Dialog
       open={open}
       onClose={onClose}
       title="Upload a dataset"
-      description="A .jsonl file with one JSON object a line, or a .txt file."
+      description={formats.map(describe).join('; ')}
     >
-      <UploadForm onClose={onClose} />
+      <UploadForm formats={formats} onClose={onClose} />
     </Dialog>
   )
 }
 
-function UploadForm({ onClose }: { onClose: () => void }) {
+/** `.jsonl: a JSON object a line, with a field that holds the text` */
+const describe = ({ extensions, summary }: TextFormat) => `${extensions.join(', ')}: ${summary}`
+
+const formatOf = (formats: readonly TextFormat[], fileName: string): TextFormat | undefined =>
+  formats.find(({ extensions }) => extensions.some(ending => fileName.toLowerCase().endsWith(ending)))
+
+function UploadForm({ formats, onClose }: { formats: readonly TextFormat[]; onClose: () => void }) {
   const [file, setFile] = useState<File>()
   const [name, setName] = useState('')
   const [textField, setTextField] = useState(String(defaults.text_field))
@@ -45,58 +54,74 @@ function UploadForm({ onClose }: { onClose: () => void }) {
     onDone: onClose,
   })
   const refused = problemOf(upload.error)
+  const format = file === undefined ? undefined : formatOf(formats, file.name)
+  const ending = format?.extensions.find(one => file?.name.toLowerCase().endsWith(one)) ?? ''
+  function submit(event: FormEvent): void {
+    event.preventDefault()
+    if (file !== undefined) upload.mutate(file)
+  }
   return (
-    <form
-      className="space-y-4"
-      onSubmit={event => {
-        event.preventDefault()
-        if (file !== undefined) upload.mutate(file)
-      }}
-    >
-      <Field label="File" about={file === undefined ? undefined : formatBytes(file.size)}>
-        {tied => (
-          <input
-            type="file"
-            accept=".jsonl,.txt"
-            required
-            className="field-box file:mr-3 file:rounded-sm file:border-0 file:bg-hover file:px-2 file:py-1 file:text-ink"
-            onChange={event => {
-              setFile(event.target.files?.[0])
-              upload.reset()
-            }}
-            {...tied}
-          />
-        )}
-      </Field>
+    <form className="space-y-4" onSubmit={submit}>
+      <FileField
+        accept={formats.flatMap(({ extensions }) => extensions).join(',')}
+        file={file}
+        onChoose={chosen => {
+          setFile(chosen)
+          upload.reset()
+        }}
+      />
       <TextField
         label="Name"
         about={descriptionOf(datasetUpload, 'name')}
-        placeholder={file?.name.replace(/\.(jsonl|txt)$/, '')}
+        placeholder={file?.name.slice(0, file.name.length - ending.length)}
         value={name}
         error={refusalOf(refused, ['name'])}
         onChange={event => setName(event.target.value)}
       />
-      <TextField
-        label="Text field"
-        about="For .jsonl: the field of each line that holds the text."
-        value={textField}
-        error={refusalOf(refused, ['text_field'])}
-        required
-        onChange={event => setTextField(event.target.value)}
-      />
-      <CheckField
-        label="Pass over bad lines"
-        about="Lines that are no JSON or lack the field are counted and left out, in place of refusing the file."
-        checked={skip}
-        onChange={setSkip}
-      />
-      <ProblemBox error={upload.error} />
-      <div className="flex justify-end gap-2">
-        <Button onClick={onClose}>Cancel</Button>
-        <Button type="submit" look="primary" disabled={file === undefined || upload.isPending}>
-          {upload.isPending ? 'Uploading …' : 'Upload'}
-        </Button>
-      </div>
+      {format?.has_fields !== false && (
+        <>
+          <TextField
+            label="Text field"
+            about="The field of each document that holds its text."
+            value={textField}
+            error={refusalOf(refused, ['text_field'])}
+            required
+            onChange={event => setTextField(event.target.value)}
+          />
+          <CheckField
+            label="Skip bad lines"
+            about="Lines that are not JSON or lack the field are counted and left out. Otherwise they make the upload fail."
+            checked={skip}
+            onChange={setSkip}
+          />
+        </>
+      )}
+      <FormButtons error={upload.error} disabled={file === undefined || upload.isPending} onCancel={onClose}>
+        {upload.isPending ? 'Uploading…' : 'Upload'}
+      </FormButtons>
     </form>
+  )
+}
+
+function FileField(props: {
+  /** Endings of file names, with commas. */
+  accept: string
+  file: File | undefined
+  onChoose: (file: File | undefined) => void
+}) {
+  const { accept, file, onChoose } = props
+  return (
+    <Field label="File" about={file === undefined ? undefined : formatBytes(file.size)}>
+      {tied => (
+        <input
+          type="file"
+          accept={accept}
+          required
+          className="field-box file:mr-3 file:rounded-sm file:border-0 file:bg-hover file:px-2 file:py-1 file:text-ink"
+          onChange={event => onChoose(event.target.files?.[0])}
+          {...tied}
+        />
+      )}
+    </Field>
   )
 }

@@ -1,21 +1,18 @@
-// All extractions, live; the start dialog lies over them at an address of its own.
-import { channelOf, type Extraction, stageOf, stages } from '@mistudio/contract'
+// All extractions, live. The start dialog opens over them, at an address of its own.
+import { type Extraction, stageOf, stages } from '@mistudio/contract'
 import { useQuery } from '@tanstack/react-query'
 import { Outlet } from '@tanstack/react-router'
 import { Plus } from 'lucide-react'
 import { useState } from 'react'
 import { queries } from '../../api.ts'
-import { useLive } from '../../live/live.ts'
+import { channelWhileActive } from '../../live/active.ts'
 import { BatchBadge, StageBadge } from '../../parts/badge.tsx'
 import { LinkButton, TextLink } from '../../parts/button.tsx'
-import { type Column, DataTable } from '../../parts/data_table.tsx'
+import type { Column } from '../../parts/data_table.tsx'
 import { formatCount, formatShort, formatTime } from '../../parts/format.ts'
 import { Figure } from '../../parts/hint.tsx'
-import { More } from '../../parts/more.tsx'
-import { Empty, Page } from '../../parts/page.tsx'
-import { Pending } from '../../parts/problem.tsx'
+import { ListPage } from '../../parts/list.tsx'
 import { ProgressBar } from '../../parts/progress.tsx'
-import { isActive } from './active.ts'
 
 const columns: Column<Extraction>[] = [
   {
@@ -47,16 +44,15 @@ const columns: Column<Extraction>[] = [
             {formatCount(alive)}
           </TextLink>
         )}
-        why="known when it is completed"
+        why="known once it has completed"
       />
     ),
   },
   { name: 'Stage', cell: extraction => <State extraction={extraction} /> },
-  { name: 'Started', wideOnly: true, cell: ({ created_at }) => formatTime(created_at) },
+  { name: 'Created', wideOnly: true, cell: ({ created_at }) => formatTime(created_at) },
 ]
 
-export function Extractions() {
-  const extractions = useQuery(queries.extractions())
+export default function Extractions() {
   const [stage, setStage] = useState('')
   const start = (
     <LinkButton to="/extractions/new" look="primary">
@@ -64,48 +60,49 @@ export function Extractions() {
       Start an extraction
     </LinkButton>
   )
-  const shown = extractions.data?.data.filter(row => stage === '' || stageOf(row) === stage) ?? []
   return (
-    <Page
+    <ListPage
       title="Extractions"
-      lead="What an SAE's latents fire on: examples, statistics, an analysis of the words."
+      lead="What each latent of an SAE fires on: examples, statistics and an analysis of the words."
       actions={
         <>
-          <select
-            aria-label="Stage"
-            className="field-box w-auto"
-            value={stage}
-            onChange={event => setStage(event.target.value)}
-          >
-            <option value="">All stages</option>
-            {stages.map(name => (
-              <option key={name}>{name}</option>
-            ))}
-          </select>
+          <StageFilter stage={stage} onChoose={setStage} />
           {start}
         </>
       }
+      query={useQuery(queries.extractions())}
+      columns={columns}
+      empty={{ text: 'No extractions yet.', action: start }}
+      filter={
+        stage === ''
+          ? undefined
+          : { keep: row => stageOf(row) === stage, noMatch: `No extractions are ${stage}.` }
+      }
+      channelOf={channelWhileActive.extraction}
     >
-      {extractions.data === undefined ? (
-        <Pending query={extractions} what="extractions" />
-      ) : extractions.data.data.length === 0 ? (
-        <Empty action={start}>No extraction yet.</Empty>
-      ) : shown.length === 0 ? (
-        <Empty>No extraction is {stage}.</Empty>
-      ) : (
-        <>
-          <DataTable label="Extractions" columns={columns} rows={shown} keyOf={({ id }) => id} />
-          <More page={extractions.data} />
-        </>
-      )}
       <Outlet />
-    </Page>
+    </ListPage>
+  )
+}
+
+function StageFilter({ stage, onChoose }: { stage: string; onChoose: (stage: string) => void }) {
+  return (
+    <select
+      aria-label="Stage"
+      className="field-box w-auto"
+      value={stage}
+      onChange={event => onChoose(event.target.value)}
+    >
+      <option value="">All stages</option>
+      {stages.map(name => (
+        <option key={name}>{name}</option>
+      ))}
+    </select>
   )
 }
 
 function State({ extraction }: { extraction: Extraction }) {
   const stage = stageOf(extraction)
-  useLive(isActive(extraction) ? channelOf.extraction(extraction.id) : null)
   return (
     <div className="min-w-36 space-y-1">
       <StageBadge of={extraction} />

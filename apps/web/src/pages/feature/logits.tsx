@@ -1,5 +1,6 @@
-// Tokens that a feature makes likelier and less likely.
+// The tokens that a feature makes more likely and less likely.
 import type { FeatureDetail } from '@mistudio/contract'
+import { BarList } from '../../charts/bar_list.tsx'
 import { formatFigure } from '../../parts/format.ts'
 import { shownToken } from '../../tokens/heat.ts'
 
@@ -9,45 +10,23 @@ export function Logits({ feature }: { feature: FeatureDetail }) {
   const { top_logits, bottom_logits } = feature
   if (top_logits === null || bottom_logits === null) {
     return (
-      <p className="text-soft">
-        –{' '}
-        <span className="text-mute">
-          The hook point is not in the residual stream: nothing is added to the output there.
-        </span>
+      <p className="text-mute">
+        The hook point is not in the residual stream, so the feature has no direct effect on the output.
       </p>
     )
   }
   const most = Math.max(...[...top_logits, ...bottom_logits].map(({ logit }) => Math.abs(logit)))
+  const rowOf = ({ token_id, text, logit }: Logit) => ({
+    key: token_id,
+    text: shownToken(text),
+    note: formatFigure(logit, 3),
+    share: Math.abs(logit) / most,
+    title: `token ${token_id}`,
+  })
   return (
     <div className="grid grid-cols-2 gap-4">
-      <Side title="Raises" logits={top_logits} most={most} look="bg-accent-soft" />
-      <Side title="Lowers" logits={bottom_logits} most={most} look="bg-bad-soft" />
-    </div>
-  )
-}
-
-function Side(props: { title: string; logits: Logit[]; most: number; look: string }) {
-  const { title, logits, most, look } = props
-  return (
-    <div className="min-w-0">
-      <h3 className="mb-1 text-xs font-medium text-mute">{title}</h3>
-      <ol className="space-y-0.5 text-xs" aria-label={title}>
-        {logits.map(({ token_id, text, logit }) => (
-          <li
-            key={token_id}
-            title={`token ${token_id}`}
-            className="relative flex justify-between gap-2 overflow-hidden rounded-sm px-1.5 py-0.5"
-          >
-            <span
-              aria-hidden
-              className={`absolute inset-y-0 left-0 ${look}`}
-              style={{ width: `${(Math.abs(logit) / most) * 100}%` }}
-            />
-            <span className="relative min-w-0 truncate font-mono whitespace-pre">{shownToken(text)}</span>
-            <span className="relative shrink-0 text-soft">{formatFigure(logit, 3)}</span>
-          </li>
-        ))}
-      </ol>
+      <BarList title="Promoted" rows={top_logits.map(rowOf)} />
+      <BarList title="Suppressed" rows={bottom_logits.map(rowOf)} look="bg-bad-soft" />
     </div>
   )
 }

@@ -1,15 +1,13 @@
-// One feature in the table; on a narrow screen a card of three lines.
+// One feature in the table; a card of three lines on a narrow screen.
 import type { FeatureItem } from '@mistudio/contract'
 import { Link } from '@tanstack/react-router'
 import { formatFigure, formatPercent } from '../../parts/format.ts'
 import { Figure, Missing } from '../../parts/hint.tsx'
-import { shownToken } from '../../tokens/heat.ts'
+import { oneLine, shownToken, trimmed } from '../../tokens/heat.ts'
 
-/** The columns, shared with the head of the table. */
+/** The columns; the head of the table shares them. */
 export const rowGrid =
   'grid items-center gap-x-3 px-3 lg:grid-cols-[4.5rem_minmax(6rem,1fr)_minmax(12rem,2.4fr)_5.5rem_4.5rem_6.5rem_minmax(8rem,1.8fr)]'
-
-const neverFired = 'it fired at no token'
 
 export function FeatureRow(props: {
   feature: FeatureItem
@@ -21,7 +19,7 @@ export function FeatureRow(props: {
   const { feature, index, current, top, height } = props
   const { id, density, max, readability, peak_tokens, snippet, nlp_summary } = feature
   return (
-    // biome-ignore-start lint/a11y/useSemanticElements: rows lie where the scroll says, which a table cannot
+    // biome-ignore-start lint/a11y/useSemanticElements: part of a grid, see feature_table.tsx
     // biome-ignore-start lint/a11y/useFocusableInteractive: the grid has the focus and names the current row
     <div
       role="row"
@@ -44,34 +42,19 @@ export function FeatureRow(props: {
           {feature.feature}
         </Link>
       </div>
-      <div
-        role="gridcell"
-        className="truncate font-mono text-xs max-lg:col-start-2 max-lg:row-start-1"
-        title={peak_tokens.join(' ')}
-      >
-        {peak_tokens.length === 0 ? (
-          <Missing why="no example" />
-        ) : (
-          peak_tokens.map((token, i) => (
-            // biome-ignore lint/suspicious/noArrayIndexKey: tokens may be the same
-            <span key={i} className="mr-1 rounded-xs bg-hover px-1">
-              {shownToken(token).trim() || '␣'}
-            </span>
-          ))
-        )}
-      </div>
+      <PeakTokens tokens={peak_tokens} />
       <div role="gridcell" className="truncate max-lg:col-span-3 max-lg:col-start-1 max-lg:row-start-2">
-        {snippet === null ? <Missing why="no example" /> : <Snippet {...snippet} />}
+        {snippet === null ? <Missing why="no examples" /> : <Snippet {...snippet} />}
       </div>
       <div role="gridcell" className="text-right max-lg:col-start-3 max-lg:row-start-1 max-lg:text-xs">
-        <Figure value={density} format={formatPercent} why="no token was read" />
+        <Figure value={density} format={formatPercent} why="no tokens were read" />
       </div>
       <div
         role="gridcell"
         className="text-right max-lg:col-start-1 max-lg:row-start-3 max-lg:text-left max-lg:text-xs"
       >
         <span className="text-mute lg:hidden">max </span>
-        <Figure value={max} format={value => formatFigure(value, 3)} why={neverFired} />
+        <Figure value={max} format={value => formatFigure(value, 3)} why="it never fired" />
       </div>
       <div role="gridcell" className="text-right max-lg:sr-only">
         {readability.toFixed(2)}
@@ -85,23 +68,46 @@ export function FeatureRow(props: {
       </div>
     </div>
     // biome-ignore-end lint/a11y/useFocusableInteractive: the grid has the focus and names the current row
-    // biome-ignore-end lint/a11y/useSemanticElements: rows lie where the scroll says, which a table cannot
+    // biome-ignore-end lint/a11y/useSemanticElements: part of a grid, see feature_table.tsx
   )
 }
 
-/** The peak is in the middle of what fits: the text before it gives way first. */
-function Snippet({ before, peak, after }: { before: string; peak: string; after: string }) {
-  // The space of a token stays outside its mark; a left-to-right mark keeps it at the right end of its line.
-  const [, lead, core, trail] = /^(\s*)(.*?)(\s*)$/s.exec(flat(peak))!
+function PeakTokens({ tokens }: { tokens: string[] }) {
+  return (
+    // biome-ignore lint/a11y/useSemanticElements: part of a grid, see feature_table.tsx
+    // biome-ignore lint/a11y/useFocusableInteractive: the grid has the focus and names the current row
+    <div
+      role="gridcell"
+      className="truncate font-mono text-xs max-lg:col-start-2 max-lg:row-start-1"
+      title={tokens.join(' ')}
+    >
+      {tokens.length === 0 ? (
+        <Missing why="no examples" />
+      ) : (
+        tokens.map((token, i) => (
+          // biome-ignore lint/suspicious/noArrayIndexKey: tokens may repeat
+          <span key={i} className="mr-1 rounded-xs bg-hover px-1">
+            {shownToken(token).trim() || '␣'}
+          </span>
+        ))
+      )}
+    </div>
+  )
+}
+
+/** The peak is kept in the middle: the text before it is cut first. */
+function Snippet(snippet: { before: string; peak: string; after: string }) {
+  const { before, core, after } = trimmed(oneLine(snippet.peak))
+  // The token's own spaces stay outside its mark; the left-to-right mark keeps the space at the right end of its line.
   return (
     <span className="flex min-w-0 whitespace-pre">
       <span className="max-w-[45%] min-w-0 shrink-0 overflow-hidden text-ellipsis text-soft [direction:rtl]">
-        <bdi>{`${flat(before)}${lead}\u200e`}</bdi>
+        <bdi>{`${oneLine(snippet.before)}${before}\u200e`}</bdi>
       </span>
       <mark className="shrink-0 rounded-xs bg-accent-soft px-0.5 font-medium text-ink">{core || '␣'}</mark>
-      <span className="min-w-0 overflow-hidden text-ellipsis text-soft">{trail + flat(after)}</span>
+      <span className="min-w-0 overflow-hidden text-ellipsis text-soft">
+        {after + oneLine(snippet.after)}
+      </span>
     </span>
   )
 }
-
-const flat = (text: string) => text.replace(/\s*\n\s*/g, ' ⏎ ')

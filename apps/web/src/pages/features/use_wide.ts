@@ -1,4 +1,4 @@
-// Whether there is room for a table of seven columns: the width at which its rows become cards, as in the style sheet.
+// Whether there is room for seven columns. The width at which rows become cards is the one in the styles (`lg`).
 import { useSyncExternalStore } from 'react'
 
 const wide = window.matchMedia('(min-width: 64rem)')

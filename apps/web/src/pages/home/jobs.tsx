@@ -1,19 +1,20 @@
 // Jobs that have not ended, live.
 import { type Job, jobKindNames } from '@mistudio/contract'
 import { Link } from '@tanstack/react-router'
+import { partsOf } from '../../live/apply.ts'
 import { useLive } from '../../live/live.ts'
 import { Badge, StatusBadge } from '../../parts/badge.tsx'
 import { ProgressBar } from '../../parts/progress.tsx'
 
 export const JobList = ({ jobs }: { jobs: Job[] }) => (
   <ul className="panel divide-y divide-line" aria-label="Jobs">
-    {[...jobs].sort(byTurn).map(job => (
+    {jobs.toSorted(byTurn).map(job => (
       <JobRow key={job.id} job={job} />
     ))}
   </ul>
 )
 
-/** What runs first, then the queue in its order. */
+/** Running jobs first, then the queue in its order. */
 const byTurn = (a: Job, b: Job) =>
   Number(b.status === 'running') - Number(a.status === 'running') || a.created_at.localeCompare(b.created_at)
 
@@ -39,25 +40,26 @@ function JobRow({ job }: { job: Job }) {
 }
 
 function EntityLink({ job }: { job: Job }) {
-  const [kind, id] = job.entity.split('/')
-  const look = 'truncate rounded-sm font-medium hover:text-accent hover:underline'
-  if (kind === 'training') {
-    return (
-      <Link to="/trainings/$id" params={{ id }} className={look}>
-        {job.title}
-      </Link>
-    )
+  const { collection, id } = partsOf(job.entity)
+  const className = 'truncate rounded-sm font-medium hover:text-accent hover:underline'
+  switch (collection) {
+    case 'trainings':
+      return (
+        <Link to="/trainings/$id" params={{ id }} className={className}>
+          {job.title}
+        </Link>
+      )
+    case 'extractions':
+      return (
+        <Link to="/extractions/$id" params={{ id }} className={className}>
+          {job.title}
+        </Link>
+      )
+    default:
+      return (
+        <Link to="/datasets" className={className}>
+          {job.title}
+        </Link>
+      )
   }
-  if (kind === 'extraction') {
-    return (
-      <Link to="/extractions/$id" params={{ id }} className={look}>
-        {job.title}
-      </Link>
-    )
-  }
-  return (
-    <Link to="/datasets" className={look}>
-      {job.title}
-    </Link>
-  )
 }

@@ -1,20 +1,16 @@
 // Language models: folders on the studio's machine.
-import { type Model, modelRequest } from '@mistudio/contract'
+import type { Model } from '@mistudio/contract'
 import { useQuery } from '@tanstack/react-query'
-import { FolderPlus, Trash2 } from 'lucide-react'
+import { FolderPlus } from 'lucide-react'
 import { useState } from 'react'
 import { client, queries } from '../../api.ts'
-import { TextField } from '../../forms/fields.tsx'
-import { descriptionOf } from '../../forms/schema.ts'
-import { StatusBadge } from '../../parts/badge.tsx'
 import { Button } from '../../parts/button.tsx'
-import { type Column, DataTable } from '../../parts/data_table.tsx'
-import { ConfirmButton, Dialog } from '../../parts/dialog.tsx'
+import { actionsColumn, RemoveButton, statusColumn } from '../../parts/columns.tsx'
+import type { Column } from '../../parts/data_table.tsx'
 import { formatCount, formatShort } from '../../parts/format.ts'
-import { More } from '../../parts/more.tsx'
-import { refresh, useAction } from '../../parts/mutation.ts'
-import { Empty, Page } from '../../parts/page.tsx'
-import { Pending, ProblemBox, problemOf, refusalOf } from '../../parts/problem.tsx'
+import { ListPage } from '../../parts/list.tsx'
+import { refresh } from '../../parts/mutation.ts'
+import { AddModelDialog } from './add_model.tsx'
 
 const columns: Column<Model>[] = [
   {
@@ -41,39 +37,22 @@ const columns: Column<Model>[] = [
   { name: 'Width', right: true, cell: ({ d_model }) => formatCount(d_model) },
   { name: 'Vocabulary', right: true, cell: ({ vocab_size }) => formatCount(vocab_size) },
   { name: 'Context', right: true, cell: ({ context_length }) => formatCount(context_length) },
-  {
-    name: 'Status',
-    wraps: true,
-    cell: ({ status, error_message }) => (
-      <>
-        <StatusBadge status={status} />
-        {error_message !== null && <p className="mt-1 text-xs text-bad">{error_message}</p>}
-      </>
-    ),
-  },
-  {
-    name: 'Actions',
-    nameless: true,
-    right: true,
-    cell: ({ id, name }) => (
-      <ConfirmButton
-        small
-        look="ghost"
-        label={<Trash2 aria-hidden />}
-        name={`Forget ${name}`}
-        title="Forget this model?"
-        question={`${name} leaves the studio. Its folder stays where it is.`}
-        confirm="Forget"
-        onConfirm={async () => {
-          await client.deleteModel({ params: { id } })
-          refresh(['models'])
-        }}
-      />
-    ),
-  },
+  statusColumn,
+  actionsColumn(({ id, name }) => (
+    <RemoveButton
+      verb="Remove"
+      what="model"
+      name={name}
+      question={`${name} will be removed from the studio. Its folder is left untouched.`}
+      onConfirm={async () => {
+        await client.deleteModel({ params: { id } })
+        refresh(['models'])
+      }}
+    />
+  )),
 ]
 
-export function Models() {
+export default function Models() {
   const models = useQuery(queries.models())
   const [adding, setAdding] = useState(false)
   const add = (
@@ -83,70 +62,15 @@ export function Models() {
     </Button>
   )
   return (
-    <Page
+    <ListPage
       title="Models"
-      lead="Decoder-only language models in Hugging Face layout, read from where they lie."
+      lead="Decoder-only language models in Hugging Face format, read in place."
       actions={add}
+      query={models}
+      columns={columns}
+      empty={{ text: 'No models yet.', action: add }}
     >
-      {models.data === undefined ? (
-        <Pending query={models} what="models" />
-      ) : models.data.data.length === 0 ? (
-        <Empty action={add}>No model yet.</Empty>
-      ) : (
-        <>
-          <DataTable label="Models" columns={columns} rows={models.data.data} keyOf={({ id }) => id} />
-          <More page={models.data} />
-        </>
-      )}
-      <Dialog open={adding} onClose={() => setAdding(false)} title="Add a model">
-        <AddForm onClose={() => setAdding(false)} />
-      </Dialog>
-    </Page>
-  )
-}
-
-function AddForm({ onClose }: { onClose: () => void }) {
-  const [path, setPath] = useState('')
-  const [name, setName] = useState('')
-  const add = useAction({
-    act: () =>
-      client.createModel({ body: { path: path.trim(), ...(name.trim() !== '' && { name: name.trim() }) } }),
-    touches: ['models'],
-    onDone: onClose,
-  })
-  const refused = problemOf(add.error)
-  return (
-    <form
-      className="space-y-4"
-      onSubmit={event => {
-        event.preventDefault()
-        add.mutate(undefined)
-      }}
-    >
-      <TextField
-        label="Folder"
-        about={`On the studio's machine: ${descriptionOf(modelRequest, 'path')}.`}
-        placeholder="/models/gpt2"
-        value={path}
-        error={refusalOf(refused, ['path'])}
-        required
-        spellCheck={false}
-        onChange={event => setPath(event.target.value)}
-      />
-      <TextField
-        label="Name"
-        about={descriptionOf(modelRequest, 'name')}
-        value={name}
-        error={refusalOf(refused, ['name'])}
-        onChange={event => setName(event.target.value)}
-      />
-      <ProblemBox error={add.error} />
-      <div className="flex justify-end gap-2">
-        <Button onClick={onClose}>Cancel</Button>
-        <Button type="submit" look="primary" disabled={path.trim() === '' || add.isPending}>
-          Add
-        </Button>
-      </div>
-    </form>
+      <AddModelDialog open={adding} onClose={() => setAdding(false)} />
+    </ListPage>
   )
 }

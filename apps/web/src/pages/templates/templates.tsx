@@ -1,17 +1,16 @@
-// Saved configurations of extractions.
+// Saved extraction settings.
 import { extractionTemplateName, type Template } from '@mistudio/contract'
 import { useQuery } from '@tanstack/react-query'
-import { Play, Trash2 } from 'lucide-react'
+import { Play } from 'lucide-react'
 import { client, queries } from '../../api.ts'
 import { LinkButton } from '../../parts/button.tsx'
-import { type Column, DataTable } from '../../parts/data_table.tsx'
-import { ConfirmButton } from '../../parts/dialog.tsx'
+import { actionsColumn, RemoveButton } from '../../parts/columns.tsx'
+import type { Column } from '../../parts/data_table.tsx'
 import { formatTime } from '../../parts/format.ts'
 import { Missing } from '../../parts/hint.tsx'
-import { More } from '../../parts/more.tsx'
+import { ListPage } from '../../parts/list.tsx'
 import { refresh } from '../../parts/mutation.ts'
-import { Empty, Page } from '../../parts/page.tsx'
-import { Pending } from '../../parts/problem.tsx'
+import { shownSettings } from '../new_extraction/sae_settings.ts'
 
 const columns: Column<Template>[] = [
   {
@@ -24,7 +23,7 @@ const columns: Column<Template>[] = [
       </>
     ),
   },
-  { name: 'Configuration', wraps: true, cell: ({ config }) => extractionTemplateName(config) },
+  { name: 'Settings', wraps: true, cell: ({ config }) => extractionTemplateName(config) },
   {
     name: 'SAE settings',
     wraps: true,
@@ -33,60 +32,46 @@ const columns: Column<Template>[] = [
         <Missing why="saved without SAEs" />
       ) : (
         <ul className="text-xs">
-          {Object.entries(extra_metadata).map(([key, value]) => (
-            <li key={key}>
-              <span className="text-mute">{key.replaceAll('_', ' ')}</span>{' '}
-              {Array.isArray(value) ? value.join(', ') : String(value)}
+          {shownSettings(extra_metadata).map(({ name, value }) => (
+            <li key={name}>
+              <span className="text-mute">{name}</span> {value}
             </li>
           ))}
         </ul>
       ),
   },
   { name: 'Saved', wideOnly: true, cell: ({ created_at }) => formatTime(created_at) },
-  {
-    name: 'Actions',
-    nameless: true,
-    right: true,
-    cell: ({ id, kind, name }) => (
-      <span className="flex justify-end gap-1">
-        <LinkButton small to="/extractions/new" search={{ template: id }} aria-label={`Start from ${name}`}>
-          <Play aria-hidden />
-          <span className="max-md:sr-only">Start from</span>
-        </LinkButton>
-        <ConfirmButton
-          small
-          look="ghost"
-          label={<Trash2 aria-hidden />}
-          name={`Delete ${name}`}
-          title="Delete this template?"
-          question={`“${name}” is removed. Extractions started from it stay as they are.`}
-          confirm="Delete"
-          onConfirm={async () => {
-            await client.deleteTemplate({ params: { kind, id } })
-            refresh(['templates'])
-          }}
-        />
-      </span>
-    ),
-  },
+  actionsColumn(({ id, kind, name }) => (
+    <>
+      <LinkButton small to="/extractions/new" search={{ template: id }} aria-label={`Start from ${name}`}>
+        <Play aria-hidden />
+        <span className="max-md:sr-only">Start</span>
+      </LinkButton>
+      <RemoveButton
+        verb="Delete"
+        what="template"
+        name={name}
+        question={`“${name}” will be deleted. Extractions started from it are not affected.`}
+        onConfirm={async () => {
+          await client.deleteTemplate({ params: { kind, id } })
+          refresh(['templates'])
+        }}
+      />
+    </>
+  )),
 ]
 
-export function Templates() {
-  const templates = useQuery(queries.templates())
+export default function Templates() {
   return (
-    <Page title="Templates" lead="Configurations of extractions to start from again.">
-      {templates.data === undefined ? (
-        <Pending query={templates} what="templates" />
-      ) : templates.data.data.length === 0 ? (
-        <Empty action={<LinkButton to="/extractions/new">Start an extraction</LinkButton>}>
-          No template yet. The start dialog of extractions saves its configuration as one.
-        </Empty>
-      ) : (
-        <>
-          <DataTable label="Templates" columns={columns} rows={templates.data.data} keyOf={({ id }) => id} />
-          <More page={templates.data} />
-        </>
-      )}
-    </Page>
+    <ListPage
+      title="Templates"
+      lead="Saved extraction settings to start from again."
+      query={useQuery(queries.templates())}
+      columns={columns}
+      empty={{
+        text: 'No templates yet. Save one from the dialog that starts an extraction.',
+        action: <LinkButton to="/extractions/new">Start an extraction</LinkButton>,
+      }}
+    />
   )
 }
