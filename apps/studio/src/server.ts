@@ -20,7 +20,7 @@ const bodyLimitBytes = 1 << 20
 /** Of a message on the socket: a channel's name and a number. */
 const messageLimitBytes = 4096
 
-export const studioVersion: string = JSON.parse(
+const studioVersion: string = JSON.parse(
   readFileSync(new URL('../package.json', import.meta.url), 'utf8'),
 ).version
 

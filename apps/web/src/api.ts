@@ -5,7 +5,7 @@ import { readAlong } from './live/recent.ts'
 
 export const client = createClient()
 
-export const collections = [
+const collections = [
   'datasets',
   'tokenizations',
   'models',

@@ -7,7 +7,7 @@ import { documentRowBytes, documentsFile, type SplitName, type TokenStoreInfo } 
 const blockRows = 1024
 
 /** `start` counts the split's tokens; `file` indexes the store's files. */
-export type DocumentRow = { document: number; start: number; file: number; row: number }
+type DocumentRow = { document: number; start: number; file: number; row: number }
 
 export type DocumentTable = {
   /** The documents that have a token in [from, to), in order. */

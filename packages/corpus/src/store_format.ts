@@ -11,8 +11,8 @@ import { readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { InputError, isObject } from '@mistudio/files'
 
-export const formatName = 'mistudio token store'
-export const formatVersion = 1
+const formatName = 'mistudio token store'
+const formatVersion = 1
 export const documentRowBytes = 16
 
 const maxStoreJsonBytes = 16 * 1024 * 1024

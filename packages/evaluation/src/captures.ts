@@ -3,8 +3,6 @@
 import { type Forward, widthOf } from '@mistudio/capture'
 import type { Place, WorkerPool } from '@mistudio/tensor'
 
-export type Captures = Awaited<ReturnType<typeof createCaptures>>
-
 /** `rows`: whole calls of everything that reads or writes them. */
 export async function createCaptures(options: { pool: WorkerPool; rows: number; prefix: Forward }) {
   const { pool, rows, prefix } = options

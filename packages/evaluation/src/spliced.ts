@@ -32,7 +32,7 @@ export type ContextLosses = {
   klMean: Float32Array
 }
 
-export type SplicedMember = { encoder: Encoder; splice: SpliceForward; sums: ModelSums }
+type SplicedMember = { encoder: Encoder; splice: SpliceForward; sums: ModelSums }
 
 export type SplicedOptions = {
   pool: WorkerPool

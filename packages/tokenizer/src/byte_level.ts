@@ -3,7 +3,7 @@
 const printable = (byte: number): boolean =>
   (byte >= 0x21 && byte <= 0x7e) || (byte >= 0xa1 && byte <= 0xac) || (byte >= 0xae && byte <= 0xff)
 
-export const byteCharacters: string[] = []
+const byteCharacters: string[] = []
 const byteOf = new Map<string, number>()
 let hidden = 0
 for (let byte = 0; byte < 256; byte++) {

@@ -219,8 +219,6 @@ export type FamilyContext = {
   outputs: readonly HookSpan[]
 }
 
-export type { HookUse }
-
 export type Paper = { title: string; where: string }
 
 export interface Family<T extends FieldTable = FieldTable> {

@@ -33,7 +33,7 @@ export type Selection =
    */
   | { kind: 'gated'; frozenDecoder: boolean }
 
-export type Score = 'raw' | 'normed'
+type Score = 'raw' | 'normed'
 
 /** n_i: ‖d_i‖, summed over `normSegments` (of gradient 0 where it is 0); 1 where `normWeighted` is false. λ = `coefficient` · dynamics.sparsity. */
 export type Penalty =

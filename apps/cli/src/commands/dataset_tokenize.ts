@@ -1,5 +1,6 @@
 // `mistudio dataset tokenize`: text files to a token store.
 import { resolve } from 'node:path'
+import { documentSources, textExtensions } from '@mistudio/corpus/sources'
 import { defineCommand, StoppedEarly } from '../frame/command.ts'
 import { writableFolder } from '../frame/data_folder.ts'
 import { bytes, count, pairs } from '../frame/output.ts'
@@ -9,11 +10,12 @@ export const datasetTokenize = defineCommand({
   name: 'dataset tokenize',
   summary: "cut text files into contexts of a model's tokens",
   details:
-    'FILE is .jsonl (one document a line) or .txt (one document). Documents are separated by the document token of the\n' +
+    `${documentSources.map(({ extensions, summary }) => `${extensions.join(', ')}: ${summary}`).join('\n')}\n` +
+    'Documents are separated by the document token of the\n' +
     'model and packed without padding; a share of them, chosen by the hash of their text, is held out from training.',
   options: {
     model: shared.model,
-    text: { kind: 'paths', value: 'FILE…', required: true, help: '.jsonl and .txt files' },
+    text: { kind: 'paths', value: 'FILE…', required: true, help: `${textExtensions().join(' and ')} files` },
     context: {
       kind: 'integer',
       value: 'N',
@@ -27,7 +29,7 @@ export const datasetTokenize = defineCommand({
       kind: 'text',
       value: 'NAME',
       default: 'text',
-      help: 'field of a .jsonl line that holds its text',
+      help: 'field of a document that holds its text, where documents have fields',
     },
     'held-out': {
       kind: 'number',

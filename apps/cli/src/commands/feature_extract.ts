@@ -7,7 +7,7 @@ import { UsageError } from '../frame/option_table.ts'
 import { count, table } from '../frame/output.ts'
 import { monitorExtraction } from './shared/extraction_monitor.ts'
 import { shared } from './shared/options.ts'
-import { saeFolder } from './shared/sae_folders.ts'
+import { saeFolder } from './shared/sae_folder.ts'
 
 export const featureExtract = defineCommand({
   name: 'feature extract',

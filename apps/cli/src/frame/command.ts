@@ -22,7 +22,7 @@ export type JobEvent =
   | { kind: 'note'; text: string }
 
 /** An event of the wire vocabulary (`extraction:progress` …): what --events prints in place of `job:progress`. */
-export type WireEvent = { event: string } & Record<string, unknown>
+type WireEvent = { event: string } & Record<string, unknown>
 
 export type JobContext = {
   progress(progress: Progress, wire?: WireEvent): void

@@ -38,7 +38,7 @@ export function helpOfCommand({ command }: { command: Command }): string {
 }
 
 /** The one-line form: required options plain, the others in brackets. */
-export function usageOf({ command }: { command: Command }): string {
+function usageOf({ command }: { command: Command }): string {
   const words = Object.entries<Option>(optionsOf(command))
     .filter(([name]) => name !== 'help')
     .map(([name, option]) => (option.required ? formOf(name, option) : `[${formOf(name, option)}]`))

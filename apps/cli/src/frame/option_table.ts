@@ -5,7 +5,7 @@
  * What a value is. `texts`: comma-separated or repeated; `pairs`: KEY=VALUE, repeated; `paths`: one or more words, or
  * repeated.
  */
-export type OptionKind = 'flag' | 'text' | 'texts' | 'pairs' | 'path' | 'paths' | 'integer' | 'number'
+type OptionKind = 'flag' | 'text' | 'texts' | 'pairs' | 'path' | 'paths' | 'integer' | 'number'
 
 export type Option = {
   kind: OptionKind

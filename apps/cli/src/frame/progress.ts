@@ -35,7 +35,7 @@ export function createPace(): (progress: Progress, now: number) => Pace {
 }
 
 /** `training  45 %  450,000 of 1,000,000 tokens  21,000/s  26 s left  fvu 0.213` */
-export function progressLine({ progress, pace }: { progress: Progress; pace: Pace }): string {
+function progressLine({ progress, pace }: { progress: Progress; pace: Pace }): string {
   const { stage, done, total, unit, figures = {} } = progress
   const parts = [stage]
   if (total > 0)

@@ -14,7 +14,7 @@ export type KindContext = {
 }
 
 /** What a runner's event means: the events to write, and the job's progress where it tells that. */
-export type Heard = {
+type Heard = {
   events: NewEvent[]
   progress?: number
   /** What it has reached is saved: crashes are counted anew. */
@@ -22,7 +22,7 @@ export type Heard = {
 }
 
 /** Where a result lies. `path`: the attempt's folder, relative to the data folder. */
-export type Placed = { path: string }
+type Placed = { path: string }
 
 type OnMove = (tx: Transaction, job: JobRow) => Promise<NewEvent[]>
 

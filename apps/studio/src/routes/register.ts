@@ -11,10 +11,11 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { ProblemError } from '../problem.ts'
 import { parsePart, problemOf } from '../problem_of.ts'
 
-export type HandlerRequest<N extends RouteName> = ParsedRequest<N> & {
+type HandlerRequest<N extends RouteName> = ParsedRequest<N> & {
   /** The parts of a multipart body. */
   raw: FastifyRequest
 }
+// biome-ignore lint/suspicious/noConfusingVoidType: a handler without an answer just ends
 type Answer<N extends RouteName> = ResponseOf<N> extends undefined ? void : ResponseOf<N>
 export type Handlers = { [N in RouteName]: (request: HandlerRequest<N>) => Promise<Answer<N>> }
 

@@ -3,7 +3,7 @@
 import type { SocketMessage, SocketRequest, StudioEvent } from '@mistudio/contract'
 import { type Connection, createConnection, type RawSocket } from './connection.ts'
 
-export type Listener = {
+type Listener = {
   /** Events this listener has not seen yet, in order. */
   onEvents(events: StudioEvent[]): void
   /** The entity as it was when the subscription began; never with `history`. */

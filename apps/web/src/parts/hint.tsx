@@ -8,7 +8,7 @@ export const HintProvider = ({ children }: { children: ReactNode }) => (
 )
 
 /** @param props.children one element that can be hovered or focused */
-export function Hint({ text, children }: { text: ReactNode; children: ReactNode }) {
+function Hint({ text, children }: { text: ReactNode; children: ReactNode }) {
   const [open, setOpen] = useState(false)
   return (
     <Tooltip.Root open={open} onOpenChange={setOpen}>

@@ -4,7 +4,7 @@
 // as one table may be pointed to many times.
 
 /** What a column holds. `other`: nothing we read, with the number of its buffers, so that it can be passed over. */
-export type ArrowType =
+type ArrowType =
   | { kind: 'float'; bytes: 2 | 4 | 8 }
   | { kind: 'integer'; bytes: 1 | 2 | 4 | 8; signed: boolean }
   | { kind: 'list'; offsetBytes: 4 | 8 }
@@ -14,7 +14,7 @@ export type ArrowType =
 export type ArrowField = { name: string; type: ArrowType; children: ArrowField[] }
 
 /** `offset` counts from the begin of the message's body. */
-export type ArrowBuffer = { offset: number; length: number }
+type ArrowBuffer = { offset: number; length: number }
 
 export type ArrowMessage = { bodyLength: number } & (
   | { kind: 'schema'; fields: ArrowField[] }

@@ -109,7 +109,7 @@ function checkOutlierRule({ dir, info, asked }: { dir: string; info: CacheInfo; 
 }
 
 /** A tensor into the place of its hook point, rounded where the place keeps less. */
-export async function readRows(options: {
+async function readRows(options: {
   pool: WorkerPool
   file: SafetensorsFile
   place: HookRows

@@ -11,8 +11,8 @@ import { join } from 'node:path'
 import { bytesPerElement, InputError, isObject, openSafetensors, writeFileAtomic } from '@mistudio/files'
 import { memoryLimitBytes, type StoredType } from '@mistudio/tensor'
 
-export const cacheFormat = 'mistudio activation cache'
-export const cacheVersion = 1
+const cacheFormat = 'mistudio activation cache'
+const cacheVersion = 1
 const maxIndexBytes = 256 * 1024 * 1024
 const maxWidth = 1 << 20
 const maxHooks = 1 << 16

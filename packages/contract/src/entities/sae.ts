@@ -30,7 +30,7 @@ export const sae = z
   .meta({ id: 'Sae' })
 export type Sae = z.infer<typeof sae>
 
-/** What a training offers: hook and sizes are read from each cfg.json. */
+/** What a training offers: hook and sizes are read from each SAE's own file. */
 export const availableSae = z
   .strictObject({
     member: memberName,
@@ -63,12 +63,9 @@ export const saeImport = z
     checkpoint: count
       .optional()
       .meta({ description: 'those made of the checkpoint of this step; default: of the training’s end' }),
-    path: z
-      .string()
-      .min(1)
-      .max(4096)
-      .optional()
-      .meta({ description: 'a folder with cfg.json, in place of a training' }),
+    path: z.string().min(1).max(4096).optional().meta({
+      description: 'a folder with an SAE of one of the formats in GET /formats, in place of a training',
+    }),
     model_id: idOf('model').optional().meta({ description: 'with path: the model it was trained on' }),
     name: name.optional().meta({ description: 'with path' }),
   })

@@ -17,7 +17,7 @@ export type AbsorptionWord = {
 }
 
 /** SAEBench's thresholds (evals/absorption/feature_absorption.py, eval_config.py). */
-export const absorptionSettings = {
+const absorptionSettings = {
   /** A letter counts when the probe's F1 on held-out words is above this. */
   leastProbeF1: 0.6,
   /** SAEBench refuses a model with fewer letters; we report how many there were. */
@@ -37,7 +37,7 @@ export const absorptionSettings = {
   l1: 0.01,
 } as const
 
-export type LetterAbsorption = {
+type LetterAbsorption = {
   first_letter: string
   probe_f1: number
   mean_absorption_fraction: number

@@ -16,7 +16,7 @@ export type ProbeExample = {
   value: Float64Array
 }
 
-export const probeKs = [1, 2, 5] as const
+const probeKs = [1, 2, 5] as const
 
 /** Accuracies on held-out examples; chance is 0.5, since both classes are equally many. SAEBench's names. */
 export type ProbingReport = {

@@ -8,7 +8,7 @@ import { randomStream } from '@mistudio/tensor'
 import type { Tokenizer } from '@mistudio/tokenizer'
 import type { Unit } from './collect.ts'
 
-export type LabelledUnit = Unit & { label: string; document: string }
+type LabelledUnit = Unit & { label: string; document: string }
 
 /** Contexts padded to one length, and their units. */
 export type ProbeTask = {

@@ -7,7 +7,7 @@ import { InputError } from '@mistudio/files'
 import { logBins } from './statistics.ts'
 import { mix32 } from './windows.ts'
 
-export type ReservoirEntry = {
+type ReservoirEntry = {
   slot: number
   bin: number
   activation: number

@@ -196,7 +196,7 @@ export function inResidualStream(hook: string): boolean {
  * several layers, the sum over them. undefined where it writes elsewhere, and for a crosscoder, whose hook points are one
  * stream seen several times.
  */
-export function residualDirections({ hooks, groups, shape, weights }: SaeFile): Float32Array | undefined {
+function residualDirections({ hooks, groups, shape, weights }: SaeFile): Float32Array | undefined {
   const { outputs } = hooks
   if (!outputs.every(({ hook }) => inResidualStream(hook))) return undefined
   if (outputs.length === 1) return weights.wDec

@@ -27,7 +27,7 @@ export function encoderRows(rowsPerCall: number): number {
 }
 
 /** Contexts of a batch, whole calls. */
-export function batchContexts(options: { contextsPerCall: number; contextSize: number }): number {
+function batchContexts(options: { contextsPerCall: number; contextSize: number }): number {
   const { contextsPerCall, contextSize } = options
   return contextsPerCall * Math.max(1, Math.floor(batchTokens / (contextsPerCall * contextSize)))
 }

@@ -12,7 +12,7 @@ export type Tally = {
 export const folded = (text: string) => text.toLowerCase()
 
 /** By code units: no two places order texts differently. */
-export const byText = (a: string, b: string) => (a < b ? -1 : a > b ? 1 : 0)
+const byText = (a: string, b: string) => (a < b ? -1 : a > b ? 1 : 0)
 
 export function createTally(): Tally {
   const entries = new Map<string, { count: number; forms: Map<string, number> }>()

@@ -22,7 +22,7 @@ export type OnnxTokens = {
   lastOnly?: boolean
 }
 
-export type OnnxCache = {
+type OnnxCache = {
   /** @returns the keys [keys, kvHeads · dHead] and values of the layer that the tokens may see, their own at the end */
   append(layer: number, k: Value, v: Value): { keys: Value; values: Value }
   /** @returns a state as the tokens before left it */

@@ -29,7 +29,7 @@ type TapeNode = {
   layer: number | null
 }
 
-export type TapeNodeOptions = { domain?: string; outputs?: number }
+type TapeNodeOptions = { domain?: string; outputs?: number }
 
 export type Tape = {
   /** The block that nodes recorded from now on belong to. */
@@ -55,14 +55,14 @@ export type Tape = {
 
 export type Output = { name: string; value: Value; dtype: GraphType; shape: Dimension[] }
 
-export type EmitOptions = {
+type EmitOptions = {
   outputs: readonly Output[]
   weights: WeightStore
   /** Values that become inputs of the graph instead of being computed. */
   cut?: ReadonlyMap<Value, { name: string; dtype: GraphType; shape: Dimension[] }>
 }
 
-export type Emitted = {
+type Emitted = {
   bytes: Uint8Array
   /** Names of the inputs the graph needs, cut values included. */
   inputs: string[]

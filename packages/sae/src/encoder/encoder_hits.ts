@@ -33,7 +33,7 @@ export interface HitRoom {
 }
 
 /** Bytes of one room at most. */
-export const hitLimitBytes = 2 ** 30
+const hitLimitBytes = 2 ** 30
 
 export async function createHitRoom(options: {
   pool: WorkerPool

@@ -31,7 +31,7 @@ export type AdviceOptions = {
   replan: (sizes: { dSaeScale: number; batchSize: number }) => readonly CompleteMember[]
 }
 
-export type Suggestion = WireSuggestion & { value: number }
+type Suggestion = WireSuggestion & { value: number }
 
 /** The wire's, but whether this machine is busy, which the studio knows. */
 export type Advice = Omit<WireAdvice, 'busy' | 'suggestions' | 'warnings'> & {

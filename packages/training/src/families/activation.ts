@@ -18,8 +18,8 @@ import {
 import { contradiction, lengthUnit, shareOfRun } from './shared.ts'
 import { l1Coefficient, sparsityCoefficient } from './standard.ts'
 
-export const activations = ['topk', 'batchtopk', 'relu', 'jumprelu'] as const
-export type ActivationChoice = (typeof activations)[number]
+const activations = ['topk', 'batchtopk', 'relu', 'jumprelu'] as const
+type ActivationChoice = (typeof activations)[number]
 
 /** `activation` itself is each family's own field, because its default differs. */
 export const activationFields = fieldTable({

@@ -8,7 +8,7 @@ import { type ConfigOf, fieldTable } from '../fields.ts'
 import type { Penalty, PreActLoss, Selection } from '../plan.ts'
 import { atMostLatents, contradiction, scaleText, shareOfRun } from './shared.ts'
 
-export const sparsityLosses = ['l0', 'tanh', 'target_l0'] as const
+const sparsityLosses = ['l0', 'tanh', 'target_l0'] as const
 
 export const jumpFields = fieldTable({
   sparsityLoss: {

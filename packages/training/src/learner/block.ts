@@ -72,7 +72,7 @@ function cutBlocks(options: {
 }
 
 /** Do targets need room of their own? Not where a centred encoder reads all of x: x is then what it predicts. */
-export function needsTarget({ shape, groups, centred }: Plan): boolean {
+function needsTarget({ shape, groups, centred }: Plan): boolean {
   const [{ input }] = groups
   return !(centred && input[0] === 0 && input[1] === shape.dIn)
 }

@@ -15,7 +15,7 @@ import type { LatentSums, LatentValues, StepRates } from './rules.ts'
 import { defaultScoring } from './scoring.ts'
 import { createScreen, type Screen } from './screen.ts'
 
-export type StepState = {
+type StepState = {
   /** Are targets other hook points than inputs? */
   separate: boolean
   /** The k that the even spans were written for. */

@@ -8,7 +8,7 @@ import { chunkHitsOf, goesDense, levelRoom } from './paths.ts'
 import { chunkRows, denseLatents, paddedRows, rangeLatents } from './pieces.ts'
 import { gathering, rescoredCount } from './scoring.ts'
 
-export type Pair = readonly [number, number]
+type Pair = readonly [number, number]
 
 /** Pointers. float32 unless said otherwise. */
 export type BlockLayout = {
@@ -83,7 +83,7 @@ export type BlockLayout = {
   aux?: AuxLayout
 }
 
-export type AuxLayout = {
+type AuxLayout = {
   /** int32: dead latents; slot of each latent among them. */
   deadColumns: number
   slot: number
@@ -263,7 +263,7 @@ export function layOut(sizes: Sizes, take: Room): { at: BlockLayout; sharedBuffe
 export const denseColumns = 8
 
 /** Offsets in a worker's scratch. Dense steps use all of it for their products. */
-export type ScratchLayout = {
+type ScratchLayout = {
   /** [chunkRows, latents] pre-activations, then those of dead latents side by side. */
   pre: number
   dead: number

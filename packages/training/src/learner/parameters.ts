@@ -9,10 +9,10 @@ import type { Block, SharedBuffers } from './block.ts'
 type Part = Float32Array
 
 /** One tensor: where its pieces lie, in the order of latents. */
-export type Parameter = { name: keyof SaeWeights; wire: string; parts: Part[]; moments: [Part[], Part[]] }
+type Parameter = { name: keyof SaeWeights; wire: string; parts: Part[]; moments: [Part[], Part[]] }
 
 /** b_dec and the vectors of thresholds and gates, with gradients in float64. */
-export type VectorParameter = Parameter & { gradient: Float64Array[] }
+type VectorParameter = Parameter & { gradient: Float64Array[] }
 
 export type Parameters = { all: Parameter[]; vectors: VectorParameter[]; bDec: VectorParameter }
 

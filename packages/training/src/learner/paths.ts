@@ -2,7 +2,7 @@
 import type { Plan } from '../plan.ts'
 import { chunkRows } from './pieces.ts'
 
-export const isThresholded = ({ selection }: Plan) =>
+const isThresholded = ({ selection }: Plan) =>
   selection.kind === 'relu' || selection.kind === 'jumprelu' || selection.kind === 'gated'
 
 /** Has the dense path what the plan asks for? Rare plans stay with lists, which then have room for every latent. */

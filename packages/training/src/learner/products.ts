@@ -10,7 +10,7 @@ import {
 } from '@mistudio/tensor'
 
 /** A matrix in a shared memory. */
-export type Matrix = { offset: Arg; rows: number; columns: number }
+type Matrix = { offset: Arg; rows: number; columns: number }
 
 export interface Products {
   /** y = a · bᵀ */

@@ -15,7 +15,7 @@ export const evaluationOptions = {
     kind: 'paths',
     value: 'DIR',
     required: true,
-    help: 'folders of SAEs (SAELens layout), or of trainings: all of their SAEs',
+    help: 'folders of SAEs, or of trainings: all of their SAEs',
   },
   model: shared.model,
   dataset: { kind: 'paths', value: 'DIR', required: true, help: 'token stores' },
@@ -75,9 +75,9 @@ export type EvaluatedSae = {
   dataset: string
 } & Evaluation
 
-export type LoadedSae = { sae: SaeFile; path: string; name: string }
+type LoadedSae = { sae: SaeFile; path: string; name: string }
 
-export async function loadSaes(folders: readonly string[]): Promise<LoadedSae[]> {
+async function loadSaes(folders: readonly string[]): Promise<LoadedSae[]> {
   const { loadSae } = await import('@mistudio/sae')
   const names = shortNames(folders)
   return folders.map((path, i) => ({ sae: loadSae({ dir: path }), path, name: names[i] }))

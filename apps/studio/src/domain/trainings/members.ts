@@ -87,7 +87,7 @@ export function runMembers(asked: Asked): RunMember[] {
 }
 
 /** The recipe's, then those of the request. */
-export function settingsOfRun({ recipe, settings }: Hyperparameters): Settings {
+function settingsOfRun({ recipe, settings }: Hyperparameters): Settings {
   return recipe === null ? settings : { ...plainSettings(splitRecipe(recipeOf(recipe)).member), ...settings }
 }
 

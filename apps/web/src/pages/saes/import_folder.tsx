@@ -39,7 +39,7 @@ function FolderForm({ models, onClose }: { models: Model[]; onClose: () => void 
     <form className="space-y-4" onSubmit={submit}>
       <TextField
         label="Folder"
-        about={`On the studio's machine, in SAELens format: ${descriptionOf(saeImport, 'path')}.`}
+        about={`On the studio's machine: ${descriptionOf(saeImport, 'path')}.`}
         value={path}
         required
         spellCheck={false}

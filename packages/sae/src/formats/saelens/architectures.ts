@@ -58,7 +58,7 @@ export const normalisationNames: Record<RowNormalisation, string> = {
   token_rms: 'constant_norm_rescale',
 }
 
-export function structureOf({ hooks, groups, weights }: Sae): Structure {
+function structureOf({ hooks, groups, weights }: Sae): Structure {
   if (groups.length > 1) return 'cross_layer_transcoder'
   if (hooks.inputs.length > 1 || hooks.outputs.length > 1) return 'crosscoder'
   if (weights.wSkip !== undefined) return 'skip_transcoder'

@@ -113,7 +113,7 @@ function joined(parts: Float32Array[]): Float32Array {
 }
 
 /** [rows, columns] → [columns, rows]. */
-export function transpose(matrix: Float32Array, rows: number, columns: number): Float32Array {
+function transpose(matrix: Float32Array, rows: number, columns: number): Float32Array {
   const result = new Float32Array(matrix.length)
   const tile = 32
   for (let r0 = 0; r0 < rows; r0 += tile) {
