@@ -8,7 +8,7 @@ import { parseArgs } from 'node:util'
 import { compileForward, openModel } from '@mistudio/model'
 import { openWorkerPool } from '@mistudio/tensor'
 import { gemmSpeed } from '../packages/tensor/src/gemm_speed.ts'
-import { machine, markdown, openPeer, settle, show, spread } from './peer.ts'
+import { machine, markdown, openPeer, settle, show, spread } from './shared/peer.ts'
 
 const { values } = parseArgs({
   options: {

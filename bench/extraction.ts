@@ -15,8 +15,8 @@ import { writeSafetensors } from '@mistudio/files'
 import { loadSae } from '@mistudio/sae'
 import { gemmSpeed, openWorkerPool } from '@mistudio/tensor'
 import { recipe } from '../apps/cli/src/commands/demo/recipe.ts'
-import { compareTop, type PeerFeature } from './extraction_compare.ts'
-import { machine, markdown, runPeer, settle, show, spread } from './peer.ts'
+import { compareTop, type PeerFeature } from './shared/extraction_compare.ts'
+import { machine, markdown, runPeer, settle, show, spread } from './shared/peer.ts'
 
 const { values } = parseArgs({
   options: {

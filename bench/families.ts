@@ -11,8 +11,8 @@ import { parseArgs } from 'node:util'
 import { writeSafetensors } from '@mistudio/files'
 import { openWorkerPool } from '@mistudio/tensor'
 import type { Settings } from '@mistudio/training'
-import { familySetup, gaussianRows, startingWeights } from './family_setup.ts'
-import { machine, markdown, openPeer, settle, show, spread } from './peer.ts'
+import { familySetup, gaussianRows, startingWeights } from './shared/family_setup.ts'
+import { machine, markdown, openPeer, settle, show, spread } from './shared/peer.ts'
 
 const { values } = parseArgs({
   options: {

@@ -7,8 +7,8 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import type { Settings, TrainMember } from '@mistudio/training'
-import { demoModel, trainOnDemo } from './demo_source.ts'
-import { machine, markdown } from './peer.ts'
+import { demoModel, trainOnDemo } from './shared/demo_source.ts'
+import { machine, markdown } from './shared/peer.ts'
 
 const { values } = parseArgs({
   options: {

@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { familyNames } from '@mistudio/training'
 import { killLoop, mistudio, type Training, trainCommand, trainFamilies } from '../tests/kill_loop.ts'
-import { machine } from './peer.ts'
+import { machine } from './shared/peer.ts'
 
 const { values } = parseArgs({
   options: { kills: { type: 'string', default: '20' }, seed: { type: 'string', default: '1' } },

@@ -8,7 +8,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { mistudio } from '../tests/kill_loop.ts'
-import { machine, markdown } from './peer.ts'
+import { machine, markdown } from './shared/peer.ts'
 
 const { values } = parseArgs({
   options: { short: { type: 'string', default: '1000000' }, long: { type: 'string', default: '8000000' } },

@@ -13,8 +13,8 @@ import {
   type TrainMember,
   trainSaes,
 } from '@mistudio/training'
-import { contextsPerCall, openDemo } from './demo_source.ts'
-import { machine, markdown, show, spread } from './peer.ts'
+import { contextsPerCall, openDemo } from './shared/demo_source.ts'
+import { machine, markdown, show, spread } from './shared/peer.ts'
 
 const { values } = parseArgs({
   options: {

@@ -6,11 +6,11 @@ import { mkdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { openWorkerPool } from '@mistudio/tensor'
-import { readWeights, writeFinished } from './finished_file.ts'
-import { type ParityCase, parityCases, parityHooks } from './parity_cases.ts'
-import { dModel, openParityData } from './parity_data.ts'
-import { trainOnFiles } from './parity_ours.ts'
-import { machine, markdown, runPeer } from './peer.ts'
+import { readWeights, writeFinished } from './shared/finished_file.ts'
+import { type ParityCase, parityCases, parityHooks } from './shared/parity_cases.ts'
+import { dModel, openParityData } from './shared/parity_data.ts'
+import { trainOnFiles } from './shared/parity_ours.ts'
+import { machine, markdown, runPeer } from './shared/peer.ts'
 
 const { values } = parseArgs({
   options: {

@@ -15,7 +15,7 @@ import { openWorkerPool } from '@mistudio/tensor'
 import { openTokenizer } from '@mistudio/tokenizer'
 import { trainSaes, untrainedSae } from '@mistudio/training'
 
-import { machine, markdown, runPeer } from './peer.ts'
+import { machine, markdown, runPeer } from './shared/peer.ts'
 
 const { values } = parseArgs({
   options: {

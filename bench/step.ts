@@ -8,8 +8,8 @@ import { parseArgs } from 'node:util'
 import { writeSafetensors } from '@mistudio/files'
 import { openWorkerPool, type WorkerPool } from '@mistudio/tensor'
 import { gemmSpeed } from '../packages/tensor/src/gemm_speed.ts'
-import { machine, markdown, openPeer, settle, show, spread } from './peer.ts'
-import { type PhaseTimes, phases, type StepShape, stepSetup } from './step_setup.ts'
+import { machine, markdown, openPeer, settle, show, spread } from './shared/peer.ts'
+import { type PhaseTimes, phases, type StepShape, stepSetup } from './shared/step_setup.ts'
 
 const { values } = parseArgs({
   options: {

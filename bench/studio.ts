@@ -12,7 +12,7 @@ import { ensureWeb } from '../scripts/web.js'
 import { mistudio } from '../tests/kill_loop.ts'
 import { recordedEvents } from '../tests/studio_kill_loop.ts'
 import { startStudioProcess, until } from '../tests/studio_process.ts'
-import { machine, markdown, settle, show, spread } from './peer.ts'
+import { machine, markdown, settle, show, spread } from './shared/peer.ts'
 
 const { values } = parseArgs({
   options: {

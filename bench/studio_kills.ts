@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { studioKillLoop } from '../tests/studio_kill_loop.ts'
-import { machine } from './peer.ts'
+import { machine } from './shared/peer.ts'
 
 const { values } = parseArgs({
   options: { kills: { type: 'string', default: '20' }, seed: { type: 'string', default: '1' } },

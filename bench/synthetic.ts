@@ -18,8 +18,8 @@ import {
   scoreRecovery,
   syntheticHeldOutTokens,
 } from '@mistudio/training'
-import { machine, markdown } from './peer.ts'
-import { streamSynthetic } from './synthetic_stream.ts'
+import { machine, markdown } from './shared/peer.ts'
+import { streamSynthetic } from './shared/synthetic_stream.ts'
 
 const { values } = parseArgs({
   options: {

@@ -15,7 +15,7 @@ export interface Peer {
 }
 
 const python = process.env.MISTUDIO_PEERS_PYTHON ?? 'python3'
-const script = (name: string) => fileURLToPath(new URL(`./peers/${name}`, import.meta.url))
+const script = (name: string) => fileURLToPath(new URL(`../peers/${name}`, import.meta.url))
 
 /** OpenMP's workers spin for a while after a product: let them sleep before the other side is timed. */
 export const settle = () => new Promise(resolve => setTimeout(resolve, 400))

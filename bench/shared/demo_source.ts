@@ -9,7 +9,7 @@ import { openWorkerPool, type WorkerPool } from '@mistudio/tensor'
 import { openTokenizer } from '@mistudio/tokenizer'
 import { type TrainMember, trainSaes } from '@mistudio/training'
 
-export const demoModel = fileURLToPath(new URL('../assets/demo/model', import.meta.url))
+export const demoModel = fileURLToPath(new URL('../../assets/demo/model', import.meta.url))
 const contextSize = 128
 export const contextsPerCall = 8
 
@@ -32,7 +32,7 @@ export async function openDemo(options: {
   const stores: TokenStore[] = []
   const datasets: string[] = []
   for (const name of ['scripture', 'dictionary', 'programming', 'databases']) {
-    const file = fileURLToPath(new URL(`../assets/demo/datasets/${name}.jsonl`, import.meta.url))
+    const file = fileURLToPath(new URL(`../../assets/demo/datasets/${name}.jsonl`, import.meta.url))
     const out = join(folder, 'datasets', name)
     await tokenizeFiles({ files: [file], tokenizer, contextSize, out })
     stores.push(openTokenStore({ dir: out }))

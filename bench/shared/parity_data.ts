@@ -34,7 +34,7 @@ export async function openParityData(options: {
   hooks: readonly string[]
 }): Promise<ParityData> {
   const { pool, folder, cacheDir, hooks } = options
-  const assets = fileURLToPath(new URL('../assets/demo', import.meta.url))
+  const assets = fileURLToPath(new URL('../../assets/demo', import.meta.url))
   mkdirSync(folder, { recursive: true })
   const model = await openModel({ dir: join(assets, 'model'), cacheDir })
   const tokenizer = openTokenizer({ dir: join(assets, 'model') })
