@@ -245,6 +245,16 @@ test('files from before version 6 name the activation apart', async () => {
   expect(hooks.inputs).toEqual([{ hook: 'blocks.4.hook_resid_post', width: 16 }])
   const other = await changed({ name: 'old tanh', config: flat({ activation_fn_str: 'tanh-relu' }) })
   expect((caught(() => loadSae({ dir: other })) as InputError).details.field).toBe('activation_fn_str')
+  // A factor for each latent that these SAEs may have and ours have not: ignored, it would give other activations.
+  const scaled = await changed({ name: 'old scaled', config: flat({ finetuning_scaling_factor: true }) })
+  expect((caught(() => loadSae({ dir: scaled })) as InputError).details).toMatchObject({
+    field: 'finetuning_scaling_factor',
+    found: 'true',
+  })
+  const unscaled = { activation_fn_str: 'topk', finetuning_scaling_factor: false }
+  expect(
+    loadSae({ dir: await changed({ name: 'old unscaled', config: flat(unscaled) }) }).activation,
+  ).toEqual(activation)
 })
 
 test('groups and hook points of our own architectures are checked', async () => {
