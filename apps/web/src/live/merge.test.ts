@@ -62,6 +62,14 @@ test('a message of a status is about the analysis only where the extraction is c
   expect(done).toEqual({ status: 'completed', error_message: null, nlp_error_message: 'other' })
 })
 
+test('what is equal is no change, lists too', () => {
+  const training = { status: 'training', saes: [{ name: 'a', step: 4 }], step: 4 }
+  const again = event('training:progress', { saes: [{ name: 'a', step: 4 }], step: 4 })
+  expect(mergeEvent(training, again)).toBe(training)
+  const next = event('training:progress', { saes: [{ name: 'a', step: 5 }], step: 4 })
+  expect(mergeEvent(training, next).saes).toEqual([{ name: 'a', step: 5 }])
+})
+
 test('events are merged in their order', () => {
   const events = [0.5, 0.7, 0.6].map(progress => event('extraction:progress', { progress }))
   expect(mergeEvents(extraction, events).progress).toBe(0.6)

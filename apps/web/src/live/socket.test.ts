@@ -138,6 +138,7 @@ test('after a loss the rest is asked for, and nothing is lost or doubled', () =>
 
 test('tries come after one to five seconds, for ever, and begin anew after a word from the server', () => {
   const socket = start()
+  expect(retryDelaysMs).toEqual([1000, 2000, 3000, 4000, 5000])
   const expected = [...retryDelaysMs, 5000, 5000]
   for (const delay of expected) {
     line().drop()
@@ -161,6 +162,29 @@ test('tries come after one to five seconds, for ever, and begin anew after a wor
   socket.close()
   vi.advanceTimersByTime(20_000)
   expect(lines.length).toBe(expected.length + 3)
+})
+
+test('a loss is told once; it is tried again at once where asked, but not beside a line, nor after the end', () => {
+  const socket = start()
+  const states: SocketState[] = []
+  socket.onState(state => states.push(state))
+  line().drop()
+  vi.advanceTimersByTime(1000)
+  line().drop()
+  expect(states).toEqual(['lost'])
+  socket.retry()
+  expect(lines.length).toBe(3)
+  socket.retry()
+  expect(lines.length).toBe(3)
+  // The try that it was waiting for is off.
+  vi.advanceTimersByTime(10_000)
+  expect(lines.length).toBe(3)
+  line().open()
+  expect(states).toEqual(['lost', 'open'])
+  line().drop()
+  socket.close()
+  socket.retry()
+  expect(lines.length).toBe(3)
 })
 
 test('a gap is asked for once and filled', () => {

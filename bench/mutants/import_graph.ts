@@ -1,0 +1,66 @@
+// Which test files can see a file: the static imports of the repository, turned round. A file that is named in
+// `new URL(…, import.meta.url)` counts as imported, as workers, runners and the kernels are.
+import { existsSync, globSync, readFileSync } from 'node:fs'
+import { dirname, join, relative } from 'node:path'
+
+const kernels = 'packages/tensor/kernels/kernels.wasm'
+/** It compares the committed kernels with their sources, and so would kill every mutant of them. */
+const blind = new Set(['packages/tensor/src/kernels_build.test.ts'])
+
+/** @returns for each file the files that import it; paths relative to `root` */
+export function importersOf(root: string): Map<string, Set<string>> {
+  const files = globSync('{packages,apps}/*/{src,testing,test_server}/**/*.{ts,tsx}', { cwd: root })
+  const importers = new Map<string, Set<string>>()
+  const pattern = /(?:\bfrom|\bimport)\s*\(?\s*'([^']+)'|new URL\(\s*'([^']+)'\s*,\s*import\.meta\.url/g
+  for (const file of files) {
+    for (const [, name, url] of readFileSync(join(root, file), 'utf8').matchAll(pattern)) {
+      const target = resolve(root, file, name ?? url)
+      if (target === undefined) continue
+      if (!importers.has(target)) importers.set(target, new Set())
+      importers.get(target)!.add(file)
+    }
+  }
+  return importers
+}
+
+function resolve(root: string, from: string, name: string): string | undefined {
+  const [scope, room, ...rest] = name.split('/')
+  if (scope === '@mistudio') {
+    const folder = ['packages', 'apps'].map(kind => join(kind, room)).find(at => existsSync(join(root, at)))
+    if (folder === undefined) return undefined
+    return join(folder, rest.length === 0 ? 'src/index.ts' : rest.join('/'))
+  }
+  if (!name.startsWith('.')) return undefined
+  return relative(root, join(root, dirname(from), name))
+}
+
+/** Test files that can see `file`, the nearest first: those of its own name, then by the number of imports between. */
+export function testsOf(options: { importers: Map<string, Set<string>>; file: string }): string[] {
+  const { importers, file } = options
+  const start = file.includes('/assembly/') ? kernels : file
+  const distance = new Map([[start, 0]])
+  const queue = [start]
+  for (const at of queue) {
+    for (const importer of importers.get(at) ?? []) {
+      if (distance.has(importer)) continue
+      distance.set(importer, distance.get(at)! + 1)
+      queue.push(importer)
+    }
+  }
+  const stem = (path: string) => path.replace(/^.*\//, '').replace(/(\.test)?\.tsx?$/, '')
+  const room = (path: string) => path.split('/').slice(0, 2).join('/')
+  const own = stem(file)
+  const rank = (test: string) => {
+    const named = stem(test) === own || (file.includes('/assembly/') && stem(test) === `kernels_${own}`)
+    const related = stem(test).includes(own)
+    return (
+      distance.get(test)! +
+      (room(test) === room(file) ? 0 : 10) +
+      (dirname(test) === dirname(file) ? 0 : 1) -
+      (named ? 100 : related ? 50 : 0)
+    )
+  }
+  return [...distance.keys()]
+    .filter(path => path.endsWith('.test.ts') && !blind.has(path))
+    .sort((a, b) => rank(a) - rank(b) || (a < b ? -1 : 1))
+}
