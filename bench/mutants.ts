@@ -5,7 +5,7 @@
 //     [--out FILE]         results so far; a run goes on where it was
 //     [--again]            draws nothing new, but runs the survivors that are not equivalent once more
 //     [--report]           writes docs/mutation.md
-import { readFileSync } from 'node:fs'
+import { appendFileSync, existsSync, readFileSync } from 'node:fs'
 import { setPriority, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -47,7 +47,14 @@ const verdicts = readVerdicts()
 const results = readResults(out)
 const importers = importersOf(root)
 /** Seconds of a test file without a mutant; undefined where it fails so. */
+const timings = `${out}.timings`
 const baselines = new Map<string, Promise<number | undefined>>()
+if (existsSync(timings)) {
+  for (const line of readFileSync(timings, 'utf8').split('\n').filter(Boolean)) {
+    const [test, seconds] = JSON.parse(line) as [string, number | null]
+    if (seconds !== null) baselines.set(test, Promise.resolve(seconds))
+  }
+}
 
 if (values.again) forget(out, results, one => one.outcome === 'survived' && !isEquivalent(verdicts, one))
 
@@ -71,9 +78,10 @@ function draw(room: string): Mutant[] {
   })
 }
 
-/** The next mutant that has no result, room by room. */
-function next(): Task | undefined {
-  for (const one of tasks) {
+/** The next mutant that has no result, room by room; workers begin with different rooms. */
+function next(worker: number): Task | undefined {
+  const from = Math.floor((worker * tasks.length) / Number(values.workers))
+  for (const one of [...tasks.slice(from), ...tasks.slice(0, from)]) {
     while (one.left > 0 && one.drawn.length > 0) {
       const mutant = one.drawn.shift()!
       one.left--
@@ -86,8 +94,9 @@ function next(): Task | undefined {
 function baselineOf(bench: Workbench, test: string): Promise<number | undefined> {
   const known = baselines.get(test)
   if (known !== undefined) return known
-  const measured = bench.test({ files: [test], limitSeconds: 200 }).then(({ passed, seconds }) => {
+  const measured = bench.test({ files: [test], limitSeconds: 120 }).then(({ passed, seconds }) => {
     if (!passed) console.log(`${test} fails without a mutant, and is left out`)
+    appendFileSync(timings, `${JSON.stringify([test, passed ? seconds : null])}\n`)
     return passed ? seconds : undefined
   })
   baselines.set(test, measured)
@@ -138,18 +147,19 @@ async function judge(bench: Workbench, { room, mutant }: Task): Promise<void> {
   }
 }
 
-async function work(): Promise<void> {
+async function work(worker: number): Promise<void> {
   const bench = openWorkbench(root)
   try {
-    for (let task = next(); task !== undefined && Date.now() < deadline; task = next())
+    for (let task = next(worker); task !== undefined && Date.now() < deadline; task = next(worker)) {
       await judge(bench, task)
+    }
   } finally {
     bench.close()
   }
 }
 
 setPriority(10)
-await Promise.all(Array.from({ length: Number(values.workers) }, work))
+await Promise.all(Array.from({ length: Number(values.workers) }, (_, worker) => work(worker)))
 const asked = new Set(Object.keys(rooms))
 const all = [...results.values()].filter(({ room }) => asked.has(room))
 all.sort(
