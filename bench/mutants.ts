@@ -139,7 +139,7 @@ async function judge(bench: Workbench, { room, mutant }: Task): Promise<void> {
         limitSeconds,
       })
       if (late) return finish('timed out', group.map(({ test }) => test).join(', '))
-      if (!passed) return finish('killed', /FAIL\s+(.*)/.exec(output)?.[1] ?? output.slice(-300))
+      if (!passed) return finish('killed', /FAIL\s+(.*)/.exec(output)?.[1] ?? 'the run ended')
     }
     finish('survived', chosen.map(({ test }) => test).join(', '))
   } finally {

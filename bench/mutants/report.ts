@@ -30,7 +30,7 @@ export function writeReport(options: {
   const { path, heading, results, verdicts } = options
   const survivors = results.filter(({ outcome }) => outcome === 'survived')
   const code = (text: string) =>
-    `\`${text.replaceAll('\n', ' ').replace(/\s+/g, ' ').replaceAll('|', '\\|').replaceAll('`', 'ˋ')}\``
+    `\`${text.replaceAll('\n', ' ').replace(/\s+/g, ' ').slice(0, 160).replaceAll('|', '\\|').replaceAll('`', 'ˋ')}\``
   const list = survivors.map(one => {
     const why = isEquivalent(verdicts, one)?.why
     const place = `${one.file}:${one.line}`

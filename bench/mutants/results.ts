@@ -48,8 +48,11 @@ export function describeMutant(
       .digest('hex')
       .slice(0, 16),
     line: whole.slice(0, start).split('\n').length,
-    before: whole.slice(from, to(end, whole)).trim(),
-    after: changed.slice(from, to(start + text.length, changed)).trim(),
+    before: whole.slice(from, to(end, whole)).trim().split('\n')[0],
+    after: changed
+      .slice(from, to(start + text.length, changed))
+      .trim()
+      .split('\n')[0],
   }
 }
 

@@ -2,6 +2,7 @@
 // tree. Packages are links to the installed ones; links between rooms lead into the copy.
 import { execFileSync, spawn } from 'node:child_process'
 import {
+  chmodSync,
   cpSync,
   mkdirSync,
   mkdtempSync,
@@ -34,6 +35,8 @@ const kernels = 'packages/tensor/kernels/kernels.wasm'
 /** Files that git knows, and new ones that it does not ignore, as they are now. */
 export function openWorkbench(from: string): Workbench {
   const root = mkdtempSync(join(tmpdir(), 'mistudio-mutants-'))
+  // A Postgres that tests start runs as a user of its own.
+  chmodSync(root, 0o755)
   const listed = execFileSync('git', ['ls-files', '-co', '--exclude-standard', '-z'], {
     cwd: from,
     encoding: 'utf8',
