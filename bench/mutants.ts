@@ -133,7 +133,7 @@ async function judge(bench: Workbench, { room, mutant }: Task): Promise<void> {
     }
     for (const group of [chosen.slice(0, 1), chosen.slice(1, 3), chosen.slice(3)]) {
       if (group.length === 0) continue
-      const limitSeconds = 20 + 4 * group.reduce((sum, { seconds }) => sum + seconds, 0)
+      const limitSeconds = 15 + 3 * group.reduce((sum, { seconds }) => sum + seconds, 0)
       const { passed, late, output } = await bench.test({
         files: group.map(({ test }) => test),
         limitSeconds,

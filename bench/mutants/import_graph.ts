@@ -60,7 +60,8 @@ export function testsOf(options: { importers: Map<string, Set<string>>; file: st
       (named ? 100 : related ? 50 : 0)
     )
   }
-  return [...distance.keys()]
-    .filter(path => path.endsWith('.test.ts') && !blind.has(path))
-    .sort((a, b) => rank(a) - rank(b) || (a < b ? -1 : 1))
+  const seeing = [...distance.keys()].filter(path => path.endsWith('.test.ts') && !blind.has(path))
+  // Applications see nearly all, and their tests are slow: they judge a package only where nothing else does.
+  const near = seeing.filter(path => path.startsWith(file.slice(0, file.indexOf('/') + 1)))
+  return (near.length > 0 ? near : seeing).sort((a, b) => rank(a) - rank(b) || (a < b ? -1 : 1))
 }

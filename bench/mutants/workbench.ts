@@ -30,6 +30,9 @@ export type Workbench = {
   close(): void
 }
 
+// An end from outside takes tests and copies along.
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1))
+
 const kernels = 'packages/tensor/kernels/kernels.wasm'
 
 /** Files that git knows, and new ones that it does not ignore, as they are now. */
@@ -56,6 +59,8 @@ export function openWorkbench(from: string): Workbench {
     const target = readlinkSync(join(modules, '@mistudio', room))
     symlinkSync(target, join(root, 'node_modules/@mistudio', room))
   }
+  const remove = () => rmSync(root, { recursive: true, force: true, maxRetries: 3 })
+  process.once('exit', remove)
   const originals = new Map<string, Buffer>()
   const original = (file: string) => {
     if (!originals.has(file)) originals.set(file, readFileSync(join(root, file)))
@@ -90,7 +95,8 @@ export function openWorkbench(from: string): Workbench {
       writeFileSync(join(root, kernels), original(kernels))
     },
     close() {
-      rmSync(root, { recursive: true, force: true, maxRetries: 3 })
+      process.off('exit', remove)
+      remove()
     },
   }
 }
@@ -122,9 +128,11 @@ function run(
     late = true
     end()
   }, limitSeconds * 1000)
+  process.once('exit', end)
   return new Promise(resolve => {
     child.on('exit', code => {
       clearTimeout(timer)
+      process.off('exit', end)
       end()
       resolve({ passed: code === 0 && !late, late, seconds: (performance.now() - began) / 1000, output })
     })

@@ -142,6 +142,9 @@ test('its figures are those of the definitions', async () => {
     const dot = (p: number[], q: number[]) => p.reduce((sum, value, n) => sum + value * q[n], 0)
     return dot(u, v) / Math.sqrt(dot(u, u) * dot(v, v))
   }
+  const meanOf = (key: string) => details.reduce((sum, one) => sum + one[key], 0) / dSae
+  expect(metrics.misc_metrics.average_max_decoder_cosine_sim).toBeCloseTo(meanOf('max_decoder_cosine_sim'), 9)
+  expect(metrics.misc_metrics.average_max_encoder_cosine_sim).toBeCloseTo(meanOf('max_encoder_cosine_sim'), 9)
   for (const latent of [0, 255, 299]) {
     const others = Array.from({ length: dSae }, (_, i) => i).filter(i => i !== latent)
     const { wDec, wEnc } = sae.weights
@@ -154,6 +157,24 @@ test('its figures are those of the definitions', async () => {
       5,
     )
   }
+})
+
+test('without weights what needs them is -1, and what was not counted too', async () => {
+  const { sums, evaluation } = measured()
+  const run = { model: 'demo', dataset: 'text', contextSize, batchContexts: 2 }
+  const options = { evaluation, run, sae: { name: 'one', config: {} }, weights: null }
+  const { eval_result_metrics: metrics, eval_result_details: details } = saebenchCore({
+    ...options,
+    sums,
+  }) as unknown as {
+    eval_result_metrics: Record<string, Record<string, number>>
+    eval_result_details: Record<string, number>[]
+  }
+  expect(metrics.misc_metrics).toMatchObject({
+    average_max_decoder_cosine_sim: -1,
+    average_max_encoder_cosine_sim: -1,
+  })
+  expect(details[0]).toMatchObject({ encoder_norm: -1, max_decoder_cosine_sim: -1, feature_density: 3 / 7 })
 })
 
 test('a result file is read back under our names; -1 is unknown', async () => {

@@ -11,7 +11,8 @@ import type { Forward } from '../src/forward.ts'
 import { type LanguageModel, openModel } from '../src/load.ts'
 import { randomNumbers } from '../src/sampling.ts'
 
-export const fixture = (name: string): string => fileURLToPath(new URL(`../fixtures/${name}`, import.meta.url))
+export const fixture = (name: string): string =>
+  fileURLToPath(new URL(`../fixtures/${name}`, import.meta.url))
 
 export const demoModel: string = fileURLToPath(new URL('../../../assets/demo/model', import.meta.url))
 

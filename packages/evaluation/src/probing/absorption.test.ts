@@ -86,6 +86,25 @@ describe('a letter whose latent', () => {
   })
 })
 
+test('the share of one word that is all there is of a letter is counted', () => {
+  const setup = world((letter, w) => (letter === 'b' && w % 4 === 0 ? 'absorbed' : 'letter'))
+  const absorbed = setup.words.find(
+    ({ train, letter, index }) => !train && letter === 'b' && index.length === 1,
+  )!
+  const words = setup.words.filter(word => word.train || word.letter !== 'b' || word === absorbed)
+  const report = absorption({ ...setup, words })
+  expect(report.per_letter.find(({ first_letter }) => first_letter === 'b')).toMatchObject({
+    num_probe_true_positives: 1,
+    full_absorption_rate: 1,
+    mean_absorption_fraction: 1,
+  })
+  // Over the four letters: one of 1, three of 0.
+  expect(report.mean_full_absorption_score).toBe(0.25)
+  expect(report.std_dev_full_absorption_score).toBeCloseTo(0.5, 12)
+  expect(report.mean_absorption_fraction_score).toBe(0.25)
+  expect(report.std_dev_absorption_fraction_score).toBeCloseTo(0.5, 12)
+})
+
 test('a letter that the probe does not know is not scored, and without letters nothing is', () => {
   const setup = world(() => 'letter')
   const draw = gaussianStream({ seed: 9, purpose: 'noise' })
