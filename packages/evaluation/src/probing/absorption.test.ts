@@ -78,6 +78,18 @@ describe('a letter whose latent', () => {
     for (const other of per_letter.filter(one => one !== b)) expect(other.num_full_absorption).toBe(0)
   })
 
+  test('is absorbed as much where rows of the decoder have other norms', () => {
+    const setup = world((letter, w) => (letter === 'b' && w % 4 === 0 ? 'absorbed' : 'letter'))
+    const rescaled = {
+      ...setup,
+      decoder: setup.decoder.map(value => value / 64),
+      words: setup.words.map(word => ({ ...word, value: word.value.map(value => value * 64) })),
+    }
+    const figures = ({ per_letter }: ReturnType<typeof absorption>) =>
+      per_letter.map(one => [one.num_full_absorption, one.mean_absorption_fraction])
+    expect(figures(absorption(rescaled))).toEqual(figures(absorption(setup)))
+  })
+
   test('is split in two has two latents, and that is no absorption', () => {
     const report = absorption(world(letter => (letter === 'c' ? 'split' : 'letter')))
     const c = report.per_letter.find(({ first_letter }) => first_letter === 'c')!
