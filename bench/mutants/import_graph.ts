@@ -9,7 +9,7 @@ const blind = new Set(['packages/tensor/src/kernels_build.test.ts'])
 
 /** @returns for each file the files that import it; paths relative to `root` */
 export function importersOf(root: string): Map<string, Set<string>> {
-  const files = globSync('{packages,apps}/*/{src,testing,test_server}/**/*.{ts,tsx}', { cwd: root })
+  const files = globSync('{packages,apps}/*/{src,testing,test_server,assembly}/**/*.{ts,tsx}', { cwd: root })
   const importers = new Map<string, Set<string>>()
   const pattern = /(?:\bfrom|\bimport)\s*\(?\s*'([^']+)'|new URL\(\s*'([^']+)'\s*,\s*import\.meta\.url/g
   for (const file of files) {
@@ -31,12 +31,26 @@ function resolve(root: string, from: string, name: string): string | undefined {
     return join(folder, rest.length === 0 ? 'src/index.ts' : rest.join('/'))
   }
   if (!name.startsWith('.')) return undefined
-  return relative(root, join(root, dirname(from), name))
+  const path = relative(root, join(root, dirname(from), name))
+  return existsSync(join(root, path)) ? path : `${path}.ts`
+}
+
+/** The kernels that a file of theirs takes part in: those it exports, or that a file which imports it does. */
+function kernelsOf(root: string, file: string, importers: Map<string, Set<string>>): string[] {
+  const files = new Set([file])
+  for (const at of files) for (const importer of importers.get(at) ?? []) files.add(importer)
+  return [...files].flatMap(one =>
+    [...readFileSync(join(root, one), 'utf8').matchAll(/^export function (\w+)/gm)].map(([, name]) => name),
+  )
 }
 
 /** Test files that can see `file`, the nearest first: those of its own name, then by the number of imports between. */
-export function testsOf(options: { importers: Map<string, Set<string>>; file: string }): string[] {
-  const { importers, file } = options
+export function testsOf(options: {
+  root: string
+  importers: Map<string, Set<string>>
+  file: string
+}): string[] {
+  const { root, importers, file } = options
   const start = file.includes('/assembly/') ? kernels : file
   const distance = new Map([[start, 0]])
   const queue = [start]
@@ -50,8 +64,14 @@ export function testsOf(options: { importers: Map<string, Set<string>>; file: st
   const stem = (path: string) => path.replace(/^.*\//, '').replace(/(\.test)?\.tsx?$/, '')
   const room = (path: string) => path.split('/').slice(0, 2).join('/')
   const own = stem(file)
+  const isKernel = file.includes('/assembly/')
+  const used = isKernel ? kernelsOf(root, file, importers) : []
+  const calls = (test: string) => {
+    const text = isKernel ? readFileSync(join(root, test), 'utf8') : ''
+    return used.some(name => new RegExp(`\\b${name}\\b`).test(text))
+  }
   const rank = (test: string) => {
-    const named = stem(test) === own || (file.includes('/assembly/') && stem(test) === `kernels_${own}`)
+    const named = stem(test) === own || (isKernel && (stem(test) === `kernels_${own}` || calls(test)))
     const related = stem(test).includes(own)
     return (
       distance.get(test)! +

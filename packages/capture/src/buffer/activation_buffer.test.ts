@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { createTable, randomContexts, type Table } from '../../testing/table_forward.ts'
 import type { ContextSource } from '../sources.ts'
 import { createActivationWindow } from './activation_buffer.ts'
+import { addMoments, readMoments, writeMoments } from './hook_rows.ts'
 
 const dIn = 16
 const vocabulary = 200
@@ -115,6 +116,32 @@ describe('stored as bfloat16', () => {
     expect(sizes.float32).toBeLessThan(rows * dIn * 4 + rows * 17 + 100_000)
     expect(sizes.bfloat16).toBeLessThan(rows * dIn * 2 + rows * 17 + 400_000)
   })
+})
+
+test('sums over a window of many tokens are those of its rows, in either number type', async () => {
+  for (const storedDtype of ['float32', 'bfloat16'] as const) {
+    const window = await open({ storedDtype, contexts: 1300 })
+    const count = await window.fill(1)
+    const rows = await rowsOf(window, count, 'b')
+    const { tokens, sum, sumSquares, sumNorms } = window.moments('b')
+    expect(tokens).toBe(count)
+    expect(sumSquares / rows.reduce((total, value) => total + value * value, 0)).toBeCloseTo(1, 9)
+    for (const j of [0, dIn - 1]) {
+      expect(sum[j]).toBeCloseTo(
+        rows.reduce((total, value, i) => (i % dIn === j ? total + value : total), 0),
+        6,
+      )
+    }
+    let norms = 0
+    for (let r = 0; r < count; r++) norms += Math.hypot(...rows.slice(r * dIn, (r + 1) * dIn))
+    expect(sumNorms / norms).toBeCloseTo(1, 9)
+    // Two windows together.
+    const both = addMoments(addMoments(undefined, window.moments('b')), window.moments('b'))
+    expect(both.tokens).toBe(2 * tokens)
+    expect([both.sumSquares, both.sumNorms, both.sum[3]]).toEqual([2 * sumSquares, 2 * sumNorms, 2 * sum[3]])
+    expect(readMoments(writeMoments(both))).toEqual(both)
+    await window.close()
+  }
 })
 
 describe('the outlier rule', () => {
@@ -235,8 +262,11 @@ describe('bad activations', () => {
         options.mask.fill(0)
       },
     }
-    const window = await open({ source: masked })
-    await expect(window.fill(2)).rejects.toThrow(/every token of a window is masked.*0 usable of 70 tokens/)
+    const locate = (position: number) => ({ file: `store ${position}`, context: position })
+    const window = await open({ source: { ...masked, locate } })
+    await expect(window.fill(2)).rejects.toThrow(
+      /every token of a window is masked.*file: store 14;.*0 usable of 70 tokens/,
+    )
     await window.close()
   })
 })
