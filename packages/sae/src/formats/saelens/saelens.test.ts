@@ -108,7 +108,9 @@ test('names of SAELens are used where SAELens computes the same, and nowhere els
       sae: randomSae({ structure, activation: activations[kind], normalisation }),
       metadata,
     })
-    const { architecture } = JSON.parse(readFileSync(join(dir, 'cfg.json'), 'utf8'))
+    const { architecture, ...config } = JSON.parse(readFileSync(join(dir, 'cfg.json'), 'utf8'))
+    // Keys of ours stand only where they say something.
+    expect('mistudio_groups' in config).toBe(structure === 'cross_layer_transcoder')
     const own = architecture === `mistudio_${kind}_${structure}`
     expect(own || saeLensNames.has(architecture)).toBe(true)
     if (!own) written[`${structure} ${kind} ${normalisation}`] = architecture
