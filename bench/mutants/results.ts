@@ -58,7 +58,11 @@ export function describeMutant(
 
 export function readResults(path: string): Map<string, Result> {
   const lines = existsSync(path) ? readFileSync(path, 'utf8').split('\n').filter(Boolean) : []
-  return new Map(lines.map(line => JSON.parse(line) as Result).map(one => [one.key, one]))
+  const all = lines.map(line => JSON.parse(line) as Result)
+  // Of a change behind the first line of a statement the change alone tells more.
+  const plain = (one: Result): Result =>
+    one.before === one.after ? { ...one, before: one.was.trim(), after: one.text.trim() } : one
+  return new Map(all.map(one => [one.key, plain(one)]))
 }
 
 export const addResult = (path: string, result: Result): void =>

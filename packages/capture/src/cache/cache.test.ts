@@ -253,6 +253,12 @@ describe('writing a cache', () => {
     expect(readIndex(out).complete).toBe(true)
   })
 
+  test('of one token is one', async () => {
+    const out = join(folder, 'one')
+    const { shards } = await write({ tokens: 1, out })
+    expect(readIndex(out)).toMatchObject({ tokensAsked: 1, complete: true, shards })
+  })
+
   test('of something else into the same folder is refused with what differs', async () => {
     await write()
     await expect(write({ origin: { seed: 9 } })).rejects.toThrow(/seed.*found: .*9.*expected: .*3/)

@@ -276,6 +276,15 @@ test('groups and hook points of our own architectures are checked', async () => 
       'mistudio_groups',
     ],
     ['all', config.metadata.mistudio_inputs, 'mistudio_groups'],
+    ...(['latents', 'input', 'output'] as const).flatMap(part =>
+      [[0, 999], [-1, 1], [2, 2], [0, 1.5], [0]].map((span): [unknown, unknown, string] => [
+        config.mistudio_groups.map((group: object, i: number) =>
+          i === 0 ? { ...group, [part]: span } : group,
+        ),
+        config.metadata.mistudio_inputs,
+        'mistudio_groups',
+      ]),
+    ),
     [config.mistudio_groups, [{ hook: 'a', width: 20 }], 'metadata.mistudio_inputs'],
     [config.mistudio_groups, [{ hook: 3, width: 21 }], 'metadata.mistudio_inputs'],
   ]
