@@ -56,7 +56,14 @@ if (existsSync(timings)) {
   }
 }
 
-if (values.again) forget(out, results, one => one.outcome === 'survived' && !isEquivalent(verdicts, one))
+const asked = values.rooms.split(',')
+if (values.again) {
+  forget(
+    out,
+    results,
+    one => asked.includes(one.room) && one.outcome === 'survived' && !isEquivalent(verdicts, one),
+  )
+}
 
 type Task = { room: string; mutant: Mutant }
 const tasks = values.rooms
@@ -163,11 +170,11 @@ async function work(worker: number): Promise<void> {
 
 setPriority(10)
 await Promise.all(Array.from({ length: Number(values.workers) }, (_, worker) => work(worker)))
-const asked = new Set(Object.keys(rooms))
-const all = [...results.values()].filter(({ room }) => asked.has(room))
+const order = Object.keys(rooms)
+const all = [...results.values()].filter(({ room }) => order.includes(room))
 all.sort(
   (a, b) =>
-    [...asked].indexOf(a.room) - [...asked].indexOf(b.room) ||
+    order.indexOf(a.room) - order.indexOf(b.room) ||
     (a.file < b.file ? -1 : a.file > b.file ? 1 : a.line - b.line),
 )
 console.log(tableOf(all, verdicts))

@@ -73,7 +73,10 @@ export function openWorkbench(from: string): Workbench {
     mkdirSync(temporary, { recursive: true })
     const args = ['node_modules/vitest/vitest.mjs', 'run', ...files]
     const limits = ['--bail=1', '--maxWorkers=1', '--testTimeout=60000', '--hookTimeout=60000']
-    const result = await run(root, [...args, ...limits], limitSeconds, { TMPDIR: temporary, NO_COLOR: '1' })
+    const result = await run(root, [...args, ...limits], limitSeconds, {
+      TMPDIR: temporary,
+      NO_COLOR: '1',
+    })
     rmSync(temporary, { recursive: true, force: true, maxRetries: 3 })
     return result
   }
