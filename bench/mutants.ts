@@ -116,7 +116,7 @@ async function judge(bench: Workbench, { room, mutant }: Task): Promise<void> {
   let total = 0
   // All kernels lie in one file, which many tests see; their own are quick.
   const given = Number(values['test-seconds'])
-  const [most, budget] = room === 'kernels' ? [14, 2 * given] : [5, given]
+  const [most, budget] = room === 'kernels' ? [14, 4 * given] : [5, given]
   for (const test of testsOf({ root, importers, file: mutant.file }).slice(0, most)) {
     if (chosen.length > 0 && total > 0.6 * budget) break
     const seconds = await baselineOf(bench, test)
