@@ -66,6 +66,18 @@ describe('contexts of several datasets', () => {
     expect(contextsInOrder({ splits, contextSize }).locate!(7)).toEqual({ file: 'dataset 1', context: 1 })
   })
 
+  test('in order they come as they lie on disk, from any position', () => {
+    const source = contextsInOrder({ splits, contextSize })
+    expect(source.contexts).toBe(26)
+    expect(read(source, 4, 5)).toEqual([
+      [0, 4],
+      [0, 5],
+      [1, 0],
+      [1, 1],
+      [1, 2],
+    ])
+  })
+
   test('weights need text behind each of them', () => {
     const empty = [split(0, 0), split(1, 20)]
     expect(() => shuffledContexts({ splits: empty, contextSize, seed: 5, weights: [1, 1] })).toThrow(

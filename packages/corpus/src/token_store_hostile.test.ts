@@ -43,6 +43,7 @@ test.each<[string, (json: Json) => unknown]>([
   ['format', json => (json.format = 'other')],
   ['format_version', json => (json.format_version = 2)],
   ['context_size', json => (json.context_size = 1e12)],
+  ['context_size', json => (json.context_size = 1)],
   ['vocab_size', json => (json.vocab_size = '257')],
   ['document_token', json => (json.document_token = 257)],
   ['special_tokens[0]', json => (json.special_tokens = [-1])],

@@ -54,10 +54,22 @@ test('the chart names itself, its runs and its series, and escapes what they are
   expect(svg).not.toMatch(/NaN|Infinity|undefined/)
 })
 
+test('an axis of L0 begins and ends at the ticks around the values, or on them', () => {
+  const ticks = (...l0: number[]) => {
+    const svg = frontierSvg({ runs: l0.map(value => run('topk', value, 0.3, null)) })
+    return [1, 2, 5, 10, 20, 50, 100, 200].filter(tick => svg.includes(`>${tick}</text>`))
+  }
+  expect(ticks(20, 50)).toEqual([20, 50])
+  expect(ticks(19, 51)).toEqual([10, 20, 50, 100])
+  expect(ticks(20)).toEqual([20, 50])
+})
+
 test('one run, none, and runs without ΔCE still make a chart', () => {
   for (const some of [[], [runs[0]], [run('standard', 12, 0.3, null)], [run('dense', 0, 1, 0)]]) {
     const svg = frontierSvg({ runs: some })
     expect(svg).not.toMatch(/NaN|Infinity|undefined/)
+    // Nor a curve of no points.
+    expect(svg).not.toContain('d=""')
   }
   expect(frontierSvg({ runs: [run('standard', 12, 0.3, null)] })).toContain('not measured')
 })

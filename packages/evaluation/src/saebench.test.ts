@@ -14,7 +14,7 @@ beforeAll(async () => {
 })
 afterAll(() => pool.close())
 
-const [d, dSae, rows, contextSize] = [6, 300, 8, 4]
+const [d, dSae, rows, contextSize] = [6, 510, 8, 4]
 const draw = gaussianStream({ seed: 1, purpose: 'saebench' })
 const take = (n: number) => Float32Array.from({ length: n }, draw)
 const hooks = [{ hook: 'a', width: d }]
@@ -120,7 +120,7 @@ test('its figures are those of the definitions', async () => {
   })
   expect(metrics.sparsity).toEqual({ l0: 4 / 7, l1: 10 / 7 })
   expect(metrics.shrinkage.l2_ratio).toBeCloseTo(0.9, 6)
-  // Densities: 3/7, 1/7 and 298 zeros.
+  // Densities: 3/7, 1/7 and zeros.
   expect(metrics.misc_metrics).toMatchObject({ frac_alive: 2 / dSae, freq_over_10_percent: 2 / dSae })
   expect(metrics.misc_metrics.normalized_freq_over_10_percent).toBeCloseTo(1, 12)
   // Legacy: about the batch's mean, token by token.
@@ -142,7 +142,10 @@ test('its figures are those of the definitions', async () => {
     const dot = (p: number[], q: number[]) => p.reduce((sum, value, n) => sum + value * q[n], 0)
     return dot(u, v) / Math.sqrt(dot(u, u) * dot(v, v))
   }
-  for (const latent of [0, 255, 299]) {
+  const meanOf = (key: string) => details.reduce((sum, one) => sum + one[key], 0) / dSae
+  expect(metrics.misc_metrics.average_max_decoder_cosine_sim).toBeCloseTo(meanOf('max_decoder_cosine_sim'), 9)
+  expect(metrics.misc_metrics.average_max_encoder_cosine_sim).toBeCloseTo(meanOf('max_encoder_cosine_sim'), 9)
+  for (const latent of [0, 255, 256, 509]) {
     const others = Array.from({ length: dSae }, (_, i) => i).filter(i => i !== latent)
     const { wDec, wEnc } = sae.weights
     expect(details[latent].max_decoder_cosine_sim).toBeCloseTo(
@@ -154,6 +157,24 @@ test('its figures are those of the definitions', async () => {
       5,
     )
   }
+})
+
+test('without weights what needs them is -1, and what was not counted too', async () => {
+  const { sums, evaluation } = measured()
+  const run = { model: 'demo', dataset: 'text', contextSize, batchContexts: 2 }
+  const options = { evaluation, run, sae: { name: 'one', config: {} }, weights: null }
+  const { eval_result_metrics: metrics, eval_result_details: details } = saebenchCore({
+    ...options,
+    sums,
+  }) as unknown as {
+    eval_result_metrics: Record<string, Record<string, number>>
+    eval_result_details: Record<string, number>[]
+  }
+  expect(metrics.misc_metrics).toMatchObject({
+    average_max_decoder_cosine_sim: -1,
+    average_max_encoder_cosine_sim: -1,
+  })
+  expect(details[0]).toMatchObject({ encoder_norm: -1, max_decoder_cosine_sim: -1, feature_density: 3 / 7 })
 })
 
 test('a result file is read back under our names; -1 is unknown', async () => {

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
 import {
+  bf16OfBits,
   bf16ToF32,
   bytesPerElement,
   type DType,
@@ -76,5 +77,33 @@ test('bytes are viewed in place, with the element size of the type', () => {
       32 / bytesPerElement[dtype],
     ])
     expect(view.BYTES_PER_ELEMENT).toBe(bytesPerElement[dtype])
+  }
+})
+
+test('a float32 becomes the nearest bfloat16, of two as near the even one; NaN stays NaN', () => {
+  // The upper half is kept, plus one where the lower half is more than a half, or just that and the upper half is odd.
+  for (const [bits, expected] of [
+    [0x3f80_0000, 0x3f80],
+    [0x3f80_7fff, 0x3f80],
+    [0x3f80_8000, 0x3f80],
+    [0x3f80_8001, 0x3f81],
+    [0x3f81_7fff, 0x3f81],
+    [0x3f81_8000, 0x3f82],
+    [0x3f82_8000, 0x3f82],
+    [0x3f83_8000, 0x3f84],
+    [0xbf81_8000, 0xbf82],
+    // The largest float32 is nearer to infinity.
+    [0x7f7f_ffff, 0x7f80],
+    [0x7f80_0000, 0x7f80],
+    [0xff80_0000, 0xff80],
+    [0x0000_8000, 0x0000],
+    [0x0001_8000, 0x0002],
+  ]) {
+    expect(bf16OfBits(bits).toString(16), bits.toString(16)).toBe(expected.toString(16))
+    // As a signed number too.
+    expect(bf16OfBits(bits | 0)).toBe(expected)
+  }
+  for (const nan of [0x7f80_0001, 0x7fc0_0000, 0xff80_0001, 0x7fff_ffff]) {
+    expect(bf16ToF32(Uint16Array.of(bf16OfBits(nan)))[0]).toBeNaN()
   }
 })

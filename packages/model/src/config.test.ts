@@ -22,6 +22,16 @@ function read(raw: Record<string, unknown>) {
   return readDecoder({ dir: folder.path })
 }
 
+test('a file may be as long as 4 MiB, and no longer', () => {
+  read(llama)
+  const file = join(folder.path, 'config.json')
+  const text = JSON.stringify(llama)
+  writeFileSync(file, text.padEnd(4 << 20))
+  expect(readDecoder({ dir: folder.path }).config.dModel).toBe(32)
+  writeFileSync(file, text.padEnd((4 << 20) + 1))
+  expect(() => readDecoder({ dir: folder.path })).toThrow(/too long.*found: 4194305 bytes/)
+})
+
 describe('llama', () => {
   test('defaults are those of transformers', () => {
     expect(read(llama).config).toEqual({

@@ -242,6 +242,36 @@ describe('settleCandidates', () => {
     expect(run(one(ascending, pre), { ...how, spare: 0 }).unsettled).toBe(0)
   })
 
+  test('candidates that are not scored may be among the k: the floor rises to them, and the row stays open', () => {
+    // Errors of 1/4 on the probes make a margin of 1. Cheap scores are off by less, and their order is wrong: the
+    // highest latent lies more than a margin and a half below the k-th and is not scored.
+    const w = ascending.map(v => v / 64)
+    const pre = w.map(v => v + 0.25)
+    const put = (latent: number, cheap: number, exact: number) => {
+      pre[latent] = cheap
+      w[latent] = exact
+    }
+    for (const latent of [201, 203]) put(latent, 10, 9.125)
+    for (const latent of [205, 206, 207, 209]) put(latent, 9.90625, 8.5)
+    put(211, 8.25, 9.1875)
+    const open = run(one(w, pre), { ...how, spare: 0 })
+    expect(open.errors[0]).toBe(0.25)
+    expect(open.floors[0]).toBeLessThan(5)
+    expect(open.unsettled).toBe(1)
+    expect(run(one(w, pre), { ...how, spare: 1 })).toMatchObject({
+      unsettled: 0,
+      index: Int32Array.of(201, 211),
+      value: Float32Array.of(9.125, 9.1875),
+    })
+    // Where nothing that is left out can reach the k-th, the candidates decide.
+    put(211, 8.25, 8.5)
+    for (const latent of [201, 203]) put(latent, 10, 9.75)
+    expect(run(one(w, pre), { ...how, spare: 0 })).toMatchObject({
+      unsettled: 0,
+      index: Int32Array.of(201, 203),
+    })
+  })
+
   test('a row that is not a number anywhere is left open, with rows to spare too', () => {
     for (const place of [3, 127, 128, 255]) {
       const pre = off.slice()

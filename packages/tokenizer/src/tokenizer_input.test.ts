@@ -1,5 +1,5 @@
 // Tokenizer files that cannot be used are refused with the file and the field named; nothing is guessed.
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { InputError } from '@mistudio/files'
@@ -117,6 +117,14 @@ describe('the document token', () => {
     expect(refusal({ ...files, 'config.json': {}, ...named })).toMatch(/<end>, not in the vocabulary/)
     expect(open({ 'config.json': { eos_token_id: 1 }, ...named }).documentToken).toBe(1)
   })
+})
+
+test('a file too large to be one is not read', () => {
+  const dir = folder({ 'tokenizer.json': '{}', 'config.json': { eos_token_id: 3 } })
+  truncateSync(join(dir, 'tokenizer.json'), 2 ** 28 + 1)
+  expect(() => openTokenizer({ dir })).toThrow(
+    /too large.*found: 268435457 bytes; expected: at most 268435456/,
+  )
 })
 
 test('ids beyond the vocabulary are refused in every direction', () => {

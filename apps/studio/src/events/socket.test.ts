@@ -186,6 +186,31 @@ describe.each(databaseTargets())('on $kind', target => {
     expect(await back.next()).toMatchObject({ seq: seen.length + 1 })
   })
 
+  test('a client with more than 1,000 requests in wait is closed with 1008; 1,000 are answered', async () => {
+    // In one piece, so that the server has read all before it answers the first.
+    const sendAtOnce = ({ socket }: Listener, count: number, text: string) => {
+      const { _socket: stream } = socket as unknown as { _socket: { cork(): void; uncork(): void } }
+      stream.cork()
+      for (let i = 0; i < count; i++) socket.send(text)
+      stream.uncork()
+    }
+    const refused = JSON.stringify({ subscribe: 3 })
+    const patient = await connect()
+    // What was answered waits no longer.
+    for (const answered of [1000, 2000]) {
+      sendAtOnce(patient, 1000, refused)
+      await eventually(() => patient.messages.length).toBe(answered)
+    }
+    expect(patient.socket.readyState).toBe(WebSocket.OPEN)
+    const flood = await connect()
+    const closed = new Promise<[number, string]>(resolve =>
+      flood.socket.on('close', (code, reason) => resolve([code, reason.toString()])),
+    )
+    sendAtOnce(flood, 1001, refused)
+    expect(await closed).toEqual([1008, 'too many requests at once'])
+    expect((await fetch(`${server.url}/health`)).status).toBe(200)
+  })
+
   test('too long a message ends the socket, not the server', async () => {
     const listener = await connect()
     const closed = new Promise<number>(resolve => listener.socket.on('close', resolve))

@@ -300,6 +300,38 @@ describe.each(databaseTargets())('job host on $kind', target => {
       path: `trainings/${id}/attempt-2/run`,
     })
     await expect(one.host.resume(job)).rejects.toMatchObject({ problem: { status: 409 } })
+    for (const keep of [true, false]) {
+      await expect(one.host.stop(job, { keep })).rejects.toMatchObject({ problem: { status: 409 } })
+    }
+  })
+
+  test('a training that waits or is paused is stopped without a runner; only one that ran has something to keep', async () => {
+    const one = await world(runner => {
+      if (runner.stopped) {
+        runner.end(result({ kind: 'train', status: 'stopped', step: 10, totalSteps: 100, tokens: 100 }))
+      }
+    })
+    const { db } = one.database
+    const [first, second, third] = [
+      await seedTraining({ db, project: one.project }),
+      await seedTraining({ db, project: one.project }),
+      await seedTraining({ db, project: one.project }),
+    ]
+    await one.host.stop(third.job, { keep: true })
+    expect(await trainingOf(one, third.id)).toMatchObject({ status: 'cancelled', path: null })
+    await one.host.start()
+    await until(statusOf(one, first.job), status => status === 'running')
+    await one.host.pause(second.job)
+    expect((await trainingOf(one, second.id)).status).toBe('paused')
+    await one.host.stop(second.job, { keep: true })
+    expect(await trainingOf(one, second.id)).toMatchObject({ status: 'cancelled', path: null })
+    await one.host.pause(first.job)
+    await until(statusOf(one, first.job), status => status === 'paused')
+    await one.host.stop(first.job, { keep: true })
+    expect(await trainingOf(one, first.id)).toMatchObject({
+      status: 'cancelled',
+      path: `trainings/${first.id}/attempt-1/run`,
+    })
   })
 
   test('a host that closes puts its training back, and the next one goes on', async () => {

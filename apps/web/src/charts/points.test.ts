@@ -84,6 +84,14 @@ test('steps repeated after a checkpoint replace the earlier ones', () => {
   expect(curveOf(members.get('blocks.2.hook_resid_post')!, 'loss')).toEqual([4, 3.5, 3.25])
 })
 
+test('a step that is measured again right after a checkpoint is shown as measured last', () => {
+  const { steps, seqs } = trainingCurves([step(1, 10, 4), step(2, 20, 3), step(3, 20, 3.5)])
+  expect([steps, seqs]).toEqual([
+    [10, 20],
+    [1, 3],
+  ])
+})
+
 test('the end of a training does not repeat the point of its last step', () => {
   const { seqs } = trainingCurves([step(1, 10, 4), step(2, 10, 4, 'training:completed')])
   expect(seqs).toEqual([1])

@@ -49,6 +49,30 @@ test('a snapshot replaces an entity, and creates none that the cache does not ho
   ).toEqual([])
 })
 
+test('a snapshot of nothing, and lists that are asked for or of another form, change nothing', async () => {
+  const { cache, other } = filled()
+  const list = () => cache.getQueryData(['extractions', 'list'])
+  const [before, entity] = [list(), cache.getQueryData(['extractions', 'one', id])]
+  for (const data of [null, 'gone', undefined]) applySnapshot({ cache, channel, data })
+  expect(cache.getQueryData(['extractions', 'one', id])).toBe(entity)
+  // One that has no answer yet, and one that is read page by page.
+  const asking = cache.prefetchQuery({
+    queryKey: ['extractions', 'list', 'asked'],
+    queryFn: () => ({ data: [] }),
+  })
+  const pages = { pages: [{ data: [other] }], pageParams: [0] }
+  cache.setQueryData(['extractions', 'list', 'pages'], pages)
+  const on = `extraction/${other.id}`
+  applyEvents({ cache, channel: on, events: [event(1, 'extraction:progress', { progress: 0.5 }, on)] })
+  await asking
+  expect(cache.getQueryData(['extractions', 'list', 'pages'])).toBe(pages)
+  expect(list()).not.toBe(before)
+  // A list without a change is the same list, so that nothing is drawn again.
+  const after = list()
+  applyEvents({ cache, channel: on, events: [event(2, 'extraction:progress', { progress: 0.5 }, on)] })
+  expect(list()).toBe(after)
+})
+
 test('collections touched by an event of jobs/all', () => {
   const jobs = 'jobs/all'
   const move = { entity: channel, kind: 'nlp', status: 'completed' }

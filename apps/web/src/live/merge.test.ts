@@ -45,6 +45,31 @@ test('an error of the analysis is not mistaken for one of the extraction', () =>
   expect(mergeEvent(extraction, failed).error_message).toBe('no memory')
 })
 
+test('a message of a status is about the analysis only where the extraction is complete', () => {
+  const status = (status: string, error_message: string | null) =>
+    event('extraction:status', { status, nlp_status: 'pending', stage: null, error_message })
+  for (const other of ['failed', 'extracting', 'cancelled']) {
+    const merged = mergeEvent(extraction, status(other, 'no memory'))
+    expect(merged).toMatchObject({ error_message: 'no memory', nlp_error_message: null })
+  }
+  // The analysis goes on after a failure: its message goes, and one about the extraction would stay.
+  const known = { ...extraction, error_message: 'kept', nlp_error_message: 'no words' }
+  const mended = mergeEvent(known, status('completed', null))
+  expect(mended).toMatchObject({ error_message: 'kept', nlp_error_message: null })
+  // An entity of another kind that completes keeps its own field.
+  const training = { status: 'training', error_message: 'old' as string | null, nlp_error_message: 'other' }
+  const done = mergeEvent(training, event('training:status', { status: 'completed', error_message: null }))
+  expect(done).toEqual({ status: 'completed', error_message: null, nlp_error_message: 'other' })
+})
+
+test('what is equal is no change, lists too', () => {
+  const training = { status: 'training', saes: [{ name: 'a', step: 4 }], step: 4 }
+  const again = event('training:progress', { saes: [{ name: 'a', step: 4 }], step: 4 })
+  expect(mergeEvent(training, again)).toBe(training)
+  const next = event('training:progress', { saes: [{ name: 'a', step: 5 }], step: 4 })
+  expect(mergeEvent(training, next).saes).toEqual([{ name: 'a', step: 5 }])
+})
+
 test('events are merged in their order', () => {
   const events = [0.5, 0.7, 0.6].map(progress => event('extraction:progress', { progress }))
   expect(mergeEvents(extraction, events).progress).toBe(0.6)

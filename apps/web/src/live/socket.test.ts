@@ -139,6 +139,7 @@ test('after a loss the rest is asked for, and nothing is lost or doubled', () =>
 
 test('it retries for ever, after one to five seconds, and starts over once the server has sent something', () => {
   const socket = start()
+  expect(retryDelaysMs).toEqual([1000, 2000, 3000, 4000, 5000])
   const expected = [...retryDelaysMs, 5000, 5000]
   for (const delay of expected) {
     latest().drop()
@@ -162,6 +163,29 @@ test('it retries for ever, after one to five seconds, and starts over once the s
   socket.close()
   vi.advanceTimersByTime(20_000)
   expect(sockets.length).toBe(expected.length + 3)
+})
+
+test('a lost connection is reported once; a retry connects at once, but not twice, nor after the end', () => {
+  const socket = start()
+  const states: ConnectionState[] = []
+  socket.onState(state => states.push(state))
+  latest().drop()
+  vi.advanceTimersByTime(1000)
+  latest().drop()
+  expect(states).toEqual(['lost'])
+  socket.retry()
+  expect(sockets.length).toBe(3)
+  socket.retry()
+  expect(sockets.length).toBe(3)
+  // The try that it was waiting for is off.
+  vi.advanceTimersByTime(10_000)
+  expect(sockets.length).toBe(3)
+  latest().open()
+  expect(states).toEqual(['lost', 'open'])
+  latest().drop()
+  socket.close()
+  socket.retry()
+  expect(sockets.length).toBe(3)
 })
 
 test('a gap is requested once and filled', () => {

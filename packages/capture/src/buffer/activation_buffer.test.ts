@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { createTable, randomContexts, type Table } from '../../testing/table_forward.ts'
 import type { ContextSource } from '../sources.ts'
 import { createActivationBuffer } from './activation_buffer.ts'
+import { addMoments, readMoments, writeMoments } from './hook_rows.ts'
 
 const dIn = 16
 const vocabulary = 200
@@ -117,6 +118,32 @@ describe('stored as bfloat16', () => {
   })
 })
 
+test('sums over a window of many tokens are those of its rows, in either number type', async () => {
+  for (const storedDtype of ['float32', 'bfloat16'] as const) {
+    const buffer = await open({ storedDtype, contexts: 1300 })
+    const count = await buffer.fill(1)
+    const rows = await rowsOf(buffer, count, 'b')
+    const { tokens, sum, sumSquares, sumNorms } = buffer.moments('b')
+    expect(tokens).toBe(count)
+    expect(sumSquares / rows.reduce((total, value) => total + value * value, 0)).toBeCloseTo(1, 9)
+    for (const j of [0, dIn - 1]) {
+      expect(sum[j]).toBeCloseTo(
+        rows.reduce((total, value, i) => (i % dIn === j ? total + value : total), 0),
+        6,
+      )
+    }
+    let norms = 0
+    for (let r = 0; r < count; r++) norms += Math.hypot(...rows.slice(r * dIn, (r + 1) * dIn))
+    expect(sumNorms / norms).toBeCloseTo(1, 9)
+    // Two buffers together.
+    const both = addMoments(addMoments(undefined, buffer.moments('b')), buffer.moments('b'))
+    expect(both.tokens).toBe(2 * tokens)
+    expect([both.sumSquares, both.sumNorms, both.sum[3]]).toEqual([2 * sumSquares, 2 * sumNorms, 2 * sum[3]])
+    expect(readMoments(writeMoments(both))).toEqual(both)
+    await buffer.close()
+  }
+})
+
 describe('the outlier rule', () => {
   test('drops tokens beyond the multiple of the first window’s median for all hook points, and counts them', async () => {
     const [one, two] = [tokenOf(0), tokenOf(3)]
@@ -146,14 +173,18 @@ describe('the outlier rule', () => {
     await withRows({ [tokenOf(2)]: value => value * 4 }, async () => {
       for (const storedDtype of ['float32', 'bfloat16'] as const) {
         const options = { outlierNormMultiple: 1.3, storedDtype }
-        const [whole, resumed] = [await open(options), await open(options)]
-        let count = 0
-        for (const index of [0, 1, 2]) count = await whole.fill(index)
-        expect(whole.outliers('a')).toBeGreaterThan(0)
-        expect(await resumed.fill(2)).toBe(count)
-        expect(await rowsOf(resumed, count)).toEqual(await rowsOf(whole, count))
-        expect(resumed.moments('b')).toEqual(whole.moments('b'))
-        for (const buffer of [whole, resumed]) await buffer.close()
+        const whole = await open(options)
+        await whole.fill(0)
+        for (const index of [1, 2]) {
+          const count = await whole.fill(index)
+          expect(whole.outliers('a')).toBeGreaterThan(0)
+          const resumed = await open(options)
+          expect(await resumed.fill(index)).toBe(count)
+          expect(await rowsOf(resumed, count)).toEqual(await rowsOf(whole, count))
+          expect(resumed.moments('b')).toEqual(whole.moments('b'))
+          await resumed.close()
+        }
+        await whole.close()
       }
     })
   })
@@ -183,7 +214,7 @@ describe('the outlier rule', () => {
 
   test('that leaves nothing says so and names its field', async () => {
     const buffer = await open({ outlierNormMultiple: 1e-3 })
-    await expect(buffer.fill(0)).rejects.toThrow(/drops every token.*outlier_norm_multiple/)
+    await expect(buffer.fill(0)).rejects.toThrow(/drops every token.*outlier_norm_multiple; found: 0.001;/)
     await buffer.close()
   })
 })
@@ -231,8 +262,11 @@ describe('bad activations', () => {
         options.mask.fill(0)
       },
     }
-    const buffer = await open({ source: masked })
-    await expect(buffer.fill(2)).rejects.toThrow(/every token of a buffer is masked.*0 usable of 70 tokens/)
+    const locate = (position: number) => ({ file: `store ${position}`, context: position })
+    const buffer = await open({ source: { ...masked, locate } })
+    await expect(buffer.fill(2)).rejects.toThrow(
+      /every token of a buffer is masked.*file: store 14;.*0 usable of 70 tokens/,
+    )
     await buffer.close()
   })
 })

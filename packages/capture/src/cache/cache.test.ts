@@ -20,7 +20,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import { createTable, randomContexts, type Table } from '../../testing/table_forward.ts'
 import { type ActivationBuffer, createActivationBuffer } from '../buffer/activation_buffer.ts'
 import { openActivationCache } from './cache_buffer.ts'
-import { indexFile, readIndex, shardFile, tokensOf } from './cache_index.ts'
+import { indexFile, readIndex, shardFile, tokensOf, writeIndex } from './cache_index.ts'
 import { type BufferRequest, type CachedActivations, checkCachedActivations } from './cached.ts'
 import { writeActivationCache } from './write_cache.ts'
 
@@ -243,6 +243,20 @@ describe('writing a cache', () => {
     expect(more.shards.slice(0, first.shards.length)).toEqual(first.shards)
     expect(tokensOf(more)).toBeGreaterThanOrEqual(400)
     expect(more.complete).toBe(true)
+  })
+
+  test('whose process died before it said that it was complete says so after all', async () => {
+    const first = await write()
+    const out = join(folder, 'cache')
+    writeIndex(out, { ...first, complete: false })
+    expect(await write({ onProgress: () => expect.unreachable() })).toEqual(first)
+    expect(readIndex(out).complete).toBe(true)
+  })
+
+  test('of one token is one', async () => {
+    const out = join(folder, 'one')
+    const { shards } = await write({ tokens: 1, out })
+    expect(readIndex(out)).toMatchObject({ tokensAsked: 1, complete: true, shards })
   })
 
   test('of something else into the same folder is refused with what differs', async () => {

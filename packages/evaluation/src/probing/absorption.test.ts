@@ -78,12 +78,43 @@ describe('a letter whose latent', () => {
     for (const other of per_letter.filter(one => one !== b)) expect(other.num_full_absorption).toBe(0)
   })
 
+  test('is absorbed as much where rows of the decoder have other norms', () => {
+    const setup = world((letter, w) => (letter === 'b' && w % 4 === 0 ? 'absorbed' : 'letter'))
+    const rescaled = {
+      ...setup,
+      decoder: setup.decoder.map(value => value / 64),
+      words: setup.words.map(word => ({ ...word, value: word.value.map(value => value * 64) })),
+    }
+    const figures = ({ per_letter }: ReturnType<typeof absorption>) =>
+      per_letter.map(one => [one.num_full_absorption, one.mean_absorption_fraction])
+    expect(figures(absorption(rescaled))).toEqual(figures(absorption(setup)))
+  })
+
   test('is split in two has two latents, and that is no absorption', () => {
     const report = absorption(world(letter => (letter === 'c' ? 'split' : 'letter')))
     const c = report.per_letter.find(({ first_letter }) => first_letter === 'c')!
     expect(c.latents.toSorted((a, b) => a - b)).toEqual([2, letters.length + 2])
     expect(c).toMatchObject({ num_split_features: 2, num_full_absorption: 0, mean_absorption_fraction: 0 })
   })
+})
+
+test('the share of one word that is all there is of a letter is counted', () => {
+  const setup = world((letter, w) => (letter === 'b' && w % 4 === 0 ? 'absorbed' : 'letter'))
+  const absorbed = setup.words.find(
+    ({ train, letter, index }) => !train && letter === 'b' && index.length === 1,
+  )!
+  const words = setup.words.filter(word => word.train || word.letter !== 'b' || word === absorbed)
+  const report = absorption({ ...setup, words })
+  expect(report.per_letter.find(({ first_letter }) => first_letter === 'b')).toMatchObject({
+    num_probe_true_positives: 1,
+    full_absorption_rate: 1,
+    mean_absorption_fraction: 1,
+  })
+  // Over the four letters: one of 1, three of 0.
+  expect(report.mean_full_absorption_score).toBe(0.25)
+  expect(report.std_dev_full_absorption_score).toBeCloseTo(0.5, 12)
+  expect(report.mean_absorption_fraction_score).toBe(0.25)
+  expect(report.std_dev_absorption_fraction_score).toBeCloseTo(0.5, 12)
 })
 
 test('a letter that the probe does not know is not scored, and without letters nothing is', () => {

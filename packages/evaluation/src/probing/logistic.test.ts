@@ -22,6 +22,7 @@ describe('the L2 fit', () => {
     const [n, width, C] = [300, 10, 0.7]
     const { data, values, labels } = problem(n, width)
     const { weights, bias } = fitLogistic({ data, labels, balanced, C })
+    expect(weights.length).toBe(width)
     const positive = labels.reduce((sum, label) => sum + label, 0)
     const share = [n - positive, positive].map(count => (balanced ? n / (2 * count) : 1))
     const gradient = new Float64Array(width + 1)

@@ -38,6 +38,21 @@ test('one latent of a planted class suffices where no coordinate does', () => {
   expect(probe({ task: 'planted', examples: planted({ count: 600 }), dSae, seed: 0 })).toEqual(report)
 })
 
+test('a latent counts wherever it stands among those that fire', () => {
+  const examples = planted({ count: 600 }).map(one => {
+    // Those of the classes first.
+    const index = one.index.map(latent => (latent < 10 ? latent + 10 : latent - 10))
+    const order = [...index.keys()].sort((a, b) => index[a] - index[b])
+    return {
+      ...one,
+      index: Int32Array.from(order, i => index[i]),
+      value: Float64Array.from(order, i => one.value[i]),
+    }
+  })
+  const report = probe({ task: 'planted', examples, dSae, seed: 0 })
+  expect(report.per_class.map(({ latents }) => latents[0])).toEqual([0, 1, 2])
+})
+
 test('labels that nothing tells apart are not told apart on what is held out', () => {
   const report = probe({ task: 'noise', examples: planted({ count: 900, known: false }), dSae, seed: 0 })
   for (const name of ['llm_test_accuracy', 'sae_test_accuracy', 'sae_top_5_test_accuracy'] as const) {

@@ -37,6 +37,16 @@ test('every context is kept equally often over seeds', () => {
   for (const count of times) expect(Math.abs(count - 600)).toBeLessThan(5 * 23)
 })
 
+test('seeds draw differently, also where only their upper half does', () => {
+  const drawn = (seed: number) =>
+    fill({ seed, perBin: 4, contexts: 400 })
+      .examples(0)
+      .map(one => one.context)
+  const all = [1, 2, 1 + 2 ** 32, 1 + 2 ** 33, 2 ** 52 + 1].map(seed => drawn(seed).join())
+  expect(new Set(all).size).toBe(all.length)
+  expect(drawn(2 ** 52 + 1).join()).toBe(all[4])
+})
+
 test('features draw on their own', () => {
   const alone = fill({ seed: 3, perBin: 2, contexts: 50 }).examples(0)
   const reservoirs = createReservoirs({ features: 3, seed: 3, perBin: 2 })

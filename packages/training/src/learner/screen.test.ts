@@ -17,6 +17,7 @@ import { type Plan, steadyDynamics } from '../plan.ts'
 import { createEngine } from './engine.ts'
 import { createLearner } from './learner.ts'
 import { defaultScoring } from './scoring.ts'
+import { createScreen } from './screen.ts'
 import { encode } from './step/step_encode.ts'
 
 const rows = 530
@@ -127,6 +128,31 @@ describe.each(plans)('%s', (_name, change) => {
   })
 })
 
+test.each([topk, batchtopk])(
+  '$kind: latents of several products are screened as those of one',
+  async selection => {
+    const plan: Plan = { ...plainPlan({ dIn: 24, dSae: 4500, dOut: 24 }), selection }
+    const { batch, memory } = await someBatch({ pool, plan, rows: 300, seed: 3 })
+    const weights = someSaeWeights(plan, 5)
+    const options = { pool, plan, batchSize: 300, weights }
+    const states = []
+    for (const scoring of ['rescored', 'screened'] as const) {
+      const learner = await createLearner({ ...options, scoring })
+      await takeStep({ learner, batch })
+      states.push(copyState(learner.state()))
+      await learner.close()
+    }
+    for (const [name, values] of states[0])
+      if (name !== 'path') expect(sameBytes(states[1].get(name)!, values), name).toBe(true)
+    // Weights read at the wrong place would settle nothing.
+    const engine = await createEngine({ ...options, scoring: 'screened' })
+    await engine.loader.load(batch)
+    await encode(engine, steadyDynamics)
+    expect(engine.screen!.counts).toEqual({ chunks: 2, again: 0 })
+    await pool.release(memory)
+  },
+)
+
 test('an activation that is not a number shows in the loss', async () => {
   const plan: Plan = { ...plainPlan(shape), selection: topk }
   const spoil = (x: Float32Array) => {
@@ -139,6 +165,25 @@ test('an activation that is not a number shows in the loss', async () => {
   expect(loss.loss).toBeNaN()
   await learner.close()
   await pool.release(memory)
+})
+
+test('a screen that settles too little rests for a while, and asks for more candidates up to a limit', async () => {
+  const screen = await createScreen(pool, { whole: false })
+  const begins = (steps: number) => Array.from({ length: steps }, () => screen.active())
+  expect(begins(3)).toEqual([true, true, true])
+  expect(screen.perK).toBe(5)
+  screen.note(1, 4)
+  expect([screen.perK, screen.active()]).toEqual([7.5, true])
+  screen.note(0, 4)
+  expect(screen.perK).toBe(7.5)
+  screen.note(2, 4)
+  const rested = begins(60)
+  expect(rested.indexOf(true)).toBe(49)
+  expect(rested.slice(49)).not.toContain(false)
+  for (let i = 0; i < 3; i++) screen.note(4, 4)
+  expect(screen.perK).toBe(16)
+  expect(screen.counts).toEqual({ chunks: 24, again: 15 })
+  await screen.close()
 })
 
 test('plans are screened where few of many latents are kept', () => {

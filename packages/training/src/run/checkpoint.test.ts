@@ -173,11 +173,28 @@ describe('retention', () => {
     expect(kept({ keepLast: 0 }, [30])).toEqual([30])
   })
 
+  test('of checkpoints that are equally good the newer is the best', () => {
+    const equal = checkpoints.map(one => ({ ...one, fvu: one.step === 40 ? 0.9 : 0.2 }))
+    const retention = { keepLast: 1, keepBest: true, diskBudgetBytes: null }
+    expect(keptSteps({ checkpoints: equal, retention })).toEqual([30, 40])
+    // One that was not measured, or measured wrongly, is never the best.
+    const unmeasured = checkpoints.map(one => ({
+      ...one,
+      fvu: one.step === 20 ? Number.NEGATIVE_INFINITY : null,
+    }))
+    expect(keptSteps({ checkpoints: unmeasured, retention })).toEqual([40])
+  })
+
   test('drops the oldest first where the disk budget is short, the best last, the newest never', () => {
     expect(kept({ keepLast: 4, diskBudgetBytes: 399 })).toEqual([20, 30, 40])
     expect(kept({ keepLast: 4, keepBest: true, diskBudgetBytes: 250 })).toEqual([20, 40])
     expect(kept({ keepLast: 4, keepBest: true, diskBudgetBytes: 150 })).toEqual([40])
     expect(kept({ keepLast: 4, diskBudgetBytes: 1 })).toEqual([40])
+    expect(kept({ keepLast: 4, diskBudgetBytes: 400 })).toEqual([10, 20, 30, 40])
+    // What a failed SAE needs goes after the others, and before the best.
+    expect(kept({ keepLast: 4, diskBudgetBytes: 300 }, [10])).toEqual([10, 30, 40])
+    expect(kept({ keepLast: 4, keepBest: true, diskBudgetBytes: 300 }, [10])).toEqual([10, 20, 40])
+    expect(kept({ keepLast: 4, keepBest: true, diskBudgetBytes: 200 }, [10])).toEqual([20, 40])
   })
 
   test('removes what is not kept, and a damaged checkpoint does not hinder it', async () => {

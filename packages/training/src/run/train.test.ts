@@ -84,6 +84,31 @@ describe('a training', () => {
     for (const name of names) expect(weightsOf(out, name)).toEqual(weightsOf(whole, name))
   })
 
+  test('counts the tokens that the outlier rule drops once, also over a resume inside a window', async () => {
+    const counted = async (out: string, given: { resume?: boolean; stopAfter?: number } = {}) => {
+      const { resume, stopAfter = Number.POSITIVE_INFINITY } = given
+      let [asked, dropped] = [0, {}]
+      await run({
+        out,
+        resume,
+        settings: { outlierNormMultiple: 1.2 },
+        stopped: () => asked++ >= stopAfter,
+        onEvent: event => {
+          dropped = event.outlier_tokens
+        },
+      })
+      return dropped as Record<string, number>
+    }
+    const whole = await counted(place('whole'))
+    expect(whole.a).toBeGreaterThan(0)
+    for (const steps of [1, 7, 12]) {
+      const out = place('stopped')
+      const before = await counted(out, { stopAfter: steps })
+      expect(before.a).toBeLessThan(whole.a)
+      expect(await counted(out, { resume: true })).toEqual(whole)
+    }
+  })
+
   test('paused keeps a checkpoint and saves no SAE; resumed it ends with the same bits', async () => {
     const [whole, out] = [place('whole'), place('paused')]
     await run({ out: whole })

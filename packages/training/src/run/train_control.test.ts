@@ -69,6 +69,24 @@ describe('an SAE that fails', () => {
     },
   )
 
+  test('goes on where a try was stopped', async () => {
+    const [out, whole] = [place('failed'), place('whole')]
+    const members = [topk('a'), wide]
+    await setup.run({ out, members, createLearner })
+    await setup.run({ out: whole, members })
+    const again = { name: 'wide', from: 'start' } as const
+    let asked = 0
+    const stopped = () => asked++ >= 20
+    const first = await retrySae({ ...setup.options({ out, members, stopped }), ...again })
+    expect(first.status).toBe('stopped')
+    const steps: number[] = []
+    const onEvent = ({ step }: TrainProgress) => steps.push(step)
+    const result = await retrySae({ ...setup.options({ out, members, onEvent }), ...again })
+    expect(Math.min(...steps)).toBeGreaterThanOrEqual(20)
+    expect(result.saes[1]).toMatchObject({ status: 'completed', step: 32 })
+    expect(weightsOf(out, 'wide')).toEqual(weightsOf(whole, 'wide'))
+  })
+
   test('is tried again with other settings, and an unknown name is answered with the nearest', async () => {
     const out = place('failed')
     await setup.run({ out, members: [topk('a'), wide], createLearner })

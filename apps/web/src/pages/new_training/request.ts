@@ -1,6 +1,14 @@
 // What a draft asks the studio for: the body of the request, the values of the sweep, and how many SAEs that makes.
-import type { Families, Family, HookType, Model, SettingField, SettingValue } from '@mistudio/contract'
-import { hyperparametersGiven, trainingRequest } from '@mistudio/contract'
+import {
+  type Families,
+  type Family,
+  type HookType,
+  hyperparametersGiven,
+  type Model,
+  type SettingField,
+  type SettingValue,
+  trainingRequest,
+} from '@mistudio/contract'
 import { checked, defaultsOf, numberOf } from '../../forms/schema.ts'
 import type { Draft, SweepRow } from './draft.ts'
 import {

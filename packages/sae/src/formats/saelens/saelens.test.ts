@@ -108,7 +108,9 @@ test('names of SAELens are used where SAELens computes the same, and nowhere els
       sae: randomSae({ structure, activation: activations[kind], normalisation }),
       metadata,
     })
-    const { architecture } = JSON.parse(readFileSync(join(dir, 'cfg.json'), 'utf8'))
+    const { architecture, ...config } = JSON.parse(readFileSync(join(dir, 'cfg.json'), 'utf8'))
+    // Keys of ours stand only where they say something.
+    expect('mistudio_groups' in config).toBe(structure === 'cross_layer_transcoder')
     const own = architecture === `mistudio_${kind}_${structure}`
     expect(own || saeLensNames.has(architecture)).toBe(true)
     if (!own) written[`${structure} ${kind} ${normalisation}`] = architecture
@@ -245,6 +247,16 @@ test('files from before version 6 name the activation apart', async () => {
   expect(hooks.inputs).toEqual([{ hook: 'blocks.4.hook_resid_post', width: 16 }])
   const other = await changed({ name: 'old tanh', config: flat({ activation_fn_str: 'tanh-relu' }) })
   expect((caught(() => loadSae({ dir: other })) as InputError).details.field).toBe('activation_fn_str')
+  // A factor for each latent that these SAEs may have and ours have not: ignored, it would give other activations.
+  const scaled = await changed({ name: 'old scaled', config: flat({ finetuning_scaling_factor: true }) })
+  expect((caught(() => loadSae({ dir: scaled })) as InputError).details).toMatchObject({
+    field: 'finetuning_scaling_factor',
+    found: 'true',
+  })
+  const unscaled = { activation_fn_str: 'topk', finetuning_scaling_factor: false }
+  expect(
+    loadSae({ dir: await changed({ name: 'old unscaled', config: flat(unscaled) }) }).activation,
+  ).toEqual(activation)
 })
 
 test('groups and hook points of our own architectures are checked', async () => {
@@ -264,6 +276,15 @@ test('groups and hook points of our own architectures are checked', async () => 
       'mistudio_groups',
     ],
     ['all', config.metadata.mistudio_inputs, 'mistudio_groups'],
+    ...(['latents', 'input', 'output'] as const).flatMap(part =>
+      [[0, 999], [-1, 1], [2, 2], [0, 1.5], [0]].map((span): [unknown, unknown, string] => [
+        config.mistudio_groups.map((group: object, i: number) =>
+          i === 0 ? { ...group, [part]: span } : group,
+        ),
+        config.metadata.mistudio_inputs,
+        'mistudio_groups',
+      ]),
+    ),
     [config.mistudio_groups, [{ hook: 'a', width: 20 }], 'metadata.mistudio_inputs'],
     [config.mistudio_groups, [{ hook: 3, width: 21 }], 'metadata.mistudio_inputs'],
   ]
