@@ -1,15 +1,18 @@
-// The formats of SAEs there are, in the order in which a folder is tried. A new one is a folder here and a line below.
+// The formats of SAEs there are, in the order in which a folder is tried. A new one is a folder here and a line below,
+// which imports it where it is listed.
 import { readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { InputError } from '@mistudio/files'
 import type { Sae } from '../sae.ts'
 import type { SaeDescription, SaeFile, SaeFormat, SaeMetadata } from './format.ts'
-import { saelens } from './saelens/saelens.ts'
 
-export const saeFormats: readonly SaeFormat[] = [saelens]
+// biome-ignore format: a line is a format
+export const saeFormats: readonly SaeFormat[] = [
+  (await import('./saelens/saelens.ts')).saelens,
+]
 
-/** What is written where nobody asks for another format. */
-const defaultFormat = saelens
+/** The first is what is written where nobody asks for another format. */
+const [defaultFormat] = saeFormats
 
 /** The format of a folder, or undefined where no format knows it. */
 export const saeFormatOf = (dir: string): SaeFormat | undefined =>
