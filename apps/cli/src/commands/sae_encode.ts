@@ -20,7 +20,7 @@ export const saeEncode = defineCommand({
     'The input holds `activations` [n, d_in]; the output `feature_acts` [n, d_sae] and `reconstruction` [n, d_out], float32.\n' +
     'Where an SAE reads or writes several hook points, their columns stand beside each other, in its order.',
   options: {
-    sae: { kind: 'path', value: 'DIR', required: true, help: 'folder of the SAE (SAELens layout)' },
+    sae: { kind: 'path', value: 'DIR', required: true, help: 'folder of the SAE' },
     activations: { kind: 'path', value: 'FILE.safetensors', required: true, help: 'activations' },
     out: { kind: 'path', value: 'FILE.safetensors', required: true, help: 'file to write' },
     threads: shared.threads,

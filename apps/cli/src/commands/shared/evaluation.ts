@@ -15,7 +15,7 @@ export const evaluationOptions = {
     kind: 'paths',
     value: 'DIR',
     required: true,
-    help: 'folders of SAEs (SAELens layout), or of trainings: all of their SAEs',
+    help: 'folders of SAEs, or of trainings: all of their SAEs',
   },
   model: shared.model,
   dataset: { kind: 'paths', value: 'DIR', required: true, help: 'token stores' },
