@@ -18,7 +18,13 @@ const [defaultFormat] = saeFormats
 export const saeFormatOf = (dir: string): SaeFormat | undefined =>
   saeFormats.find(format => format.recognise({ dir }))
 
-/** Reads an SAE of any format. @throws InputError naming file, field, found and expected */
+/**
+ * Reads an SAE of any format.
+ * @throws InputError naming file, field, found and expected
+ * @example
+ * const sae = loadSae({ dir: 'data/sae' })
+ * console.log(sae.shape.dSae, sae.activation.kind, sae.metadata.modelName)
+ */
 export const loadSae = ({ dir }: { dir: string }): SaeFile => chosenFor(dir).load({ dir })
 
 /** What an SAE of any format is, without reading its weights. @throws InputError as `loadSae` */
