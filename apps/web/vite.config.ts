@@ -1,11 +1,11 @@
 // The web bundle: hashed assets in dist/, which the studio serves, compressed once here rather than at every request.
-// `npx vite` serves the sources instead and passes API requests on to a studio on its default port (or MISTUDIO_URL).
+// `npm run dev` serves the sources instead and passes API requests on to a studio on its default port (or MISTUDIO_URL).
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import tailwindcss from '@tailwindcss/vite'
 import react from '@vitejs/plugin-react'
-import { defineConfig, type Plugin } from 'vite'
+import { defineConfig, type Plugin, type ProxyOptions } from 'vite'
 
 const studio = process.env.MISTUDIO_URL ?? 'http://127.0.0.1:8484'
 const outDir = 'dist'
@@ -13,8 +13,18 @@ const outDir = 'dist'
 export default defineConfig({
   plugins: [react(), tailwindcss(), compressed()],
   build: { outDir, emptyOutDir: true, sourcemap: false },
-  server: { proxy: { '/api': { target: studio, ws: true, changeOrigin: true } } },
+  server: { proxy: { '/api': { target: studio, ws: true, changeOrigin: true, configure: asOwnPage } } },
 })
+
+/** The studio answers its own pages alone. Pages of this server count as such; those from elsewhere keep their Origin. */
+function asOwnPage(proxy: Parameters<NonNullable<ProxyOptions['configure']>>[0]): void {
+  for (const event of ['proxyReq', 'proxyReqWs'] as const) {
+    proxy.on(event, (outgoing, { headers: { host, origin } }) => {
+      const own = /^http:\/\/(localhost|127\.0\.0\.1|\[::1\]):\d+$/.test(origin ?? '')
+      if (own && origin === `http://${host}`) outgoing.setHeader('origin', studio)
+    })
+  }
+}
 
 /** A .gz beside each asset. */
 function compressed(): Plugin {

@@ -88,8 +88,10 @@ export type CachedRequest = Common & { cached: string }
  * Opens a source of activations. To be closed.
  * @throws InputError when something does not exist or does not fit the rest: both are named
  * @example
- * const capture = await openCapture({ pool, models: [dir], texts: { stores: [store] }, hooks: ['blocks.5.hook_resid_post'] })
- * await trainSaes({ ...options, buffers: capture.buffers })
+ * const texts = { stores: ['data/text'], seed: 1 }
+ * const hooks = ['blocks.4.hook_resid_post']
+ * const capture = await openCapture({ pool, models: ['assets/demo/model'], texts, hooks })
+ * const { activations, modelName, datasets } = capture // what `trainSaes` asks for
  * await capture.close()
  */
 export async function openCapture(options: LiveRequest): Promise<LiveCapture>

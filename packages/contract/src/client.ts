@@ -50,7 +50,13 @@ type Parts = {
   signal?: AbortSignal
 }
 
-/** @param options.baseUrl default: the page's own origin */
+/**
+ * @param options.baseUrl default: the page's own origin
+ * @example
+ * const client = createClient({ baseUrl: 'http://127.0.0.1:8484' })
+ * const { data } = await client.listTrainings({ query: { limit: 10 } })
+ * const training = await client.getTraining({ params: { id: data[0].id } })
+ */
 export function createClient(options: { baseUrl?: string; fetch?: typeof fetch } = {}): Client {
   const { baseUrl = '', fetch: send = (...args) => fetch(...args) } = options
   const client: Record<string, unknown> = {}

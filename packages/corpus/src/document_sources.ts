@@ -1,12 +1,13 @@
-// The kinds of text file there are. A new one is a file in sources/ and a line here.
+// The kinds of text file there are. A new one is a file in sources/ and a line here, which imports it where it is listed.
 import { statSync } from 'node:fs'
 import { extname } from 'node:path'
 import { InputError } from '@mistudio/files'
 import type { DocumentSource } from './sources/document_source.ts'
-import { jsonl } from './sources/jsonl.ts'
-import { txt } from './sources/txt.ts'
 
-export const documentSources: readonly DocumentSource[] = [jsonl, txt]
+export const documentSources: readonly DocumentSource[] = [
+  (await import('./sources/jsonl.ts')).jsonl,
+  (await import('./sources/txt.ts')).txt,
+]
 
 /** All endings of text files, for messages and file choosers: `.jsonl or .txt`. */
 export const textExtensions = (): string[] => documentSources.flatMap(({ extensions }) => extensions)

@@ -54,7 +54,15 @@ export type TokenSplit = {
   documentsOf(index: number): DocumentSpan[]
 }
 
-/** Opens and checks a store made by `tokenizeFiles`. @throws InputError naming file, field, found and expected. */
+/**
+ * Opens and checks a store made by `tokenizeFiles`.
+ * @throws InputError naming file, field, found and expected.
+ * @example
+ * const store = openTokenStore({ dir: 'data/text' })
+ * const [ids, mask] = [new Int32Array(store.contextSize), new Uint8Array(store.contextSize)]
+ * store.split('train').readContext(0, ids, mask)
+ * store.close()
+ */
 export function openTokenStore(options: { dir: string }): TokenStore {
   const { dir } = options
   if (!existsSync(dir)) recoverDirectory(dir)

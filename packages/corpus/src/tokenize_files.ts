@@ -42,6 +42,11 @@ export type TokenizeOptions = {
  * Makes a token store (its layout: store_format.ts).
  * @throws InputError for files that cannot be read as text, a folder that is no token store's, and a data set without
  *   one whole context for training. The folder is then as it was before.
+ * @example
+ * const tokenizer = openTokenizer({ dir: 'assets/demo/model' })
+ * const files = ['assets/demo/datasets/scripture.jsonl']
+ * const { splits } = await tokenizeFiles({ files, tokenizer, contextSize: 128, out: 'data/text' })
+ * console.log(splits.train.tokens, splits.held_out.documents)
  */
 export async function tokenizeFiles(options: TokenizeOptions): Promise<TokenStoreInfo> {
   checkOptions(options)

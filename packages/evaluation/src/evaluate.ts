@@ -44,7 +44,14 @@ const batchCalls = 8
 
 type Running = EvaluateMember & { encoder: Encoder; sums: EvaluationSums }
 
-/** @returns one evaluation for each SAE, in their order, with the sums behind it */
+/**
+ * @returns one evaluation for each SAE, in their order, with the sums behind it
+ * @example
+ * const opened = await openEvaluation({ model, pool, contextSize: source.contextSize, saes: [{ sae }] })
+ * const [report] = await evaluateSaes({ ...opened, pool, source, split: 'held_out' })
+ * await opened.close()
+ * console.log(report.fvu, report.l0, report.delta_ce)
+ */
 export async function evaluateSaes(
   options: EvaluateOptions,
 ): Promise<(Evaluation & { sums: EvaluationSums })[]> {

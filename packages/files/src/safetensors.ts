@@ -26,7 +26,14 @@ export type SafetensorsFile = {
   close(): void
 }
 
-/** Opens and checks a file. @throws InputError naming the tensor and what is wrong with it. */
+/**
+ * Opens and checks a file.
+ * @throws InputError naming the tensor and what is wrong with it.
+ * @example
+ * const file = openSafetensors('assets/demo/model/model.safetensors')
+ * const embedding = file.readF32('model.embed_tokens.weight') // [vocab, width]
+ * file.close()
+ */
 export function openSafetensors(path: string): SafetensorsFile {
   const file = openRegularFile(path)
   try {
@@ -215,6 +222,9 @@ export type TensorSource = { name: string; dtype: DType; shape: number[]; data: 
 /**
  * Writes tensors one after another through a temporary file, flushed and renamed.
  * @throws InputError when a tensor's bytes disagree with its shape, before anything is written.
+ * @example
+ * const rows = { name: 'activations', dtype: 'F32' as const, shape: [4, 256], data: new Float32Array(4 * 256) }
+ * await writeSafetensors({ path: 'x.safetensors', tensors: [rows] })
  */
 export async function writeSafetensors(options: {
   path: string

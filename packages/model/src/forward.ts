@@ -64,6 +64,13 @@ export type Forward = {
  * Records, compiles and loads a graph, one session a worker.
  * @throws InputError for an unknown hook (lists those there are), a hook before `from`, a context longer than the
  * model's
+ * @example
+ * const size = { contextsPerCall: 8, contextSize: 128 }
+ * const forward = await compileForward({ model, pool, ...size, captures: ['blocks.4.hook_resid_post'] })
+ * const memory = await pool.memory({ bytes: 8 << 20 })
+ * const room = (width: number) => ({ memory: memory.id, offset: memory.alloc(8 * 128 * width * 4) })
+ * const places = Object.fromEntries([...forward.inputs, ...forward.outputs].map(({ name, width }) => [name, room(width)]))
+ * await pool.run(forward.tasks({ contexts: 8, places }))
  */
 export async function compileForward(options: ForwardOptions): Promise<Forward> {
   const { model, pool, contextsPerCall, contextSize } = options

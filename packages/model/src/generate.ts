@@ -38,6 +38,11 @@ export type Generated = {
 /**
  * @throws InputError for an empty prompt, one longer than the context, ids beyond the vocabulary, or a number of
  * tokens, temperature or seed that makes no sense
+ * @example
+ * const tokenizer = openTokenizer({ dir: model.dir })
+ * const inputIds = tokenizer.encodeIds('In the beginning')
+ * const { outputIds } = await generate({ model, pool, inputIds, maxNewTokens: 20 })
+ * console.log(tokenizer.decode(outputIds))
  */
 export async function generate(options: GenerateOptions): Promise<Generated> {
   const {

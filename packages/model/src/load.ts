@@ -38,6 +38,9 @@ export type LanguageModel = {
  * @param options.architectures default all there are
  * @throws InputError for a missing or broken file, an unknown architecture, or a tensor that disagrees with the
  * config (names the tensor, the shape expected and the one found)
+ * @example
+ * const model = await openModel({ dir: 'assets/demo/model' })
+ * console.log(model.config.nLayers, model.hookPoints)
  */
 export async function openModel(options: {
   dir: string

@@ -111,6 +111,10 @@ export type WorkerSetup = { worker: number; kernels: WebAssembly.Module; counter
 /**
  * Starts the workers, one per core by default.
  * @returns a pool that must be closed; it keeps the process alive until then.
+ * @example
+ * const pool = await openWorkerPool({ count: 2 })
+ * const memory = await pool.memory({ bytes: 1 << 20 })
+ * await pool.close()
  */
 export async function openWorkerPool(options: { count?: number } = {}): Promise<WorkerPool> {
   const count = options.count ?? availableParallelism()

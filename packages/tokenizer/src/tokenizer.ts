@@ -52,6 +52,10 @@ const keptWords = 200_000
  * generation_config.json and tokenizer_config.json.
  *
  * @throws InputError when tokenizer.json is missing, no JSON, or asks for something that is not supported
+ * @example
+ * const tokenizer = openTokenizer({ dir: 'assets/demo/model' })
+ * const { ids, offsets } = tokenizer.encode('In the beginning')
+ * console.log(ids.map((id, i) => [tokenizer.tokenText(id), offsets[i]]))
  */
 export function openTokenizer({ dir }: { dir: string }): Tokenizer {
   const file = join(dir, 'tokenizer.json')

@@ -2,33 +2,22 @@
 // documents and learners need no other word of it.
 
 import { notFound } from '@mistudio/files'
-import { batchtopk } from './families/batchtopk.ts'
-import { crossLayerTranscoder } from './families/cross_layer_transcoder.ts'
-import { crosscoder } from './families/crosscoder.ts'
-import { gated } from './families/gated.ts'
-import { jumprelu } from './families/jumprelu.ts'
-import { matryoshka } from './families/matryoshka.ts'
-import { pAnneal } from './families/p_anneal.ts'
-import { skipTranscoder } from './families/skip_transcoder.ts'
-import { standard } from './families/standard.ts'
-import { topk } from './families/topk.ts'
-import { transcoder } from './families/transcoder.ts'
 import type { Family } from './family.ts'
 import type { FieldTable } from './fields.ts'
 
 /** In the order in which they are shown. */
 export const families: readonly Family[] = [
-  widened(standard),
-  widened(gated),
-  widened(topk),
-  widened(batchtopk),
-  widened(jumprelu),
-  widened(matryoshka),
-  widened(pAnneal),
-  widened(transcoder),
-  widened(skipTranscoder),
-  widened(crosscoder),
-  widened(crossLayerTranscoder),
+  widened((await import('./families/standard.ts')).standard),
+  widened((await import('./families/gated.ts')).gated),
+  widened((await import('./families/topk.ts')).topk),
+  widened((await import('./families/batchtopk.ts')).batchtopk),
+  widened((await import('./families/jumprelu.ts')).jumprelu),
+  widened((await import('./families/matryoshka.ts')).matryoshka),
+  widened((await import('./families/p_anneal.ts')).pAnneal),
+  widened((await import('./families/transcoder.ts')).transcoder),
+  widened((await import('./families/skip_transcoder.ts')).skipTranscoder),
+  widened((await import('./families/crosscoder.ts')).crosscoder),
+  widened((await import('./families/cross_layer_transcoder.ts')).crossLayerTranscoder),
 ]
 
 export const familyNames: readonly string[] = families.map(({ name }) => name)

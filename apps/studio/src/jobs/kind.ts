@@ -67,6 +67,11 @@ type Definition<W extends WorkName> = Pick<JobKindHandler, 'folder'> &
     completed?(tx: Transaction, job: JobRow, options: Placed & { result: ResultOf<W> }): Promise<NewEvent[]>
     /** Default: never. */
     endedEarly?(result: ResultOf<W>): boolean
+    /**
+     * The file whose export named after the work does it; default runners/WORK.ts. A small kind gives its own file,
+     * `import.meta.url`: then that must import nothing that opens the database, since the runner loads it too.
+     */
+    module?: string
   }
 
 const defaults = {
@@ -87,11 +92,11 @@ const isResultOf = <W extends WorkName>(
 ): result is RunnerResult & ResultOf<W> => result.kind === work
 
 /**
- * A kind of job; kinds.ts lists them.
+ * A kind of job: the default export of a file in kinds/ that has the kind's name.
  * @param work what its runner does: one of `Works` (runners/spec.ts)
  */
 export function defineKind<W extends WorkName>(work: W, definition: Definition<W>): JobKindHandler {
-  const { prepare, collect, completed, endedEarly, ...rest } = definition
+  const { prepare, collect, completed, endedEarly, module, ...rest } = definition
   /** A result of other work is a mistake of ours, not of a caller. */
   const own = (result: RunnerResult): ResultOf<W> => {
     if (isResultOf(work, result)) return result
@@ -101,7 +106,8 @@ export function defineKind<W extends WorkName>(work: W, definition: Definition<W
     ...defaults,
     ...rest,
     async prepare(context, job, out) {
-      return { ...(await prepare(context, job, out)), kind: work } as RunnerSpec
+      const spec = { ...(await prepare(context, job, out)), kind: work } as RunnerSpec
+      return module === undefined ? spec : { ...spec, module }
     },
     async collect(context, job, result, out) {
       await collect?.(context, job, own(result), out)

@@ -117,7 +117,8 @@ export interface Works {
 }
 
 export type WorkName = keyof Works
-export type SpecOf<W extends WorkName> = { [K in W]: { kind: K } & Works[K]['spec'] }[W]
+/** `module`: the URL of the file that does the work, where that is not the one of its name here. */
+export type SpecOf<W extends WorkName> = { [K in W]: { kind: K; module?: string } & Works[K]['spec'] }[W]
 export type ResultOf<W extends WorkName> = { [K in W]: { kind: K } & Works[K]['result'] }[W]
 export type RunnerSpec = SpecOf<WorkName>
 /** What a finished runner reports; artefacts lie in `out`. */

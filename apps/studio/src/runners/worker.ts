@@ -17,18 +17,15 @@ const context: RunnerContext = {
   board,
 }
 
-/** Loaded when it is needed: a tokenization needs no ONNX Runtime. */
-const works: { [W in WorkName]: () => Promise<Work<W>> } = {
-  tokenize: async () => (await import('./tokenize.ts')).tokenize,
-  train: async () => (await import('./train.ts')).train,
-  extract: async () => (await import('./extract.ts')).extract,
-  finalise: async () => (await import('./finalise.ts')).finalise,
-  probe: async () => (await import('./probe.ts')).probe,
-  nlp: async () => (await import('./nlp.ts')).nlp,
-}
-
+/**
+ * The work is the export of its name: of the file of that name here, or of the module that the spec gives. Loaded when it
+ * is needed: a tokenization needs no ONNX Runtime.
+ */
 async function perform<W extends WorkName>(spec: SpecOf<W>): Promise<ResultOf<W>> {
-  const work = await works[spec.kind]()
+  const { kind, module = `./${kind}.ts` } = spec
+  const exported = (await import(module)) as { [K in WorkName]?: Work<K> }
+  const work = exported[kind as W]
+  if (work === undefined) throw new Error(`${module} exports no ${kind}`)
   return await work(spec, context)
 }
 

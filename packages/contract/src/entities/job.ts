@@ -3,7 +3,7 @@ import { z } from 'zod'
 import { count, idOf, share, time } from '../base.ts'
 import { jobMachine, statesOf } from '../states.ts'
 
-/** The kinds of jobs, each with its name for a person. */
+/** The kinds of jobs, each with its name for a person. A new one is a line here and a file in the server's jobs/kinds/. */
 export const jobKindNames = {
   tokenize: 'Tokenize',
   train: 'Train',

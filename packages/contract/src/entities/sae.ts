@@ -1,4 +1,4 @@
-// SAEs that can be used: imported from a training, or from a folder in SAELens layout.
+// SAEs that can be used: imported from a training, or from a folder of any format that is read.
 import { z } from 'zod'
 import { count, hookType, idOf, layer, name, time } from '../base.ts'
 import { memberName } from './training.ts'
@@ -64,7 +64,7 @@ export const saeImport = z
       .optional()
       .meta({ description: 'those made of the checkpoint of this step; default: of the training’s end' }),
     path: z.string().min(1).max(4096).optional().meta({
-      description: 'a folder with an SAE of one of the formats in GET /formats, in place of a training',
+      description: 'the folder of an SAE (GET /formats), in place of a training',
     }),
     model_id: idOf('model').optional().meta({ description: 'with path: the model it was trained on' }),
     name: name.optional().meta({ description: 'with path' }),

@@ -50,6 +50,11 @@ export type ExtractOptions = {
  * Extracts the features of all SAEs in one pass of the model, and writes a folder for each.
  * @param options.capture has every hook point that the SAEs read (`inputHooks`)
  * @throws InputError for stores, SAEs and model that do not fit each other
+ * @example
+ * const texts = { stores: ['data/text'] }
+ * const capture = await openCapture({ pool, models: ['assets/demo/model'], texts, hooks: inputHooks([sae]) })
+ * const [summary] = await extractFeatures({ pool, capture, saes: [{ sae, out: 'data/features' }], seed: 0 })
+ * await capture.close()
  */
 export async function extractFeatures(
   options: Omit<ExtractOptions, 'tokenizer' | 'stores'> & {

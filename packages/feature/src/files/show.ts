@@ -41,7 +41,14 @@ const orders: Record<FeatureOrder, string> = {
   feature: 'feature',
 }
 
-/** @throws InputError for a folder that is no extraction, or lacks a file */
+/**
+ * @throws InputError for a folder that is no extraction, or lacks a file
+ * @example
+ * const extraction = await openExtraction({ dir: 'data/features' })
+ * const [{ feature, density }] = await extraction.features({ sortBy: 'density', limit: 1 })
+ * const { top } = await extraction.feature(feature)
+ * extraction.close()
+ */
 export async function openExtraction(options: { dir: string }): Promise<Extraction> {
   const dir = resolve(options.dir)
   if (!existsSync(dir)) recoverDirectory(dir)

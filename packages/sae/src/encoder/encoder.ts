@@ -38,7 +38,16 @@ export interface Encoder {
   close(): Promise<void>
 }
 
-/** @throws InputError when the SAE does not fit one WebAssembly memory */
+/**
+ * @throws InputError when the SAE does not fit one WebAssembly memory
+ * @example
+ * const encoder = await createEncoder({ pool, sae: loadSae({ dir: 'data/sae' }) })
+ * const hits = await encoder.room({ rows: 256 })
+ * // place: float32 [256, d_in] in a memory of the pool
+ * for (const { rows, starts, index, value } of await encoder.encode({ rows: 256, inputs: [place], hits }))
+ *   for (let at = 0; at < starts[rows]; at++) console.log(index[at], value[at])
+ * await encoder.close()
+ */
 export async function createEncoder(options: {
   pool: WorkerPool
   sae: Omit<Sae, 'family'>

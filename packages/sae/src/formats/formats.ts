@@ -1,21 +1,30 @@
-// The formats of SAEs there are, in the order in which a folder is tried. A new one is a folder here and a line below.
+// The formats of SAEs there are, in the order in which a folder is tried. A new one is a folder here and a line below,
+// which imports it where it is listed.
 import { readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { InputError } from '@mistudio/files'
 import type { Sae } from '../sae.ts'
 import type { SaeDescription, SaeFile, SaeFormat, SaeMetadata } from './format.ts'
-import { saelens } from './saelens/saelens.ts'
 
-export const saeFormats: readonly SaeFormat[] = [saelens]
+// biome-ignore format: a line is a format
+export const saeFormats: readonly SaeFormat[] = [
+  (await import('./saelens/saelens.ts')).saelens,
+]
 
-/** What is written where nobody asks for another format. */
-const defaultFormat = saelens
+/** The first is what is written where nobody asks for another format. */
+const [defaultFormat] = saeFormats
 
 /** The format of a folder, or undefined where no format knows it. */
 export const saeFormatOf = (dir: string): SaeFormat | undefined =>
   saeFormats.find(format => format.recognise({ dir }))
 
-/** Reads an SAE of any format. @throws InputError naming file, field, found and expected */
+/**
+ * Reads an SAE of any format.
+ * @throws InputError naming file, field, found and expected
+ * @example
+ * const sae = loadSae({ dir: 'data/sae' })
+ * console.log(sae.shape.dSae, sae.activation.kind, sae.metadata.modelName)
+ */
 export const loadSae = ({ dir }: { dir: string }): SaeFile => chosenFor(dir).load({ dir })
 
 /** What an SAE of any format is, without reading its weights. @throws InputError as `loadSae` */

@@ -16,6 +16,11 @@ type Status = 'completed' | 'stopped' | 'paused'
 /**
  * Trains all members and saves them.
  * @throws InputError for settings that cannot work; Error with every SAE's reason when all of them failed
+ * @example
+ * const { activations, modelName, datasets } = capture
+ * const members = membersOf({ family: 'topk', inputs: ['blocks.4.hook_resid_post'], dSae: 4096, settings: { k: 32 } })
+ * const settings = { trainTokens: 1_000_000 }
+ * const { saes } = await trainSaes({ pool, activations, modelName, datasets, members, settings, out: 'data/sae' })
  */
 export async function trainSaes(options: TrainOptions): Promise<TrainResult> {
   const planned = planTraining(options)

@@ -32,6 +32,11 @@ export const syntheticHeldOutTokens = 131_072
 /**
  * @param options.out an empty folder for the training, which the caller removes
  * @returns a score for each member, in their order; none where the training was stopped
+ * @example
+ * const members = [{ name: 'topk', family: 'topk', settings: { k: 5 }, dSae: 512 }]
+ * const run = { trainTokens: 500_000 }
+ * const [score] = await runSynthetic({ pool, truth: defaultGroundTruth, members, run, seed: 0, out: 'data/known' })
+ * console.log(score.recovered, score.mmcs)
  */
 export async function runSynthetic(options: {
   pool: WorkerPool

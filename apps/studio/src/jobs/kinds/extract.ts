@@ -19,7 +19,7 @@ const rowsPerChunk = 500
 /** Under the two seconds of the progress rule, with room for a transaction that others hold up. */
 const beatMs = 1500
 
-export const extractKind = defineKind('extract', {
+export default defineKind('extract', {
   folder: job => folders.extraction(entityId(job)),
   async prepare({ database: { db }, storage }, job, out) {
     const extractionId = entityId(job)

@@ -13,7 +13,7 @@ const stepOf = ({ input }: JobRow): number => {
   return input.step
 }
 
-export const finaliseKind = defineKind('finalise', {
+export default defineKind('finalise', {
   // Not the training's own attempts: the run stays where it is.
   folder: job => `${folders.finalised(entityId(job))}/making-${stepOf(job)}`,
   async prepare(context, job, out) {

@@ -12,7 +12,7 @@ import { defineKind } from '../kind.ts'
 
 const rowsPerChunk = 200
 
-export const nlpKind = defineKind('nlp', {
+export default defineKind('nlp', {
   folder: job => `${folders.extraction(entityId(job))}/nlp`,
   async prepare({ database: { db }, storage }, job, out) {
     const extractionId = entityId(job)

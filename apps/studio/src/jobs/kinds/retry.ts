@@ -16,7 +16,7 @@ const memberOf = ({ input }: JobRow): string => {
   return input.member
 }
 
-export const retryKind = defineKind('train', {
+export default defineKind('train', {
   folder: job => folders.training(entityId(job)),
   async prepare(context, job, out) {
     const { database, storage } = context

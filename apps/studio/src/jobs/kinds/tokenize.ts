@@ -6,7 +6,7 @@ import { moveTokenization } from '../../domain/tokenizations/move.ts'
 import { folders } from '../../storage.ts'
 import { defineKind } from '../kind.ts'
 
-export const tokenizeKind = defineKind('tokenize', {
+export default defineKind('tokenize', {
   folder: job => folders.tokenization(entityId(job)),
   async prepare({ database: { db }, storage }, job, out) {
     const id = entityId(job)

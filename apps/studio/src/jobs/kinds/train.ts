@@ -14,7 +14,7 @@ import { trainingSpec } from './training_spec.ts'
 
 const runOf = (path: string) => `${path}/run`
 
-export const trainKind = defineKind('train', {
+export default defineKind('train', {
   folder: job => folders.training(entityId(job)),
   async prepare(context, job, out) {
     const spec = await trainingSpec(context, entityId(job))
