@@ -13,14 +13,15 @@ import { dirname, join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
-/** What git does not keep, or what no program reads; folders at any depth. */
+/** What git does not keep, or what no program reads; at any depth. In a work tree .git is a file. */
 const skipped = new Set(['node_modules', '.git', '.cache', '.venv', 'dist', 'data', 'screenshots'])
 
 /** Paths of a tree's files, relative to it, with forward slashes. */
 export function filesOf(tree: string, folder = ''): string[] {
   return readdirSync(join(tree, folder), { withFileTypes: true }).flatMap(entry => {
+    if (skipped.has(entry.name)) return []
     const path = folder === '' ? entry.name : `${folder}/${entry.name}`
-    if (entry.isDirectory()) return skipped.has(entry.name) ? [] : filesOf(tree, path)
+    if (entry.isDirectory()) return filesOf(tree, path)
     return entry.isFile() && !entry.name.endsWith('.log') ? [path] : []
   })
 }
@@ -43,20 +44,24 @@ export function copyTree(to: string): void {
   }
 }
 
+export type Snapshot = ReadonlyMap<string, Buffer>
+
+/** A tree's files as they are now. */
+export const snapshotOf = (tree: string): Snapshot =>
+  new Map(filesOf(tree).map(path => [path, readFileSync(join(tree, path))]))
+
 export type Difference = { added: string[]; removed: string[]; changed: Record<string, string[]> }
 
-/** What a tree has that the original has not: files, and of changed files the lines. */
-export function differences(tree: string): Difference {
-  const [before, after] = [new Set(filesOf(root)), new Set(filesOf(tree))]
+/** What has become of a tree: files, and of changed files the lines. */
+export function differences(before: Snapshot, after: Snapshot): Difference {
   const changed: Record<string, string[]> = {}
-  for (const path of after) {
-    if (!before.has(path)) continue
-    const [old, now] = [root, tree].map(place => readFileSync(join(place, path)))
-    if (!old.equals(now)) changed[path] = changedLines(String(old), String(now))
+  for (const [path, now] of after) {
+    const old = before.get(path)
+    if (old !== undefined && !old.equals(now)) changed[path] = changedLines(String(old), String(now))
   }
   return {
-    added: [...after].filter(path => !before.has(path)).sort(),
-    removed: [...before].filter(path => !after.has(path)).sort(),
+    added: [...after.keys()].filter(path => !before.has(path)).sort(),
+    removed: [...before.keys()].filter(path => !after.has(path)).sort(),
     changed,
   }
 }
