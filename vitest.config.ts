@@ -10,6 +10,7 @@ export default defineConfig({
       'tests/**/*.test.ts',
       'scripts/*.test.ts',
     ],
+    globalSetup: ['apps/studio/testing/db/shared.ts'],
     pool: 'forks',
     maxWorkers: 2,
     fileParallelism: true,
