@@ -4,6 +4,7 @@
 // also when a person has deleted some of it since.
 import { createReadStream, readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { Readable } from 'node:stream'
 import { channelOf, idOf, isTerminal, type TrainingRequest, trainingMachine } from '@mistudio/contract'
 import { writeFileAtomic } from '@mistudio/files'
 import { and, eq, inArray } from 'drizzle-orm'
@@ -50,8 +51,14 @@ export const demoRecipe = {
   },
 } as const
 
-/** A smaller demo, for tests; the rest is the recipe's. */
-export type DemoSize = { dSae: number; k: number; trainTokens: number; maxTokens: number }
+/** A smaller demo, for tests; the rest is the recipe's. `documents`: of each text, from its first. */
+export type DemoSize = {
+  dSae: number
+  k: number
+  trainTokens: number
+  maxTokens: number
+  documents: number
+}
 
 const progressFile = z.discriminatedUnion('step', [
   z.object({ step: z.literal('training'), training_id: idOf('training') }),
@@ -107,7 +114,7 @@ async function begin(services: Services, size?: DemoSize): Promise<Progress> {
       .select()
       .from(datasets)
       .where(and(eq(datasets.source, 'demo'), eq(datasets.name, name)))
-    datasetIds.push(known?.id ?? (await addDataset(services, name)))
+    datasetIds.push(known?.id ?? (await addDataset(services, name, size?.documents)))
   }
   const [model] = await db.select().from(models).where(eq(models.source, 'demo'))
   const modelId = model?.id ?? (await createModel(services, { path: demoModelPath })).id
@@ -130,9 +137,12 @@ async function begin(services: Services, size?: DemoSize): Promise<Progress> {
   return writeProgress(services, { step: 'training', training_id })
 }
 
-async function addDataset(services: Services, name: string): Promise<string> {
+async function addDataset(services: Services, name: string, documents?: number): Promise<string> {
+  const path = join(demoAssets, 'datasets', `${name}.jsonl`)
+  const first = () =>
+    Readable.from([Buffer.from(readFileSync(path, 'utf8').split('\n', documents).join('\n'))])
   const { id } = await createDataset(services, {
-    source: createReadStream(join(demoAssets, 'datasets', `${name}.jsonl`)),
+    source: documents === undefined ? createReadStream(path) : first(),
     fileName: `${name}.jsonl`,
     origin: 'demo',
     name,

@@ -1,9 +1,9 @@
 import { trainingMember } from '@mistudio/contract'
 import { getTableName, is, type SQL, sql } from 'drizzle-orm'
 import { getTableConfig, PgTable } from 'drizzle-orm/pg-core'
-import { describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { databaseTargets } from '../../testing/db/databases.ts'
-import { type Database, openDatabase } from './connect.ts'
+import { type Database, type OpenDatabase, openDatabase } from './connect.ts'
 import { applyStep, migrate } from './migrate.ts'
 import { migrations } from './migrations.ts'
 import * as schema from './schema.ts'
@@ -35,8 +35,15 @@ async function shapeOf(db: Database) {
 const empty = (db: Database) => db.execute(sql.raw('drop schema public cascade; create schema public'))
 
 describe.each(databaseTargets())('migrations on $kind', target => {
+  /** For the tests that empty it first. */
+  let emptied: OpenDatabase
+  beforeAll(async () => {
+    emptied = await openDatabase(await target.create())
+  })
+  afterAll(() => emptied.close())
+
   it('make the tables that the schema says: columns, types, nullability, defaults, keys and indexes', async () => {
-    const { db, close } = await openDatabase(await target.create())
+    const { db, close } = await openDatabase(await target.create({ migrated: false }))
     const found = await shapeOf(db)
     await close()
     for (const table of tables) {
@@ -100,7 +107,7 @@ describe.each(databaseTargets())('migrations on $kind', target => {
   })
 
   it('go on from wherever an earlier try ended', async () => {
-    const { db, close } = await openDatabase(await target.create())
+    const { db } = emptied
     const shape = await shapeOf(db)
     for (const share of [0.1, 0.5, 0.9]) {
       await empty(db)
@@ -110,7 +117,6 @@ describe.each(databaseTargets())('migrations on $kind', target => {
       await migrate({ db })
       expect(await shapeOf(db), `after ${share} of the steps`).toEqual(shape)
     }
-    await close()
   })
 
   it('mend columns, nullability, constraints and indexes one by one, and keep the rows', async () => {
@@ -142,7 +148,7 @@ describe.each(databaseTargets())('migrations on $kind', target => {
   })
 
   it('give a training of before families its settings as a record, its members names, and leave a new one alone', async () => {
-    const { db, close } = await openDatabase(await target.create())
+    const { db } = emptied
     await empty(db)
     await migrate({ db, to: migrations.filter(({ version }) => version === 1) })
     const flat = {
@@ -204,18 +210,16 @@ describe.each(databaseTargets())('migrations on $kind', target => {
     await db.delete(schema.meta)
     await migrate({ db })
     expect(await rows()).toEqual(once)
-    await close()
   })
 
   it('leave a database as it was when a step fails', async () => {
-    const { db, close } = await openDatabase(await target.create())
+    const { db } = emptied
     await empty(db)
     const to = [
       { version: 1, steps: [...steps, { kind: 'extension' as const, name: 'there is no such extension' }] },
     ]
     await expect(migrate({ db, to })).rejects.toThrow()
     expect((await shapeOf(db)).columns).toEqual([])
-    await close()
   })
 
   it('do the versions that a database lacks, and no others', async () => {
@@ -245,12 +249,10 @@ describe.each(databaseTargets())('migrations on $kind', target => {
   })
 
   it('are done once when several programs start at once', async () => {
-    const { databaseUrl, dataDir } = await target.create()
-    const first = await openDatabase({ databaseUrl, dataDir })
-    await empty(first.db)
+    const { db } = emptied
+    await empty(db)
     // The embedded database has one program; its transactions take turns all the same.
-    const results = await Promise.all([1, 2, 3].map(() => migrate({ db: first.db })))
+    const results = await Promise.all([1, 2, 3].map(() => migrate({ db })))
     expect(results.map(({ from }) => from).sort()).toEqual([0, latest, latest])
-    await first.close()
   })
 })

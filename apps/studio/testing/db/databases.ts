@@ -1,31 +1,29 @@
 // Databases for tests: every test of the studio runs on the embedded database and on a real Postgres.
-import { type ChildProcess, spawn } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
 import { cpSync, mkdtempSync, rmSync } from 'node:fs'
+import { request } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { createInterface } from 'node:readline'
-import { text } from 'node:stream/consumers'
-import { fileURLToPath } from 'node:url'
-import { PGlite } from '@electric-sql/pglite'
-import { Client } from 'pg'
-import { afterAll } from 'vitest'
-import { folders } from '../../src/storage.ts'
+import { json, text } from 'node:stream/consumers'
+import { afterAll, inject } from 'vitest'
+import { administer, databaseAt } from './administer.ts'
 import { postgresFolder } from './postgres_folder.ts'
+import type { SharedEmbedded, SharedPostgres } from './shared.ts'
 
 export type DatabaseTarget = {
   kind: 'pglite' | 'postgres'
   /**
-   * A folder and an empty database for it: options of openDatabase, or of the whole studio. Both are removed after
-   * the file's last test.
+   * A folder and a database for it, migrated and without rows: options of openDatabase, or of the whole studio. Both
+   * are removed after the file's last test.
+   * @param options.migrated default true; false: not even a table
    */
-  create(): Promise<{ dataDir: string; databaseUrl?: string }>
+  create(options?: { migrated?: boolean }): Promise<{ dataDir: string; databaseUrl?: string }>
 }
 
 /**
  * Call it once at the top of a test file: `describe.each(databaseTargets())('… on $kind', target => …)`.
- * Postgres is MISTUDIO_TEST_DATABASE_URL, whose user may create databases, or a private one of Debian's packages,
- * which starts when the first test asks for it. Without either, only the embedded one is tested, and
+ * Databases are copies of what shared.ts makes once a run. Postgres is MISTUDIO_TEST_DATABASE_URL, whose user may
+ * create databases, or a private one of Debian's packages. Without either, only the embedded one is tested, and
  * tests/prerequisites.test.ts is skipped, which says so and fails where MISTUDIO_STRICT is 1.
  */
 export function databaseTargets(): DatabaseTarget[] {
@@ -46,75 +44,43 @@ export function databaseTargets(): DatabaseTarget[] {
 export const hasPostgres = (): boolean =>
   process.env.MISTUDIO_TEST_DATABASE_URL !== undefined || postgresFolder() !== undefined
 
-/** Making an embedded database takes seconds, copying one does not. */
 function embedded(newFolder: () => string): DatabaseTarget {
-  let template: Promise<string> | undefined
-  async function make(): Promise<string> {
-    const folder = join(newFolder(), folders.database)
-    await (await PGlite.create(folder)).close()
-    return folder
-  }
   return {
     kind: 'pglite',
-    async create() {
-      template ??= make()
+    async create({ migrated = true } = {}) {
       const dataDir = newFolder()
-      cpSync(await template, join(dataDir, folders.database), { recursive: true })
+      const { folder } = await ask<SharedEmbedded>('/embedded')
+      cpSync(join(folder, migrated ? 'migrated' : 'empty'), dataDir, { recursive: true })
       return { dataDir }
     },
   }
 }
 
 function postgres(newFolder: () => string): DatabaseTarget {
-  const given = process.env.MISTUDIO_TEST_DATABASE_URL
-  const made: string[] = []
-  let cluster: Cluster | undefined
-  const url = async () => given ?? (cluster ??= startCluster()).url
+  const made: { url: string; name: string }[] = []
   afterAll(async () => {
-    if (given !== undefined)
-      for (const name of made) await administer(given, `drop database ${name} with (force)`)
-    await cluster?.stop()
+    for (const { url, name } of made) await administer(url, `drop database ${name} with (force)`)
   })
   return {
     kind: 'postgres',
-    async create() {
-      const server = await url()
+    async create({ migrated = true } = {}) {
+      const { url, template } = await ask<SharedPostgres>('/postgres')
       const name = `mistudio_test_${randomUUID().replaceAll('-', '')}`
-      await administer(server, `create database ${name}`)
-      made.push(name)
-      const databaseUrl = server.replace(/\/[^/?]*(\?|$)/, `/${name}$1`)
-      return { dataDir: newFolder(), databaseUrl }
+      await administer(url, `create database ${name}${migrated ? ` template ${template}` : ''}`)
+      made.push({ url, name })
+      return { dataDir: newFolder(), databaseUrl: databaseAt(url, name) }
     },
   }
 }
 
-async function administer(connectionString: string, statement: string): Promise<void> {
-  const client = new Client({ connectionString })
-  await client.connect()
-  try {
-    await client.query(statement)
-  } finally {
-    await client.end()
-  }
-}
-
-type Cluster = { url: Promise<string>; stop(): Promise<void> }
-
-function startCluster(): Cluster {
-  const script = fileURLToPath(new URL('./postgres.ts', import.meta.url))
-  const child = spawn(process.execPath, [script], { stdio: ['pipe', 'pipe', 'pipe'] })
-  return { url: addressOf(child), stop: () => ended(child, () => child.stdin.end()) }
-}
-
-async function addressOf(child: ChildProcess): Promise<string> {
-  const errors = text(child.stderr!)
-  for await (const line of createInterface({ input: child.stdout! })) return line
-  throw new Error(`no Postgres for the tests: ${await errors}`)
-}
-
-function ended(child: ChildProcess, end: () => void): Promise<void> {
-  if (child.exitCode !== null) return Promise.resolve()
-  const exited = new Promise<void>(resolve => child.once('exit', () => resolve()))
-  end()
-  return exited
+/** Asks shared.ts in vitest's main process, which makes it at the first question. */
+function ask<T>(path: string): Promise<T> {
+  const socketPath = inject('sharedDatabases')
+  return new Promise<T>((resolve, reject) => {
+    const asked = request({ socketPath, path }, async response => {
+      if (response.statusCode === 200) resolve((await json(response)) as T)
+      else reject(new Error(await text(response)))
+    })
+    asked.on('error', reject).end()
+  })
 }
