@@ -1,7 +1,7 @@
 // The web bundle: hashed assets in dist/, which the studio serves, compressed once here rather than at every request.
 // `npm run dev` serves the sources instead and passes API requests on to a studio on its default port (or MISTUDIO_URL).
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
-import type { ClientRequest, IncomingMessage } from 'node:http'
+import type { ClientRequest, ClientRequest, IncomingMessage, IncomingMessage } from 'node:http'
 import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import tailwindcss from '@tailwindcss/vite'
@@ -19,12 +19,12 @@ export default defineConfig({
 
 /** The studio answers its own pages alone. Pages of this server count as such; those from elsewhere keep their Origin. */
 function asOwnPage(proxy: Parameters<NonNullable<ProxyOptions['configure']>>[0]): void {
-  const rename = (outgoing: ClientRequest, { headers: { host, origin = '' } }: IncomingMessage) => {
-    const own = /^http:\/\/(localhost|127\.0\.0\.1|\[::1\]):\d+$/.test(origin)
+  const pass = (outgoing: ClientRequest, { headers: { host, origin } }: IncomingMessage): void => {
+    const own = /^http:\/\/(localhost|127\.0\.0\.1|\[::1\]):\d+$/.test(origin ?? '')
     if (own && origin === `http://${host}`) outgoing.setHeader('origin', studio)
   }
-  proxy.on('proxyReq', rename)
-  proxy.on('proxyReqWs', rename)
+  proxy.on('proxyReq', pass)
+  proxy.on('proxyReqWs', pass)
 }
 
 /** A .gz beside each asset. */
