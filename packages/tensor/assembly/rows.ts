@@ -1,4 +1,4 @@
-// Rows of activations: what normalises them, and the sums that metrics are made of.
+// Rows of activations: what normalises them, and the sums behind the metrics.
 import { laneSum64, low64, high64, rowOf, squares, word } from './vector'
 
 /** Each row times √d/‖row‖; a row of zeros stays. */
