@@ -82,7 +82,7 @@ describe('what a training takes', () => {
     const members = [...complete({ family: 'topk', dSae: 8192 }), ...complete({ family: 'topk', dSae })]
     const refused = advise({ machine, members, dSae })
     expect(refused.fits).toBe(false)
-    expect(refused.refusal).toMatch(/of memory and .* are free/)
+    expect(refused.refusal).toMatch(/of memory and .* is free/)
     const of = (field: string) => refused.suggestions.find(one => one.field === field)?.value
     expect(of('members')).toBe(1)
     const width = of('d_sae')!
@@ -93,7 +93,7 @@ describe('what a training takes', () => {
 
   test('a full disk is refused as well', () => {
     const refused = advise({ dSae: 65_536, machine: { memoryBytes: 8e9, diskBytes: 50e6 } })
-    expect(refused.refusal).toMatch(/of disk and .* are free/)
+    expect(refused.refusal).toMatch(/of disk and .* is free/)
     expect(refused.suggestions.map(({ field }) => field)).toContain('d_sae')
   })
 })
