@@ -142,7 +142,7 @@ test('texts that do not fit each other, the request or the tokenizer are refused
   )
   const asked = live({ texts: { stores: [at('short')], contextSize: 64 } })
   await expect(openCapture(asked)).rejects.toThrow(
-    /field: context_size; found: 32; expected: 64, as asked for/,
+    /field: context_size; found: 32; expected: 64, as requested/,
   )
 
   const info = JSON.parse(readFileSync(join(at('store'), 'store.json'), 'utf8'))

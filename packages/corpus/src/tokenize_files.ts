@@ -177,7 +177,7 @@ function checkOptions({ files, contextSize, out, heldOutFraction = 0.1 }: Tokeni
   if (!existsSync(out) || existsSync(join(out, 'store.json'))) return
   if (statSync(out).isDirectory() && readdirSync(out).length === 0) return
   throw new InputError({
-    message: 'the place is taken',
+    message: 'the output path is already taken',
     file: out,
     expected: 'a new or empty folder, or a token store',
   })

@@ -251,7 +251,7 @@ describe('writing a cache', () => {
     const taken = join(folder, 'taken')
     mkdirSync(taken)
     writeFileSync(join(taken, 'thesis.txt'), '')
-    await expect(write({ out: taken })).rejects.toThrow(/the place is taken/)
+    await expect(write({ out: taken })).rejects.toThrow(/the output path is already taken/)
   })
 })
 

@@ -47,7 +47,7 @@ test('words, neighbours, sequences and parts of speech are counted in examples, 
   expect(texts(found.trigrams)).toEqual(['cgs unit of', 'The CGS unit'])
   expect(found.summary).toBe(
     'Peaks on "unit" (5 of 6), a noun; often after "cgs" (3), before "of" (5). ' +
-      'Its windows often hold "force" (3 of 6).',
+      'Its windows often contain "force" (3 of 6).',
   )
 })
 
@@ -113,7 +113,7 @@ test('a peak of white space is shown by signs; one without text is no word', () 
   expect(analyser.analyse({ examples: lost })).toMatchObject({
     examples: 3,
     peak_words: [],
-    summary: 'Only 3 examples. The peaks hold no text.',
+    summary: 'Only 3 examples. The peaks have no text.',
   })
 })
 

@@ -238,7 +238,7 @@ function size(file: string, config: Config, field: string): number {
   })
 }
 
-/** A config larger than this is not one. */
+/** A larger file is not a config. */
 const largestConfigBytes = 1 << 22
 
 /** @throws InputError when the file is missing, no file, too long or no JSON object */
