@@ -282,5 +282,5 @@ describe('bad input', () => {
     await refused({ logits: true, contextSize: 0 }, /found: 0/)
     await refused({ logits: true, contextsPerCall: 0 }, /contextsPerCall/)
   })
-  test('nothing asked', () => refused({}, /nothing is asked/))
+  test('nothing asked', () => refused({}, /no outputs are requested/))
 })

@@ -1,4 +1,4 @@
-// The formats of SAEs there are, in the order in which a folder is tried. A new one is a folder here and a line below.
+// All SAE formats, in the order in which they are tried. A new one is a folder here and a line below.
 import { readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { InputError } from '@mistudio/files'
@@ -8,27 +8,27 @@ import { saelens } from './saelens/saelens.ts'
 
 export const saeFormats: readonly SaeFormat[] = [saelens]
 
-/** What is written where nobody asks for another format. */
+/** The format written by default. */
 const defaultFormat = saelens
 
-/** The format of a folder, or undefined where no format knows it. */
+/** The format of a folder, or undefined if no format recognises it. */
 export const saeFormatOf = (dir: string): SaeFormat | undefined =>
   saeFormats.find(format => format.recognise({ dir }))
 
 /** Reads an SAE of any format. @throws InputError naming file, field, found and expected */
 export const loadSae = ({ dir }: { dir: string }): SaeFile => chosenFor(dir).load({ dir })
 
-/** What an SAE of any format is, without reading its weights. @throws InputError as `loadSae` */
+/** What an SAE of any format is, without reading its weights. @throws InputError as `loadSae` does */
 export const describeSae = ({ dir }: { dir: string }): SaeDescription => chosenFor(dir).describe({ dir })
 
-/** Names of the files that make up the SAE in a folder, for a copy. */
+/** Names of the files to copy with the SAE in a folder. */
 export const saeFiles = ({ dir }: { dir: string }): readonly string[] => chosenFor(dir).files({ dir })
 
-/** The default format says what a folder that nobody knows lacks. */
+/** For an unrecognised folder the default format reports what is missing. */
 const chosenFor = (dir: string): SaeFormat => saeFormatOf(dir) ?? defaultFormat
 
 /**
- * Writes the folder as one: a crash leaves the old one or none.
+ * Writes the folder atomically: a crash leaves the old one or none.
  * @param options.format default `saelens`
  */
 export async function saveSae(options: {
