@@ -1,4 +1,4 @@
-// The kinds of text file there are. A new one is a file in sources/ and a line here.
+// All kinds of text files. A new one is a file in sources/ and a line here.
 import { statSync } from 'node:fs'
 import { extname } from 'node:path'
 import { InputError } from '@mistudio/files'
@@ -8,10 +8,10 @@ import { txt } from './sources/txt.ts'
 
 export const documentSources: readonly DocumentSource[] = [jsonl, txt]
 
-/** All endings of text files, for messages and file choosers: `.jsonl or .txt`. */
+/** All text file extensions, for messages and file choosers: `.jsonl or .txt`. */
 export const textExtensions = (): string[] => documentSources.flatMap(({ extensions }) => extensions)
 
-/** The source for a file of this name. @throws InputError for a name with another ending */
+/** The source for a file of this name. @throws InputError for an unknown extension */
 export function sourceOf(file: string): DocumentSource {
   const extension = extname(file).toLowerCase()
   const found = documentSources.find(({ extensions }) => extensions.includes(extension))
@@ -24,7 +24,7 @@ export function sourceOf(file: string): DocumentSource {
   })
 }
 
-/** The source for a file that is there. @throws InputError when it is not, or is of another kind */
+/** The source for an existing file. @throws InputError if it is missing or of an unknown kind */
 export function checkTextFile(file: string): DocumentSource {
   const source = sourceOf(file)
   const found = statSync(file, { throwIfNoEntry: false })
