@@ -1,5 +1,5 @@
-// The door: whatever stands behind it, models or a cache, gives the same activations, and what does not fit is refused with
-// both sides named.
+// openCapture: models and a cache give the same activations, and a mismatch is refused, naming
+// both sides.
 import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'

@@ -1,4 +1,4 @@
-// The pieces that every entity is made of: ids, times, pages, errors.
+// The parts of every entity: ids, times, pages, errors.
 import { z } from 'zod'
 
 /** An id is a prefix for its kind and 20 lower-case letters and digits. */

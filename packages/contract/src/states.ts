@@ -16,7 +16,7 @@ export const jobMachine = machine('job', {
   cancelled: [],
 })
 
-/** `initializing`: the runner is loading; `cancelled` keeps what was saved if the stop asked for it (`kept`). */
+/** `initializing`: the runner is loading; `cancelled` keeps what was saved if the stop requested it (`kept`). */
 export const trainingMachine = machine('training', {
   pending: ['initializing', 'cancelled', 'failed', 'paused'],
   initializing: ['running', 'pending', 'paused', 'cancelled', 'failed', 'completed'],

@@ -1,4 +1,4 @@
-// Making a store: what it tells, what it refuses, and what is left of the one that was there before.
+// Making a store: what it reports, what it refuses, and what remains of an earlier one.
 import { createHash } from 'node:crypto'
 import { existsSync, readdirSync, readFileSync, renameSync } from 'node:fs'
 import { join } from 'node:path'

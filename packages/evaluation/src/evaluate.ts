@@ -1,5 +1,5 @@
 // How good an SAE is, on text it was not trained on: one report for every family. First pass: reconstruction and
-// sparsity, over all tokens asked for. Second pass, over the first contexts of the same text: what the reconstruction
+// sparsity, over all requested tokens. Second pass, over the first contexts of the same text: what the reconstruction
 // does to the model's predictions. A transcoder's reconstruction replaces its output hook point; a crosscoder's or
 // cross-layer transcoder's replace all its output hook points at once, computed from the untouched run's inputs.
 // Masked positions (the first of a context, special tokens) are neither scored nor replaced.

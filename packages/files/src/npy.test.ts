@@ -33,7 +33,7 @@ test.each(numpyTypes)('numpy’s file of %s is read, and written to the byte', d
   const tensor = readNpy(golden(dtype))
   expect([tensor.dtype, tensor.shape]).toEqual([dtype, [2, 3]])
   const bits = Number(/\d+$/.exec(dtype)?.[0] ?? 1)
-  // As oracle/tensor_goldens.py has them.
+  // As in oracle/tensor_goldens.py.
   const expected = dtype.startsWith('F')
     ? [0, -0, 1.5, -2.25, 0.333251953125, 2 ** -14]
     : dtype === 'BOOL'

@@ -209,7 +209,7 @@ function contextTokens(tape: Tape, { contextsPerCall, contextSize }: ForwardOpti
 /** −log p at the next token. */
 function lossOfNext(tape: Tape, inputIds: Value, chances: Value, contexts: number, length: number): Value {
   const list = (...numbers: number[]) => integers(tape, ...numbers)
-  // The first token stands in for the missing next one of the last position; its loss is multiplied away.
+  // The first token replaces the last position's missing next one; its loss is multiplied by 0.
   const next = tape.node(
     'Concat',
     [

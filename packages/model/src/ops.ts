@@ -1,4 +1,4 @@
-// What a decoder is made of. A model definition is one function over these operations, independent of the
+// The operations of a decoder. A model definition is one function over these operations, independent of the
 // runtime that implements them: `runtimes/onnx.ts` records a graph, `runtimes/oracle.ts` computes immediately,
 // `runtimes/shapes.ts` finds out what the model consists of.
 // The tokens and their positions belong to the runtime (a whole context, or the next tokens after a cache),

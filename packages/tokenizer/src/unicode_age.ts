@@ -2,7 +2,7 @@
 // later characters have no decomposition there and are not marks. Models were trained with those
 // tables, so they apply here.
 
-// The code points, hexadecimal, whose decomposition, combining class or mark category Node 24 knows and the
+// The code points, hexadecimal, whose decomposition, combining class or mark category Node 24 has and the
 // crate unicode-normalization-alignments 0.1.12 does not, found by comparing both for every code point.
 const later = `
   7fd 897-89f 8ca-8d3 9fe afa-aff b55 c04 c3c cf3 d00 d3b-d3c d81 eba ece 1715 180f 1abf-1add

@@ -71,8 +71,8 @@ export interface Learner {
   /** Replaces the weights but not the moments. */
   setWeights(weights: SaeWeights): void
   /**
-   * BatchTopK's EMA of the least positive score that a batch selects (π, or π·‖d‖ where normed); the first batch's own at
-   * first, null before it. A batch that selects nothing positive leaves it as it is.
+   * BatchTopK's EMA of the least positive score that a batch selects (π, or π·‖d‖ where normed); it starts with the first
+   * batch's, null before it. A batch that selects nothing positive does not change it.
    */
   threshold(): number | null
   /** Everything a resume needs, by name; `restore` takes the same names. @throws InputError for other shapes */

@@ -14,8 +14,8 @@ export type Selection =
   | { kind: 'relu' }
   /**
    * f = ReLU(π) on a row's k largest scores, else 0. `score`: π, or π·‖d‖ (SAELens's rescale_acts_by_decoder_norm,
-   * whose reconstruction π·d is the same). Equal scores go to the lower latent. `mostK`: the largest k that dynamics
-   * gives (annealing), for room; default k.
+   * whose reconstruction π·d is the same). Equal scores go to the lower latent. `mostK`: the largest k of any
+   * step (annealing), to allocate for; default k.
    */
   | { kind: 'topk'; k: number; mostK?: number; score: Score }
   /** f = ReLU(π) on the k·B largest positive scores of the batch (Bussmann et al. 2024, arXiv 2412.06410). */

@@ -1,5 +1,5 @@
 // Logistic regression in float64, by deterministic full-batch methods: no seed or step size to choose. Rows are dense or
-// lists of hits; an L2 penalty as scikit-learn's (½‖w‖² beside C Σ loss, the bias free), an L1 penalty to choose latents.
+// lists of hits; an L2 penalty as scikit-learn's (½‖w‖² against C Σ loss, no penalty on the bias), an L1 penalty to choose latents.
 
 /** A linear score w·x + bias; positive means the class. */
 export type Probe = { weights: Float64Array; bias: number }

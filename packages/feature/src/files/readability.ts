@@ -5,7 +5,7 @@
 export type ReadabilityInput = {
   /** Peak token of each top example, as text. */
   peakTokens: readonly string[]
-  /** Document of each top example; any text that tells documents apart. */
+  /** Document of each top example; any text that identifies it. */
   documents: readonly string[]
   /** Most top examples of a feature. */
   capacity: number

@@ -1,4 +1,4 @@
-// A recorded computation: the nodes a model definition asked for, in order. Only what the requested outputs need is
+// A recorded computation: the nodes a model definition recorded, in order. Only what the requested outputs need is
 // written into the ONNX graph, so a capture stops the graph at its last hook, and a suffix begins at its first,
 // without any change to the model definition.
 import {

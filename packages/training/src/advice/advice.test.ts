@@ -1,5 +1,5 @@
-// Advice: what is reckoned is what the learner allocates, what does not fit is refused with sizes that do, and λ is
-// judged in every normalisation by the same argument.
+// Advice: the estimate is what the learner allocates, what does not fit is refused with sizes that do, and λ is
+// checked in every normalisation by the same argument.
 import { withWorkerPool } from '@mistudio/tensor'
 import { describe, expect, test } from 'vitest'
 import { families } from '../families.ts'
@@ -86,7 +86,7 @@ describe('what a training takes', () => {
     const of = (field: string) => refused.suggestions.find(one => one.field === field)?.value
     expect(of('members')).toBe(1)
     const width = of('d_sae')!
-    // It fits, and twice as many do not.
+    // It fits, but twice as many do not.
     expect(advise({ machine, dSae: width }).fits).toBe(true)
     expect(advise({ machine, dSae: 2 * width }).fits).toBe(false)
   })

@@ -16,7 +16,7 @@ export const emptyEarlyStop = (): EarlyStop => ({ tokens: 0, squaredError: 0, be
 export type EarlyEnd = { kind: 'target' | 'plateau'; fvu: number }
 
 /**
- * Adds one step and judges at the end of each window.
+ * Adds one step and decides at the end of each window.
  * @param options.variance mean over all tokens so far of ‖y − ȳ‖²
  */
 export function judgeEarlyStop(options: {

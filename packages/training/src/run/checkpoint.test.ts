@@ -1,4 +1,4 @@
-// Checkpoints: written and read back to the bit, refused when they are damaged, mended after a crash, kept by rule. A full
+// Checkpoints: written and read back to the bit, refused if damaged, repaired after a crash, kept by rule. A full
 // disk: apps/cli, disk_full.
 import {
   existsSync,

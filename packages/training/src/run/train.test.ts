@@ -163,7 +163,7 @@ describe('a training', () => {
       /^a: training diverged: the loss is NaN, .* at step 16; the last good checkpoint is at step 14$/,
     )
     expect(readCheckpoint({ out })!.state.step).toBe(14)
-    // A resume tries again from there.
+    // A resume retries from there.
     const whole = place('whole')
     await run({ out: whole, members: [topk('a')] })
     const resumed = await run({ out, members: [topk('a')], resume: true })

@@ -1,4 +1,4 @@
-// SAELens v6: `cfg.json` beside `sae_weights.safetensors` (sae_lens/saes/sae.py). What SAELens reads back computes the
+// SAELens v6: `cfg.json` and `sae_weights.safetensors` (sae_lens/saes/sae.py). What SAELens reads back computes the
 // same numbers; what it cannot compute has an architecture name that it rejects (architectures.ts).
 import { existsSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
