@@ -89,7 +89,7 @@ writeFileSync(
 
 What sparsity costs: three families at three sparsities each, nine SAEs of ${dSae.toLocaleString('en-US')} latents trained in one run
 on ${(trainTokens / 1e6).toLocaleString('en-US')} M activations of the demo model's \`${hook}\` and measured on held-out documents. A run is
-on the frontier (●) when no other is at least as sparse and at least as good, and better in one of the two. Written by
+on the frontier (●) when no other is at least as sparse and at least as good, and better in at least one of them. Written by
 \`node bench/frontier.ts\` in ${minutes.toFixed(1)} minutes (training ${trained.toFixed(1)}) on ${await machine()}.
 
 ![L0 against FVU and against ΔCE, a line for each family](frontier.svg)

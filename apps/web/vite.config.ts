@@ -1,6 +1,7 @@
 // The web bundle: hashed assets in dist/, which the studio serves, compressed once here rather than at every request.
 // `npm run dev` serves the sources instead and passes API requests on to a studio on its default port (or MISTUDIO_URL).
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import type { ClientRequest, IncomingMessage } from 'node:http'
 import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import tailwindcss from '@tailwindcss/vite'

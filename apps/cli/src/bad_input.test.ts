@@ -152,8 +152,8 @@ describe('data sets', () => {
   it('an empty one is refused, with what was found in it', () => {
     writeFileSync(at('empty.jsonl'), '\n{"text": ""}\nno json\n')
     const said = refusal(...tokenize(at('empty.jsonl'), '--skip-bad-lines'))
-    expect(said).toContain(`an empty data set: no whole context to train on; file: ${at('empty.jsonl')}`)
-    expect(said).toContain('1 bad lines passed over, 1 empty documents')
+    expect(said).toContain(`an empty dataset: no whole context to train on; file: ${at('empty.jsonl')}`)
+    expect(said).toContain('1 bad lines skipped, 1 empty documents')
     expect(existsSync(at('made'))).toBe(false)
   })
 

@@ -1,5 +1,5 @@
-// Where a run's activations come from: captured from a model over text, or read from a cache. The loop asks for buffers
-// and knows no more.
+// Where a run's activations come from: captured from a model over text, or read from a cache. The training loop
+// sees only buffers.
 import type { StoredType, WorkerPool } from '@mistudio/tensor'
 import { type ActivationBuffer, createActivationBuffer } from './buffer/activation_buffer.ts'
 import { type ContextSource, type Forward, widthOf } from './sources.ts'
@@ -8,7 +8,7 @@ export type ActivationSource = {
   readonly contextSize: number
   /** Contexts of one pass over the text. */
   readonly contexts: number
-  /** @throws when there is no such hook point */
+  /** @throws if there is no such hook point */
   widthOf(hook: string): number
   open(options: {
     hooks: readonly string[]

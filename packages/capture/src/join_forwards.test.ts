@@ -1,4 +1,4 @@
-// Two language models over the same tokens give what each gives alone.
+// Two language models over the same tokens give what each gives by itself.
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'

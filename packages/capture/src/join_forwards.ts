@@ -1,12 +1,12 @@
 // Several models over the same tokens as one forward pass, for a crosscoder between models (Anthropic's model diffing):
-// hook points are named MODEL:HOOK, the model by its place in the list, e.g. `0:blocks.2.hook_resid_post`.
+// hook points are named MODEL:HOOK, the model by its index in the list, e.g. `0:blocks.2.hook_resid_post`.
 import { InputError } from '@mistudio/files'
 import type { Place } from '@mistudio/tensor'
 import type { Forward } from './sources.ts'
 
 export const modelHook = (model: number, hook: string): string => `${model}:${hook}`
 
-/** The hook points of each model. @throws InputError for a name without a model, or of one that is not there */
+/** The hook points of each model. @throws InputError for a name without a model, or with one that does not exist */
 export function splitModelHooks(options: { hooks: readonly string[]; models: number }): string[][] {
   const { hooks, models } = options
   const split: string[][] = Array.from({ length: models }, () => [])
@@ -14,7 +14,7 @@ export function splitModelHooks(options: { hooks: readonly string[]; models: num
     const [, model, hook] = /^(\d{1,4}):(.+)$/.exec(name) ?? []
     if (hook === undefined || Number(model) >= models) {
       throw new InputError({
-        message: 'with several models a hook point says of which it is',
+        message: 'with several models a hook point must name its model',
         field: 'hook',
         found: name,
         expected: `MODEL:HOOK with MODEL from 0 to ${models - 1}, e.g. ${modelHook(models - 1, 'blocks.0.hook_resid_post')}`,
@@ -25,7 +25,7 @@ export function splitModelHooks(options: { hooks: readonly string[]; models: num
   const idle = split.findIndex(list => list.length === 0)
   if (idle >= 0) {
     throw new InputError({
-      message: 'no hook point of one of the models is asked for',
+      message: 'one of the models has no requested hook point',
       field: 'hook',
       found: hooks.join(', '),
       expected: `also one of model ${idle}, ${modelHook(idle, 'blocks.0.hook_resid_post')}, or fewer models`,
@@ -36,7 +36,7 @@ export function splitModelHooks(options: { hooks: readonly string[]; models: num
 
 /**
  * One pass of several models: all read the same `input_ids`, and their calls run side by side on the worker pool.
- * @param options.forwards compiled with the same context size and the same contexts a call, one a model
+ * @param options.forwards compiled with the same context size and contexts per call, one per model
  */
 export function joinForwards(options: { forwards: readonly Forward[] }): Forward {
   const { forwards } = options

@@ -1,6 +1,6 @@
-// Language models and the token stores they read, opened together and checked against each other. Nothing below this room
-// opens a model for its activations in another way, so what must agree (contexts, vocabularies, tokenizers) is checked
-// here for everybody.
+// Language models and the token stores they read, opened together and checked against each other. Every package opens models
+// for activations through here, so what must agree (contexts, vocabularies, tokenizers) is checked
+// in one place.
 import { join } from 'node:path'
 import {
   checkModelsAgree,
@@ -14,11 +14,11 @@ import { InputError } from '@mistudio/files'
 import { checkStore, type LanguageModel, modelFingerprint, openModel } from '@mistudio/model'
 import { openTokenizer, type Tokenizer } from '@mistudio/tokenizer'
 
-/** What a run says of its models, whether they are opened or only named by a cache. */
+/** What a run records of its models, whether opened or only named by a cache. */
 export type ModelNames = {
   /** The names of several models joined by ` + `. */
   readonly modelName: string
-  /** SHA-256 in hex, joined alike. */
+  /** SHA-256 in hex, joined the same way. */
   readonly modelFingerprint: string
   readonly tokenizerFingerprint: string
 }
@@ -26,7 +26,7 @@ export type ModelNames = {
 export type ModelTexts = {
   /** One, or several over the same tokens. */
   readonly models: readonly LanguageModel[]
-  /** The first model's, where it was asked for or several models had to agree on theirs. */
+  /** The first model's, if requested or if several models had to agree on theirs. */
   readonly tokenizer: Tokenizer | undefined
   readonly stores: readonly TokenStore[]
   /** Tokens of a context. */
@@ -34,7 +34,7 @@ export type ModelTexts = {
   /** Names of the token stores. */
   readonly datasets: readonly string[]
   readonly modelName: string
-  /** Numbers in the weights of all models. */
+  /** Number of weights of all models. */
   readonly parameters: number
   /** Fingerprints of models and tokenizer; reads a little of every weight file. */
   names(): ModelNames
@@ -44,11 +44,11 @@ export type ModelTexts = {
 /**
  * Opens models and token stores.
  * @param options.models folders in Hugging Face layout
- * @param options.stores folders of token stores; with none, `contextSize` says how long contexts are
- * @param options.cacheDir where widened weights lie; default that of `openModel`
- * @param options.contextSize what the stores must have
- * @param options.tokenizer opens the model's tokenizer and refuses stores that were made with another
- * @throws InputError when one does not exist, or they do not fit each other: both are named
+ * @param options.stores folders of token stores; if none, `contextSize` sets the length of contexts
+ * @param options.cacheDir where widened weights are kept; default that of `openModel`
+ * @param options.contextSize required context size of the stores
+ * @param options.tokenizer opens the model's tokenizer and rejects stores made with another
+ * @throws InputError if one does not exist or they do not fit each other: both are named
  */
 export async function openModelTexts(options: {
   models: readonly string[]
@@ -101,7 +101,7 @@ export async function openModelTexts(options: {
 export const fingerprintOf = (models: readonly string[]): string =>
   models.map(dir => modelFingerprint({ dir })).join(' + ')
 
-/** @throws InputError when several models cut text into different tokens */
+/** @throws InputError if several models cut text into different tokens */
 function openTokenizers({
   models,
   asked,
@@ -124,7 +124,7 @@ function contextSizeOf(options: { stores: readonly TokenStore[]; expected: numbe
       file: join(store.dir, 'store.json'),
       field: 'context_size',
       found: String(store.contextSize),
-      expected: `${expected}, as asked for`,
+      expected: `${expected}, as requested`,
     })
   }
   if (stores.length > 0) return checkStoresAgree(stores)

@@ -1,5 +1,5 @@
-// The door: whatever stands behind it, models or a cache, gives the same activations, and what does not fit is refused with
-// both sides named.
+// openCapture: models and a cache give the same activations, and a mismatch is refused, naming
+// both sides.
 import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -142,7 +142,7 @@ test('texts that do not fit each other, the request or the tokenizer are refused
   )
   const asked = live({ texts: { stores: [at('short')], contextSize: 64 } })
   await expect(openCapture(asked)).rejects.toThrow(
-    /field: context_size; found: 32; expected: 64, as asked for/,
+    /field: context_size; found: 32; expected: 64, as requested/,
   )
 
   const info = JSON.parse(readFileSync(join(at('store'), 'store.json'), 'utf8'))

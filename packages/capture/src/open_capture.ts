@@ -1,6 +1,6 @@
-// The one door to activations: of models over token stores, computed as they are needed, or from a cache on disk. Training,
-// extraction and evaluation, in the studio, on the command line and in the demo, all come in here, so that what is true of
-// activations everywhere (fingerprints, masks, the order of contexts) is decided in one place.
+// The single entry point to activations: computed on demand by models over token stores, or from a cache on disk. Training,
+// extraction and evaluation, in the studio, on the command line and in the demo, all use it, so that what holds for
+// all activations (fingerprints, masks, the order of contexts) is decided in one place.
 
 import { type SplitName, type TokenSplit, tokenizerFingerprint } from '@mistudio/corpus'
 import {
@@ -26,13 +26,13 @@ export type Texts = {
   stores: readonly string[]
   /** Default 'train'. */
   split?: SplitName
-  /** Shares of the stores; null, the default: all of their contexts in one order. */
+  /** Shares of the stores; default null: all of their contexts in one order. */
   weights?: readonly number[] | null
-  /** Of the order. Default 0. */
+  /** Seed of the order. Default 0. */
   seed?: number
-  /** Refuses stores of another. Default: what the stores have. */
+  /** Rejects stores with another. Default: what the stores have. */
   contextSize?: number
-  /** Where the stores hold no text, any tokens will do: for measuring speed alone. */
+  /** Allows arbitrary tokens if the stores hold no text: only for measuring speed. */
   orDrawn?: boolean
 }
 
@@ -50,7 +50,7 @@ export type LiveCapture = {
   readonly splits: readonly TokenSplit[]
   /** All contexts of the texts, in a seeded order. */
   readonly source: ContextSource
-  /** Are the tokens drawn, since there is no text? */
+  /** Whether the tokens are drawn because there is no text. */
   readonly drawn: boolean
   /** One pass with every hook point as an output. */
   readonly forward: Forward
@@ -75,18 +75,18 @@ export type Capture = LiveCapture | CachedCapture
 
 export type LiveRequest = Common & {
   texts: Texts
-  /** Where widened weights lie; default that of `openModel`. */
+  /** Where widened weights are kept; default that of `openModel`. */
   cacheDir?: string
-  /** Opens the tokenizer too, and refuses stores that were made with another. */
+  /** Opens the tokenizer too, and rejects stores made with another. */
   tokenizer?: boolean
-  /** Contexts of one call of the model. Default: some 1,024 tokens. */
+  /** Contexts of one call of the model. Default: about 1,024 tokens. */
   contextsPerCall?: number
 }
 export type CachedRequest = Common & { cached: string }
 
 /**
- * Opens a source of activations. To be closed.
- * @throws InputError when something does not exist or does not fit the rest: both are named
+ * Opens a source of activations; close it when done.
+ * @throws InputError if something does not exist or does not fit the rest: both are named
  * @example
  * const texts = { stores: ['data/text'], seed: 1 }
  * const hooks = ['blocks.4.hook_resid_post']
@@ -161,8 +161,8 @@ async function openLive(options: LiveRequest): Promise<LiveCapture> {
 
 /**
  * One pass over opened models that ends at the last of the hook points.
- * @param options.contextsPerCall default: some 1,024 tokens
- * @throws InputError for a hook point that a model lacks (names those it has)
+ * @param options.contextsPerCall default: about 1,024 tokens
+ * @throws InputError for a hook point that a model lacks (lists those it has)
  */
 export async function compileCapture(options: {
   models: readonly LanguageModel[]
@@ -192,7 +192,7 @@ export async function compileCapture(options: {
   return { forward, contextsPerCall, close }
 }
 
-/** The models are read for what tells them apart: a cache of another model is refused. */
+/** Reads the models' fingerprints: a cache of another model is rejected. */
 async function openCached({ pool, models, hooks, cached: dir }: CachedRequest): Promise<CachedCapture> {
   const modelName = models.map(model => describeModel({ dir: model }).name).join(' + ')
   const tokenizer = openTokenizer({ dir: models[0] })

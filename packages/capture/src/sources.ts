@@ -1,5 +1,5 @@
-// What training and evaluation need from the rooms above them: contexts of tokens in an order, and a model's
-// forward pass on the worker pool. Structural types, so that tests can put numbers there without a language model.
+// What training and evaluation need from other packages: contexts of tokens in an order, and a model's
+// forward pass on the worker pool. Structural types, so that tests can supply numbers without a language model.
 import { contextOrder, mixtureOrder, type TokenSplit } from '@mistudio/corpus'
 import { InputError } from '@mistudio/files'
 import type { Place, Task } from '@mistudio/tensor'
@@ -7,7 +7,7 @@ import type { Place, Task } from '@mistudio/tensor'
 /** A compiled forward pass (packages/model, compileForward) and the contexts of each of its calls. */
 export type Forward = {
   readonly outputs: readonly { name: string; width: number }[]
-  /** Places: `input_ids` int32 [contexts, contextSize] and one float32 [contexts · contextSize, width] a port. */
+  /** Places: `input_ids` int32 [contexts, contextSize] and one float32 [contexts · contextSize, width] per port. */
   tasks(options: { contexts: number; places: Record<string, Place> }): Task[]
 }
 
@@ -20,23 +20,23 @@ export type ContextSource = {
   /** Contexts of all datasets together, each counted once. */
   readonly contexts: number
   read(options: { first: number; count: number; ids: Int32Array; mask: Uint8Array }): void
-  /** Where the context at a position lies, for messages. */
+  /** Where the context at a position is, for messages. */
   locate?(position: number): { file?: string; context: number }
-  /** Contexts of each dataset among the positions before `position`, and how many passes of it that makes. */
+  /** Contexts of each dataset among the positions before `position`, and how many passes over it that makes. */
   passes?(position: number): DatasetPass[]
 }
 
 /**
  * The contexts of several splits in a seeded random order, epoch after epoch: all of them in one order, or, with
- * weights, each dataset with its share of the positions and epochs of its own. Which context stands at a position is a
+ * weights, each dataset with its share of the positions and its own epochs. The context at a position is a
  * pure function of (weights, seed, position).
- * @throws InputError when there is no context, and for weights that cannot mix (names `dataset_weights`)
+ * @throws InputError if there is no context, and for unusable weights (names `dataset_weights`)
  */
 export function shuffledContexts(options: {
   splits: readonly TokenSplit[]
   contextSize: number
   seed: number
-  /** One positive number a split; only their ratios count. Default: every context as often as any other. */
+  /** One positive number per split; only their ratios count. Default: every context equally often. */
   weights?: readonly number[] | null
 }): ContextSource {
   const { splits, contextSize, seed, weights = null } = options
@@ -92,7 +92,7 @@ function concatenated({ counts, seed }: { counts: readonly number[]; seed: numbe
   return { at, readBefore }
 }
 
-/** The contexts of several splits one after another, as they lie on disk. */
+/** The contexts of several splits one after another, in disk order. */
 export function contextsInOrder(options: {
   splits: readonly TokenSplit[]
   contextSize: number
@@ -131,7 +131,7 @@ function readInto(options: {
   split.readContext(context, ids.subarray(from, from + contextSize), mask.subarray(from, from + contextSize))
 }
 
-/** Any tokens, the same in every call: how fast a model runs does not depend on the text. */
+/** Arbitrary tokens, the same in every call: a model's speed does not depend on the text. */
 export function drawnContexts(options: { contextSize: number; vocabSize: number }): ContextSource {
   const { contextSize, vocabSize } = options
   return {

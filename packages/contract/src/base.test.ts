@@ -1,4 +1,4 @@
-// Ids, hook points and problems: what every entity is made of.
+// Ids, hook points and problems: the parts of every entity.
 import { expect, test } from 'vitest'
 import {
   featureId,

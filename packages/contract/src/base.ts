@@ -1,7 +1,7 @@
-// The pieces that every entity is made of: ids, times, pages, errors.
+// The parts of every entity: ids, times, pages, errors.
 import { z } from 'zod'
 
-/** An id is a prefix that says what it names, and 20 lower-case letters and digits. */
+/** An id is a prefix for its kind and 20 lower-case letters and digits. */
 export const idPrefixes = {
   dataset: 'ds',
   tokenization: 'tok',
@@ -22,7 +22,7 @@ export const idOf = (kind: IdKind) =>
     .regex(new RegExp(`^${idPrefixes[kind]}_[0-9a-z]{20}$`), `an id like ${idPrefixes[kind]}_…`)
     .meta({ description: `id of a ${kind}` })
 
-/** A feature's id is its extraction's, with the feature's number in place of the prefix: no two can be the same. */
+/** A feature's id is its extraction's with another prefix and the feature's number, so it is unique. */
 export const featureId = z
   .string()
   .regex(/^feat_[0-9a-z]{20}_(0|[1-9][0-9]{0,7})$/, 'an id like feat_…_17')
@@ -53,7 +53,7 @@ export const layer = z.number().int().min(0).max(1023)
 export const hookPointOf = (options: { layer: number; hookType: HookType }) =>
   `blocks.${options.layer}.hook_${options.hookType}`
 
-/** @returns undefined for a hook point that is not of a block's residual stream or its parts */
+/** @returns undefined for a hook point outside a block's residual stream and its parts */
 export function parseHookPoint(hookPoint: string): { layer: number; hookType: HookType } | undefined {
   const found = /^blocks\.(\d+)\.hook_(\w+)$/.exec(hookPoint)
   const type = hookTypes.find(known => known === found?.[2])
@@ -67,10 +67,10 @@ export const paging = z.strictObject({
 
 export const pagination = z.strictObject({ limit: count, offset: count, total: count, has_more: z.boolean() })
 
-/** The one envelope of lists. */
+/** The envelope of every list. */
 export const pageOf = <T extends z.ZodType>(item: T) => z.strictObject({ data: z.array(item), pagination })
 
-/** RFC 9457, with what was found and what would do. Content type `application/problem+json`. */
+/** RFC 9457, with what was found and what is expected. Content type `application/problem+json`. */
 export const problem = z
   .strictObject({
     type: z

@@ -1,4 +1,4 @@
-// The typed client: what it sends, and what it makes of an answer. `fetch` is given.
+// The typed client: what it sends, and how it reads a response, with a fake `fetch`.
 import { expect, test } from 'vitest'
 import { ApiError, createClient, urlOf } from './client.ts'
 import { apiPrefix, type Route } from './route.ts'

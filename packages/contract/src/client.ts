@@ -4,7 +4,7 @@ import type { Problem } from './base.ts'
 import { apiPrefix, type Route } from './route.ts'
 import { type RequestOf, type ResponseOf, type RouteName, routes } from './routes.ts'
 
-/** An answer that is not a success. */
+/** A response that is not a success. */
 export class ApiError extends Error {
   readonly problem: Problem
   constructor(problem: Problem) {
@@ -20,7 +20,7 @@ export class ApiError extends Error {
   }
 }
 
-/** A query may be left out where nothing in it must be given. */
+/** A query may be omitted if all its fields are optional. */
 type Given<N extends RouteName> =
   RequestOf<N> extends { query: infer Q }
     ? Record<never, never> extends Q
@@ -105,7 +105,7 @@ async function answerOf(response: Response): Promise<unknown> {
   throw new ApiError(problemOf(response, text))
 }
 
-/** A proxy or a crash may answer anything. */
+/** A proxy or a crash may return anything. */
 function problemOf(response: Response, text: string): Problem {
   try {
     const value = JSON.parse(text) as Problem

@@ -16,7 +16,7 @@ const tail = '0123456789abcdefghij'
 const at = '2026-01-31T12:00:00.000Z'
 const extractionId = `extr_${tail}`
 
-/** A progress event of an extraction, as §B of the increment has it. */
+/** A progress event of an extraction, as in §B of the increment. */
 const progress = {
   extraction_id: extractionId,
   status: 'extracting',

@@ -1,5 +1,5 @@
-// Events: the only place where channels and event names are written. A channel is `{entity}/{id}`, an event
-// `{entity}:{verb}`; sequence numbers count up by one in each channel; every event's data has `status`.
+// Events: the only place that defines channels and event names. A channel is `{entity}/{id}`, an event
+// `{entity}:{verb}`; sequence numbers go up by one in each channel; every event's data has `status`.
 import { z } from 'zod'
 import { count, idOf, share, time } from './base.ts'
 import { extractionProgress } from './entities/extraction.ts'
@@ -31,7 +31,7 @@ const trainingMeasured = z.strictObject({
   tokens_per_second: z.number().min(0),
   eta_seconds: count.nullable(),
   learning_rate: z.number(),
-  memory_bytes: count.nullable().meta({ description: 'resident memory of the process that trains' }),
+  memory_bytes: count.nullable().meta({ description: 'resident memory of the training process' }),
   outlier_tokens: outlierTokens,
   saes: z.array(trainingMember),
 })
@@ -58,7 +58,7 @@ export const eventData = {
   'training:progress': trainingMeasured,
   'training:checkpoint': z.strictObject({ ...trainingState, step: count }),
   'training:status': z.strictObject({ ...trainingState, error_message: z.string().nullable() }),
-  /** SAEs of a training that does not itself move: one is tried again. */
+  /** SAEs of a training whose own state does not change: one is being retried. */
   'training:members': z.strictObject({ ...trainingState, saes: z.array(trainingMember) }),
   'training:completed': trainingMeasured.omit({
     tokens_per_second: true,
@@ -69,7 +69,7 @@ export const eventData = {
   'training:failed': z.strictObject({ ...trainingState, ...failure }),
 
   'extraction:progress': extractionMeasured,
-  /** A move of the extraction or of its analysis that is not one of the others. */
+  /** Any other state change of the extraction or of its analysis. */
   'extraction:status': z.strictObject({ ...extractionState, error_message: z.string().nullable() }),
   'extraction:completed': extractionMeasured,
   'extraction:failed': extractionMeasured
@@ -91,9 +91,9 @@ export const eventData = {
   }),
   'tokenization:status': z.strictObject({ ...tokenizationState, error_message: z.string().nullable() }),
 
-  /** Something was made or removed: lists look again. Channel `jobs/all`; `entity` as in `dataset/ds_…`. */
+  /** Something was created or removed: lists refetch. Channel `jobs/all`; `entity` as in `dataset/ds_…`. */
   'entity:changed': z.strictObject({ entity: z.string(), status: z.enum(['created', 'deleted']) }),
-  /** A job moved. Channel `jobs/all`. */
+  /** A job changed state. Channel `jobs/all`. */
   'job:status': z.strictObject({
     job_id: idOf('job'),
     kind: z.enum(jobKinds),
@@ -119,7 +119,7 @@ export const channelOf = {
 const channelPattern = /^(training\/train|extraction\/extr|tokenization\/tok)_[0-9a-z]{20}$|^jobs\/all$/
 export const channel = z.string().regex(channelPattern, 'a channel like extraction/extr_… or jobs/all')
 
-/** One event of the log, as the socket, the SSE stream and the list of events give it. */
+/** One event of the log, as sent by the socket, the SSE stream and the list of events. */
 export type StudioEvent<N extends EventName = EventName> = {
   [M in N]: { seq: number; channel: string; event: M; data: EventData<M>; at: string }
 }[N]
@@ -134,7 +134,7 @@ export const studioEvent = z
 
 /**
  * What a client sends on the socket. `after`: events with a larger sequence number are sent, then everything new.
- * Without it a `snapshot` comes first, the entity as its GET route gives it now (for `jobs/all` the list of active
+ * Without it a `snapshot` comes first, the entity as its GET route returns it now (for `jobs/all` the list of active
  * jobs) with its sequence number, then everything after that. `unsubscribe` has no answer.
  */
 export const socketRequest = z.union([
@@ -143,7 +143,7 @@ export const socketRequest = z.union([
 ])
 export type SocketRequest = z.infer<typeof socketRequest>
 
-/** What an entity is now, and the number of its channel's last event then. */
+/** An entity's current state, and the number of its channel's last event. */
 export type Snapshot = { seq: number; channel: string; event: 'snapshot'; data: unknown; at: string }
 
 /** What the server sends. */

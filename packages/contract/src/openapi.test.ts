@@ -1,4 +1,4 @@
-// The OpenAPI document: the table of routes and nothing else, in the structure that OpenAPI 3.1 asks for.
+// The OpenAPI document: the table of routes and nothing else, in the structure required by OpenAPI 3.1.
 import { expect, test } from 'vitest'
 import { openapiDocument } from './openapi.ts'
 import { apiPrefix, type Route } from './route.ts'
@@ -92,7 +92,7 @@ test('every reference leads to a schema, and every schema is referred to', () =>
   expect([...referred].sort()).toEqual(there.sort())
 })
 
-/** Words of OpenAPI 3.0 that JSON Schema 2020-12, and so 3.1, has no more. */
+/** Keywords of OpenAPI 3.0 that JSON Schema 2020-12, and so 3.1, no longer has. */
 test('schemas are JSON Schema: no nullable, exclusive bounds are numbers', () => {
   const look = (value: unknown, place: string): void => {
     if (typeof value !== 'object' || value === null) return

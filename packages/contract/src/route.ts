@@ -17,7 +17,7 @@ export type Route = {
   body?: z.ZodType
   /** Fields of a multipart body whose one file part is `file`. */
   upload?: z.ZodObject
-  /** Of the answer; undefined: 204. */
+  /** Of the response; undefined: 204. */
   response?: z.ZodType
   /** Default 200, or 204 without a response. */
   status?: number

@@ -31,14 +31,14 @@ export const routes = define({
   listDatasets: {
     method: 'GET',
     path: '/datasets',
-    summary: 'Datasets, the newest first',
+    summary: 'Datasets, newest first',
     query: paging,
     response: pageOf(dataset),
   },
   uploadDataset: {
     method: 'POST',
     path: '/datasets',
-    summary: 'Upload a text file; GET /formats says which kinds there are',
+    summary: 'Upload a text file of a format in GET /formats',
     upload: datasetUpload,
     response: dataset,
     status: 201,
@@ -60,14 +60,14 @@ export const routes = define({
   listTokenizations: {
     method: 'GET',
     path: '/tokenizations',
-    summary: 'Tokenizations, the newest first',
+    summary: 'Tokenizations, newest first',
     query: paging.extend({ dataset_id: idOf('dataset').optional(), model_id: idOf('model').optional() }),
     response: pageOf(tokenization),
   },
   createTokenization: {
     method: 'POST',
     path: '/tokenizations',
-    summary: 'Tokenize a dataset for a model; gives the existing one where there is one',
+    summary: 'Tokenize a dataset for a model; returns the existing one if there is one',
     body: tokenizationRequest,
     response: tokenization,
     status: 201,
@@ -106,7 +106,7 @@ export const routes = define({
   deleteModel: {
     method: 'DELETE',
     path: '/models/{id}',
-    summary: 'Forget a model that nothing uses; its folder stays',
+    summary: 'Forget a model that nothing uses; its folder is kept',
     params: byId('model'),
   },
 
@@ -119,7 +119,7 @@ export const routes = define({
   listFamilies: {
     method: 'GET',
     path: '/families',
-    summary: 'Families of SAEs with every setting they have, and the settings all share',
+    summary: 'Families of SAEs with all their settings, and the shared settings',
     response: families,
   },
   listRecipes: {
@@ -131,21 +131,21 @@ export const routes = define({
   listMetrics: {
     method: 'GET',
     path: '/metrics',
-    summary: 'What is measured while an SAE trains, with definitions',
+    summary: 'Metrics of a training, with definitions',
     response: z.strictObject({ data: z.array(metric) }),
   },
 
   listTrainings: {
     method: 'GET',
     path: '/trainings',
-    summary: 'Trainings, the newest first',
+    summary: 'Trainings, newest first',
     query: paging,
     response: pageOf(training),
   },
   createTraining: {
     method: 'POST',
     path: '/trainings',
-    summary: 'Start a training: one SAE for each choice of hook points and each variant',
+    summary: 'Start a training: one SAE per choice of hook points and variant',
     body: trainingRequest,
     response: training,
     status: 201,
@@ -167,14 +167,14 @@ export const routes = define({
   resumeTraining: {
     method: 'POST',
     path: '/trainings/{id}/resume',
-    summary: 'Go on from the checkpoint',
+    summary: 'Continue from the checkpoint',
     params: byId('training'),
     response: training,
   },
   stopTraining: {
     method: 'POST',
     path: '/trainings/{id}/stop',
-    summary: 'End early, keeping the SAEs as they are or not',
+    summary: 'End early, with or without keeping the SAEs',
     params: byId('training'),
     body: trainingStop,
     response: training,
@@ -182,21 +182,21 @@ export const routes = define({
   adviseTraining: {
     method: 'POST',
     path: '/trainings/advice',
-    summary: 'Memory, disk and time that a training would take here, and what of its settings looks wrong',
+    summary: 'Memory, disk and time a training would need here, and which of its settings look wrong',
     body: trainingAdviceRequest,
     response: advice,
   },
   listCheckpoints: {
     method: 'GET',
     path: '/trainings/{id}/checkpoints',
-    summary: 'Checkpoints of a training with their sizes, the newest first',
+    summary: 'Checkpoints of a training with their sizes, newest first',
     params: byId('training'),
     response: z.strictObject({ data: z.array(checkpoint) }),
   },
   finaliseTraining: {
     method: 'POST',
     path: '/trainings/{id}/finalise',
-    summary: 'Stop and make SAEs of what there is, or of a checkpoint',
+    summary: 'Stop and make SAEs from the current state, or from a checkpoint',
     params: byId('training'),
     body: trainingFinalise,
     response: training,
@@ -218,7 +218,7 @@ export const routes = define({
   listTrainingSaes: {
     method: 'GET',
     path: '/trainings/{id}/saes',
-    summary: 'SAEs of a training, those already imported marked',
+    summary: 'SAEs of a training, marking those already imported',
     params: byId('training'),
     response: z.strictObject({ data: z.array(availableSae) }),
   },
@@ -226,7 +226,7 @@ export const routes = define({
   listSaes: {
     method: 'GET',
     path: '/saes',
-    summary: 'SAEs, the newest first',
+    summary: 'SAEs, newest first',
     query: paging.extend({
       training_id: idOf('training').optional(),
       search: z.string().max(200).optional(),
@@ -252,7 +252,7 @@ export const routes = define({
   listExtractions: {
     method: 'GET',
     path: '/extractions',
-    summary: 'Extractions, the newest first',
+    summary: 'Extractions, newest first',
     query: paging.extend({ sae_id: idOf('sae').optional(), batch_id: idOf('batch').optional() }),
     response: pageOf(extraction),
   },
@@ -327,7 +327,7 @@ export const routes = define({
   listJobs: {
     method: 'GET',
     path: '/jobs',
-    summary: 'Jobs, the newest first',
+    summary: 'Jobs, newest first',
     query: paging.extend({
       active: z.stringbool().optional().meta({ description: 'only those that have not ended' }),
     }),
@@ -343,13 +343,13 @@ type Part<R, K extends string> = R extends Record<K, infer T extends z.ZodType> 
 type Given<T> = T extends z.ZodType ? z.input<T> : undefined
 type Parsed<T> = T extends z.ZodType ? z.output<T> : undefined
 
-/** What a caller gives: only the parts that a route has. */
+/** What a caller passes: only the parts that a route has. */
 export type RequestOf<N extends RouteName> = {
   [K in 'params' | 'query' | 'body' as Part<Routes[N], K> extends undefined ? never : K]: Given<
     Part<Routes[N], K>
   >
 }
-/** What a handler gets: parsed, defaults filled in. */
+/** What a handler receives: parsed, with defaults filled in. */
 export type ParsedRequest<N extends RouteName> = {
   params: Parsed<Part<Routes[N], 'params'>>
   query: Parsed<Part<Routes[N], 'query'>>

@@ -1,4 +1,4 @@
-// The state machines as graphs, and the one word that a person sees.
+// The state machines as graphs, and the displayed state.
 import { expect, test } from 'vitest'
 import {
   canMove,

@@ -1,4 +1,4 @@
-// The state machines: which moves there are, and nothing else. A move that is not here answers 409.
+// The state machines: the allowed transitions. Any other transition answers 409.
 
 export type Machine<S extends string> = { readonly entity: string; readonly moves: Record<S, readonly S[]> }
 
@@ -6,7 +6,7 @@ function machine<const S extends string>(entity: string, moves: Record<S, readon
   return { entity, moves }
 }
 
-/** A job's truth: its row. `queued` again after a crash, a lost lease or a resume; `paused` by a person only. */
+/** A job's row holds its state. `queued` again after a crash, a lost lease or a resume; only the user pauses. */
 export const jobMachine = machine('job', {
   queued: ['running', 'cancelled', 'failed', 'paused'],
   running: ['queued', 'paused', 'completed', 'failed', 'cancelled'],
@@ -16,7 +16,7 @@ export const jobMachine = machine('job', {
   cancelled: [],
 })
 
-/** `initializing`: the runner loads; `cancelled` keeps what was saved if the stop asked for it (`kept`). */
+/** `initializing`: the runner is loading; `cancelled` keeps what was saved if the stop requested it (`kept`). */
 export const trainingMachine = machine('training', {
   pending: ['initializing', 'cancelled', 'failed', 'paused'],
   initializing: ['running', 'pending', 'paused', 'cancelled', 'failed', 'completed'],
@@ -64,11 +64,11 @@ export function canMove<S extends string>(machine: Machine<S>, from: S, to: S): 
   return machine.moves[from].includes(to)
 }
 
-/** A state that nothing leaves. */
+/** A state without transitions out of it. */
 export const isTerminal = <S extends string>(machine: Machine<S>, state: S) =>
   machine.moves[state].length === 0
 
-/** What a person sees of an extraction with its analysis, in one word. */
+/** An extraction and its analysis as one displayed state. */
 export const stages = [
   'QUEUED',
   'EXTRACTING',

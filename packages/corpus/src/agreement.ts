@@ -1,4 +1,4 @@
-// What several token stores, or several models, must have in common before one training or evaluation may read them all.
+// What several token stores, or several models, must have in common to be used in one training or evaluation.
 import { join } from 'node:path'
 import { InputError } from '@mistudio/files'
 import { type TextTokenizer, tokenizerFingerprint } from './text_tokenizer.ts'
@@ -10,7 +10,7 @@ type Stored = Pick<TokenStore, 'dir' | 'contextSize'> & {
 
 /**
  * @returns the tokens of a context
- * @throws InputError naming both stores when they were made by different tokenizers or cut into contexts of different lengths
+ * @throws InputError naming both stores if they have different tokenizers or context lengths
  */
 export function checkStoresAgree(stores: readonly Stored[]): number {
   const [first] = stores
@@ -42,8 +42,8 @@ export function checkStoresAgree(stores: readonly Stored[]): number {
 }
 
 /**
- * @returns what all of the models' tokenizers give (`tokenizerFingerprint`)
- * @throws InputError naming both folders when two models cut text into different tokens
+ * @returns the fingerprint shared by the models' tokenizers (`tokenizerFingerprint`)
+ * @throws InputError naming both folders if two models cut text into different tokens
  */
 export function checkModelsAgree(models: readonly { dir: string; tokenizer: TextTokenizer }[]): string {
   const [first, ...others] = models.map(({ dir, tokenizer }) => ({

@@ -9,10 +9,10 @@ export const documentSources: readonly DocumentSource[] = [
   (await import('./sources/txt.ts')).txt,
 ]
 
-/** All endings of text files, for messages and file choosers: `.jsonl or .txt`. */
+/** All text file extensions, for messages and file choosers: `.jsonl or .txt`. */
 export const textExtensions = (): string[] => documentSources.flatMap(({ extensions }) => extensions)
 
-/** The source for a file of this name. @throws InputError for a name with another ending */
+/** The source for a file of this name. @throws InputError for an unknown extension */
 export function sourceOf(file: string): DocumentSource {
   const extension = extname(file).toLowerCase()
   const found = documentSources.find(({ extensions }) => extensions.includes(extension))
@@ -25,7 +25,7 @@ export function sourceOf(file: string): DocumentSource {
   })
 }
 
-/** The source for a file that is there. @throws InputError when it is not, or is of another kind */
+/** The source for an existing file. @throws InputError if it is missing or of an unknown kind */
 export function checkTextFile(file: string): DocumentSource {
   const source = sourceOf(file)
   const found = statSync(file, { throwIfNoEntry: false })

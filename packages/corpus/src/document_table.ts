@@ -1,5 +1,5 @@
-// Which documents lie over a range of tokens. The table stays on disk; kept are the starts of every 1,024th row, found
-// while the whole table is checked at opening, and the one block of rows that was read last.
+// Which documents overlap a range of tokens. The table stays on disk; memory holds the start of every 1,024th row, found
+// while checking the whole table on opening, and the block of rows read last.
 import { join } from 'node:path'
 import { InputError, readExactly } from '@mistudio/files'
 import { documentRowBytes, documentsFile, type SplitName, type TokenStoreInfo } from './store_format.ts'
@@ -14,7 +14,7 @@ export type DocumentTable = {
   overlapping(from: number, to: number): DocumentRow[]
 }
 
-/** @throws InputError when the rows do not start at 0, do not ascend, or point past the tokens or the files. */
+/** @throws InputError if the rows do not start at 0, do not ascend, or point past the tokens or the files */
 export function openDocumentTable(options: {
   dir: string
   info: TokenStoreInfo

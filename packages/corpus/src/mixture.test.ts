@@ -1,4 +1,4 @@
-// Datasets mixed by weight: the shares, the epochs of each, and that a position alone decides what stands there.
+// Datasets mixed by weight: the shares, the epochs of each, and that the position alone decides the context.
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { inputError } from '../testing/corpus_support.ts'

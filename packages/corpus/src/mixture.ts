@@ -1,8 +1,8 @@
-// Datasets mixed by weight: which context of which store stands at a position, a pure function of (weights, seed, position)
-// with nothing to carry over. Positions come in blocks; how many of a block's places each store has follows from the
+// Datasets mixed by weight: which context of which store is at a position, a pure function of (weights, seed, position)
+// without state. Positions come in blocks; how many of a block's places each store has follows from the
 // cumulated weights, rounded, so the shares are exact in the long run and within two contexts of it at every block's end;
-// a seeded permutation spreads them over the block. Each store is passed through in an order of its own, epoch
-// after epoch, so a small store with a large weight comes round more often.
+// a seeded permutation spreads them over the block. Each store is read in its own order, epoch
+// after epoch, so a small store with a large weight repeats more often.
 import { InputError } from '@mistudio/files'
 import { permutation } from './order.ts'
 
@@ -17,8 +17,8 @@ export type MixtureOrder = {
 
 /**
  * @param options.counts whole contexts of each store, each at least 1
- * @param options.weights any positive numbers, one a store; only their ratios count
- * @throws InputError naming `dataset_weights` when they are not one a store, not positive or too unequal
+ * @param options.weights any positive numbers, one per store; only their ratios count
+ * @throws InputError naming `dataset_weights` if they are not one per store, not positive or too unequal
  */
 export function mixtureOrder(options: {
   counts: readonly number[]
@@ -28,7 +28,7 @@ export function mixtureOrder(options: {
   const { counts, weights, seed } = options
   checkWeights(weights, counts.length)
   const total = weights.reduce((sum, weight) => sum + weight, 0)
-  // Upper ends of the stores' shares of [0, 1]; the last is 1 itself.
+  // Upper ends of the stores' shares of [0, 1]; the last is exactly 1.
   const ends: number[] = []
   let sum = 0
   for (const weight of weights) {
@@ -86,7 +86,7 @@ export function mixtureOrder(options: {
   }
 }
 
-/** For each place of a block its store, and how many contexts of that store were read before it since the beginning. */
+/** For each place of a block, its store and how many contexts of that store were read before it. */
 type Block = { block: number; stores: Int32Array; reads: Float64Array; before: number[] }
 
 /** @throws InputError naming `dataset_weights` */

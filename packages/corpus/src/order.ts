@@ -1,7 +1,7 @@
-// The order of training data: a permutation that can be asked for any position, with nothing to store and nothing to
-// carry over. A Feistel network is a permutation of the numbers of a given bit length whatever its round function;
-// walking on until the value falls under the length (cycle walking; Black and Rogaway, "Ciphers with arbitrary
-// finite domains", 2002) makes it one of [0, length). The domain is under twice the length: under two steps on average.
+// The order of training data: a permutation with random access and no state to
+// store. A Feistel network is a permutation of the numbers of a given bit length whatever its round function;
+// repeating until the value is below the length (cycle walking; Black and Rogaway, "Ciphers with arbitrary
+// finite domains", 2002) makes it one of [0, length). The domain is less than twice the length, so under two steps on average.
 import { createHash } from 'node:crypto'
 
 const rounds = 8
@@ -11,8 +11,8 @@ export type Permutation = { length: number; at(position: number): number }
 
 /**
  * A seeded permutation of [0, length): pure in (length, seed, purpose, position), O(1) memory.
- * @param options.purpose keeps the permutations of one seed apart, say 'window 12'
- * @throws RangeError for a length that is no count below 2^52; `at` for a position outside [0, length)
+ * @param options.purpose distinguishes the permutations of one seed, e.g. 'window 12'
+ * @throws RangeError for a length that is not a count below 2^52; `at` for a position outside [0, length)
  */
 export function permutation(options: { length: number; seed: number; purpose: string }): Permutation {
   const { length, seed, purpose } = options
@@ -57,7 +57,7 @@ function roundKeys(seed: number, purpose: string): Int32Array {
   return keys
 }
 
-/** Every bit of the result hangs on every bit of x and of both keys (MurmurHash3's finaliser, public domain). */
+/** Every bit of the result depends on every bit of x and of both keys (MurmurHash3's finaliser, public domain). */
 function mix(x: number, key1: number, key2: number): number {
   let h = Math.imul(x ^ key1, 0x9e3779b1)
   h ^= h >>> 15

@@ -1,23 +1,23 @@
-// Documents out of text files of any kind, read as a stream: a data set may be larger than the memory. Files are hostile
+// Reads documents from text files of any kind as a stream: a dataset may be larger than memory. Files are untrusted
 // until checked.
 import { createReadStream } from 'node:fs'
 import type { InputError } from '@mistudio/files'
 import { checkTextFile, sourceOf } from './document_sources.ts'
 import type { TextDocument } from './sources/document_source.ts'
 
-/** A longer line (or .txt file) is refused: it would have to be held whole. */
+/** A longer line (or .txt file) is rejected: it would have to be held whole. */
 export const defaultMaxLineBytes = 64 * 1024 * 1024
 
 const readAtOnceBytes = 256 * 1024
 
 export type ReadTextOptions = {
-  /** Its ending says what it is: document_sources.ts. */
+  /** Its extension decides its kind: document_sources.ts. */
   file: string
-  /** The file's bytes while they come from elsewhere, such as an upload: `file` is then only their name. */
+  /** The file's bytes if they come from elsewhere, such as an upload; `file` is then only a name. */
   source?: AsyncIterable<Uint8Array>
-  /** Which field keeps the text, where documents have fields; 'text' by default. */
+  /** Which field has the text, if documents have fields; 'text' by default. */
   textField?: string
-  /** Passes over lines that cannot be used, `onBadLine` being told of each; off by default. */
+  /** Skips unusable lines, calling `onBadLine` for each; off by default. */
   skipBadLines?: boolean
   onBadLine?(error: InputError): void
   maxLineBytes?: number
@@ -26,7 +26,7 @@ export type ReadTextOptions = {
 }
 
 /**
- * Yields the file's documents in order. A byte order mark is dropped, and lone surrogates out of JSON escapes become
+ * Yields the file's documents in order. A byte order mark is dropped, and lone surrogates from JSON escapes become
  * U+FFFD, so that every text has a UTF-8 form.
  * @throws InputError naming file, line and field
  * @example

@@ -1,4 +1,4 @@
-// One split of a token store while it is made: two append-only files behind fixed buffers.
+// Writes one split of a token store: two append-only files with fixed buffers.
 import { closeSync, ftruncateSync, openSync } from 'node:fs'
 import { join } from 'node:path'
 import { writeAll } from '@mistudio/files'
@@ -14,12 +14,12 @@ import {
 const bufferBytes = 1 << 20
 
 export type SplitWriter = {
-  /** Adds a document of at least one token, ids under the vocabulary's size; `file` and `row` under 2^32. */
+  /** Adds a document of at least one token, ids below the vocabulary's size; `file` and `row` below 2^32. */
   add(document: { documentToken: number; ids: ArrayLike<number>; file: number; row: number }): void
   documents(): number
-  /** All so far, the tail that may be dropped included. */
+  /** All so far, including the tail that may be dropped. */
   tokens(): number
-  /** Writes what is held and drops the tail that fills no context. */
+  /** Flushes and drops the tail that does not fill a context. */
   finish(): SplitInfo
   close(): void
 }

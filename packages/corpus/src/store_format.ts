@@ -1,12 +1,12 @@
-// What a token store's folder holds, and store.json read as hostile: every figure the readers rely on is checked
-// here once, so that they can compute with it.
+// What a token store's folder holds, and store.json, read as untrusted: every figure the readers rely on is checked
+// here once.
 //
 //   store.json               this record, snake_case
-//   SPLIT.tokens.bin         whole contexts of token ids, uint16 where the vocabulary allows it, else uint32
-//   SPLIT.documents.bin      a row a document: start token (uint64), source file (uint32), source row (uint32)
+//   SPLIT.tokens.bin         whole contexts of token ids, uint16 if the vocabulary fits, else uint32
+//   SPLIT.documents.bin      a row per document: start token (uint64), source file (uint32), source row (uint32)
 //
 // SPLIT is train or held_out; all numbers little-endian. A split is one stream of `document token, the document's
-// tokens` cut into contexts without padding; the last tokens that fill no context are dropped and counted.
+// tokens` cut into contexts without padding; trailing tokens that do not fill a context are dropped and counted.
 import { readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { InputError, isObject } from '@mistudio/files'
@@ -27,9 +27,9 @@ export type SplitInfo = {
   /** contexts × contextSize: what can be read, document tokens included. */
   tokens: number
   contexts: number
-  /** The short tail that filled no context; under contextSize. */
+  /** The tail that did not fill a context; less than contextSize. */
   droppedTokens: number
-  /** Bin i counts the documents of 2^i up to 2^(i+1) − 1 tokens, their document token not counted. */
+  /** Bin i counts the documents of 2^i up to 2^(i+1) − 1 tokens, not counting their document token. */
   lengthHistogram: number[]
 }
 
@@ -41,13 +41,13 @@ export type TokenStoreInfo = {
   contextSize: number
   vocabSize: number
   documentToken: number
-  /** Ascending, the document token among them: masked wherever they stand. */
+  /** Ascending, including the document token: masked wherever they occur. */
   specialTokens: number[]
   textField: string
   heldOutFraction: number
-  /** Lines passed over because they could not be used. */
+  /** Lines skipped because they could not be used. */
   badLines: number
-  /** Documents without a token, left out. */
+  /** Documents without a token, skipped. */
   emptyDocuments: number
   splits: Record<SplitName, SplitInfo>
 }
@@ -84,7 +84,7 @@ export function encodeStoreInfo(info: TokenStoreInfo): string {
   return JSON.stringify(record, null, 2) + '\n'
 }
 
-/** Reads and checks store.json and the sizes of the files beside it. @throws InputError naming file and field. */
+/** Reads and checks store.json and the sizes of the files next to it. @throws InputError naming file and field */
 export function readStoreInfo(dir: string): TokenStoreInfo {
   const file = join(dir, 'store.json')
   const bytes = statSync(file, { throwIfNoEntry: false })?.size

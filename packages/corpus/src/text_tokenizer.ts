@@ -1,17 +1,17 @@
-// What the corpus asks of a tokenizer, and a way to tell two tokenizers apart by what they do: a token store is of
-// use only with the tokenizer it was made with.
+// What the corpus needs from a tokenizer, and a fingerprint of a tokenizer's behaviour: a token store is useful
+// only with the tokenizer it was made with.
 import { createHash } from 'node:crypto'
 
 export type TextTokenizer = {
   vocabSize: number
-  /** Stands before every document. */
+  /** Comes before every document. */
   documentToken: number
   specialTokens: ReadonlySet<number>
   /** Token ids of a text, no document or other special token added. */
   encodeIds(text: string): ArrayLike<number>
 }
 
-// Cases in which tokenizers differ: spaces, digits, case, contractions, indentation, scripts, composition, emoji.
+// Cases where tokenizers differ: spaces, digits, case, contractions, indentation, scripts, composition, emoji.
 const probe = [
   "  The quick  brown fox isn't over 1234567890 lazy dogs; ÀÉÎ ñ ß, café cafe\u0301 ﬁ ② Ａ.",
   'def f(x):\n\treturn {"a": [x**2, 3.14e-10]}  # ok\r\n\n\n<div class="b">&amp;</div>',

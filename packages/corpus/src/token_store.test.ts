@@ -18,7 +18,7 @@ import { checkTokenizer } from './token_store.ts'
 const folder = useFolder()
 const tokenizer = byteTokenizer()
 
-/** The stream of a split as the definition has it. */
+/** The stream of a split, by definition. */
 function definedStream(texts: string[], using: TextTokenizer, heldOut: boolean, fraction: number): number[] {
   return texts
     .filter(text => text !== '' && isHeldOut({ text, fraction }) === heldOut)

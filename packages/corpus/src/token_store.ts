@@ -1,5 +1,5 @@
-// Reading a token store. Nothing is held but one number for every 1,024 documents: a context is one positional read,
-// which the system's page cache serves. The files are hostile until checked: sizes and the document table when the
+// Reading a token store. Only one number per 1,024 documents is held in memory: a context is one positional read,
+// served by the system's page cache. The files are untrusted until checked: sizes and the document table when the
 // store is opened, token ids when they are read.
 import { closeSync, existsSync } from 'node:fs'
 import { basename, join, resolve } from 'node:path'
@@ -27,11 +27,11 @@ export type TokenStore = {
   close(): void
 }
 
-/** A document's part of a context: places [start, end), its document token included where it lies in the context. */
+/** A document's part of a context: positions [start, end), including its document token if that is in the context. */
 export type DocumentSpan = {
   start: number
   end: number
-  /** Its number within the split. */
+  /** Its index within the split. */
   document: number
   sourceFile: string
   /** Zero-based line of a .jsonl file; 0 for .txt. */
@@ -39,14 +39,14 @@ export type DocumentSpan = {
 }
 
 export type TokenSplit = {
-  /** The file of its tokens, for messages. */
+  /** The file with its tokens, for messages. */
   path?: string
   tokens: number
   contexts: number
   documents: number
   /**
-   * Reads context `index` into ids [contextSize] and mask [contextSize]. A place is usable where the mask is 1: not at
-   * place 0 of a context, which sees nothing before it, and not at special tokens.
+   * Reads context `index` into ids [contextSize] and mask [contextSize]. A position is usable if its mask is 1: not
+   * position 0 of a context, which sees nothing before it, and not special tokens.
    * @throws InputError for a token id beyond the vocabulary; RangeError for a wrong index or length
    */
   readContext(index: number, ids: Int32Array, mask: Uint8Array): void
@@ -85,7 +85,7 @@ export function openTokenStore(options: { dir: string }): TokenStore {
       throw new InputError({
         message: `the split '${name}' is empty`,
         file: dir,
-        found: `${documents} documents of together ${droppedTokens} tokens`,
+        found: `${documents} documents with ${droppedTokens} tokens in total`,
         expected: `at least one whole context of ${info.contextSize} tokens`,
       })
     }
@@ -97,7 +97,7 @@ export function openTokenStore(options: { dir: string }): TokenStore {
   }
 }
 
-/** @throws InputError when the store was made with a tokenizer that does not do the same. */
+/** @throws InputError if the store was made with a tokenizer that behaves differently */
 export function checkTokenizer(options: { store: TokenStore; tokenizer: TextTokenizer }): void {
   const { store, tokenizer } = options
   const found = store.info.tokenizerFingerprint
@@ -135,7 +135,9 @@ function openSplit(options: {
   const readContext = (index: number, ids: Int32Array, mask: Uint8Array) => {
     checkIndex(index)
     if (ids.length !== contextSize || mask.length !== contextSize) {
-      throw new RangeError(`room for ${ids.length} ids and ${mask.length} marks: expected ${contextSize}`)
+      throw new RangeError(
+        `room for ${ids.length} ids and ${mask.length} mask entries: expected ${contextSize}`,
+      )
     }
     readExactly({ file, path, bytes, position: index * contextSize * width })
     for (let i = 0; i < contextSize; i++) {

@@ -1,4 +1,4 @@
-// Stores that `tokenizeFiles` did not leave as they are: refused as bad input, whatever the damage.
+// Stores damaged after `tokenizeFiles` made them: refused as bad input, whatever the damage.
 import { readdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { InputError } from '@mistudio/files'

@@ -1,4 +1,4 @@
-// Making a store: what it tells, what it refuses, and what is left of the one that was there before.
+// Making a store: what it reports, what it refuses, and what remains of an earlier one.
 import { createHash } from 'node:crypto'
 import { existsSync, readdirSync, readFileSync, renameSync } from 'node:fs'
 import { join } from 'node:path'
@@ -124,7 +124,7 @@ test('bad options are refused before anything is written', async () => {
     [{ heldOutFraction: 1 }, 'held-out'],
     [{ heldOutFraction: Number.NaN }, 'held-out'],
     [{ out: folder.path('.') }, 'replace its own source'],
-    [{ out: file }, 'the place is taken'],
+    [{ out: file }, 'the output path is already taken'],
     [{ out: join(file, 'store') }, 'cannot write here'],
   ]
   for (const [rest, message] of cases) {
@@ -139,6 +139,6 @@ test('a folder that holds other things is never replaced', async () => {
   const opened = await makeStore(folder, someTexts(20), { out: folder.path('mine') })
   renameSync(join(opened.dir, 'store.json'), join(opened.dir, 'letter.txt'))
   const error = await inputError(() => makeStore(folder, someTexts(20), { out: folder.path('mine') }))
-  expect(error.message).toContain('the place is taken')
+  expect(error.message).toContain('the output path is already taken')
   expect(existsSync(folder.path('mine/letter.txt'))).toBe(true)
 })

@@ -1,5 +1,5 @@
-// Text files to a token store, in one pass and fixed memory: a document is tokenized, put on its side by the hash of
-// its text and written out; only one document and two write buffers are held.
+// Turns text files into a token store, in one pass and fixed memory: a document is tokenized, assigned to a split by the
+// hash of its text and written; only one document and two write buffers are held.
 import { createHash } from 'node:crypto'
 import { existsSync, readdirSync, statSync, writeFileSync } from 'node:fs'
 import { join, resolve, sep } from 'node:path'
@@ -11,7 +11,7 @@ import { openSplitWriter } from './split_writer.ts'
 import { encodeStoreInfo, maxContextSize, type TokenStoreInfo } from './store_format.ts'
 import { type TextTokenizer, tokenizerFingerprint } from './text_tokenizer.ts'
 
-/** `documents` and `tokens` count both splits, document tokens included. */
+/** `documents` and `tokens` count both splits, including document tokens. */
 export type TokenizeProgress = {
   file: string
   bytesDone: number
@@ -24,13 +24,13 @@ export type TokenizeOptions = {
   /** Text files of any kind (document_sources.ts). */
   files: string[]
   tokenizer: TextTokenizer
-  /** Tokens a context, 2 to 1,048,576. */
+  /** Tokens per context, 2 to 1,048,576. */
   contextSize: number
-  /** The store's folder; an earlier store there is replaced once the new one is whole. */
+  /** The store's folder; an earlier store there is replaced once the new one is complete. */
   out: string
   /** 'text' by default. */
   textField?: string
-  /** Off by default; lines passed over are counted in the result's `badLines`. */
+  /** Off by default; skipped lines are counted in the result's `badLines`. */
   skipBadLines?: boolean
   /** Share of the documents held out, by the hash of their text; 0.1 by default. */
   heldOutFraction?: number
@@ -114,11 +114,11 @@ async function writeStore(folder: string, options: TokenizeOptions): Promise<Tok
   if (splits.train.contexts === 0) {
     const { train: t, held_out: h } = splits
     throw new InputError({
-      message: 'an empty data set: no whole context to train on',
+      message: 'an empty dataset: no whole context to train on',
       file: files.join(', '),
       found:
         `${t.documents + h.documents} documents, ${t.droppedTokens} tokens for training, ` +
-        `${h.tokens + h.droppedTokens} held out, ${badLines} bad lines passed over, ${emptyDocuments} empty documents`,
+        `${h.tokens + h.droppedTokens} held out, ${badLines} bad lines skipped, ${emptyDocuments} empty documents`,
       expected: `at least one context of ${contextSize} tokens for training`,
     })
   }
@@ -178,11 +178,11 @@ function checkOptions({ files, contextSize, out, heldOutFraction = 0.1 }: Tokeni
       expected: `a file outside ${out}`,
     })
   }
-  // The folder is replaced whole: never one that holds anything else.
+  // The whole folder is replaced, so it must not hold anything else.
   if (!existsSync(out) || existsSync(join(out, 'store.json'))) return
   if (statSync(out).isDirectory() && readdirSync(out).length === 0) return
   throw new InputError({
-    message: 'the place is taken',
+    message: 'the output path is already taken',
     file: out,
     expected: 'a new or empty folder, or a token store',
   })

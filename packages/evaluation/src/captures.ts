@@ -3,7 +3,7 @@
 import { type Forward, widthOf } from '@mistudio/capture'
 import type { Place, WorkerPool } from '@mistudio/tensor'
 
-/** `rows`: whole calls of everything that reads or writes them. */
+/** `rows`: a whole number of calls of everything that reads or writes them. */
 export async function createCaptures(options: { pool: WorkerPool; rows: number; prefix: Forward }) {
   const { pool, rows, prefix } = options
   const { outputs } = prefix

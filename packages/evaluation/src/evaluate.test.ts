@@ -1,5 +1,5 @@
 // Evaluation against a plain recount by the float64 inference, for every kind of SAE, over made-up activations whose
-// loss at a token shows what was put in its place.
+// loss at a token shows what replaced them.
 
 import { createTable, randomContexts, type Table } from '@mistudio/capture/testing/table_forward.ts'
 import { type Activation, inferSae, l0Bin, type Sae } from '@mistudio/sae'
@@ -34,7 +34,7 @@ afterAll(async () => {
 
 const source = randomContexts({ vocabulary, contextSize, contexts })
 
-/** A random SAE reading and writing the hook points named. */
+/** A random SAE reading and writing the given hook points. */
 function someSae(options: {
   activation: Activation
   inputs?: string[]
@@ -92,7 +92,7 @@ const divergence = (p: number[], q: number[]) =>
 const dot = (a: ArrayLike<number>, b: ArrayLike<number>) =>
   Array.from(a).reduce((sum, value, i) => sum + value * b[i], 0)
 
-/** Everything again, a token at a time, from the definitions. Both hook points hold the table's rows. */
+/** Recomputes everything token by token from the definitions. Both hook points hold the table's rows. */
 function recount(sae: Sae) {
   const outputs = sae.hooks.outputs.length
   const y: number[][] = []
@@ -220,7 +220,7 @@ test('a crosscoder has figures of each hook point, which the joint ones add up',
   const [found] = await evaluate([sae], { maxCeTokens: 0 })
   expect(found.hooks!.reduce((sum, { mse }) => sum + mse!, 0)).toBeCloseTo(found.mse!, 6)
   expect(found.hooks![0].fvu).not.toBe(found.hooks![1].fvu)
-  // Both hook points vary alike here, so the joint FVU is the mean of theirs.
+  // Both hook points have equal variance here, so the joint FVU is the mean of theirs.
   expect((found.hooks![0].fvu! + found.hooks![1].fvu!) / 2).toBeCloseTo(found.fvu!, 6)
 })
 
@@ -240,7 +240,7 @@ test('masked positions are neither scored nor replaced, in no variant', async ()
   for (const losses of seen) {
     expect([...losses.scored]).toEqual([0, 1, 1, 1, 1, 1, 1, 0])
     expect([...losses.usable]).toEqual([0, 1, 1, 1, 1, 1, 1, 1])
-    // The masked first position keeps the model's own activation, also where the others are ablated.
+    // The masked first position keeps the model's own activation, even when the others are ablated.
     for (const variant of ['spliced', 'zero', 'mean'] as const)
       expect(losses[variant][0]).toBe(losses.clean[0])
     for (const kl of ['klSpliced', 'klZero', 'klMean'] as const)
@@ -251,7 +251,7 @@ test('masked positions are neither scored nor replaced, in no variant', async ()
 })
 
 test('a perfect dictionary loses nothing', async () => {
-  // Two latents for each coordinate, +e_j and −e_j: every activation is written exactly.
+  // Two latents per coordinate, +e_j and −e_j: every activation is reconstructed exactly.
   const unit = new Float32Array(2 * width * width)
   for (let i = 0; i < 2 * width; i++) unit[i * width + (i % width)] = i < width ? 1 : -1
   const zeros = (n: number) => new Float32Array(n)

@@ -1,7 +1,7 @@
 // How good an SAE is, on text it was not trained on: one report for every family. First pass: reconstruction and
-// sparsity, over all tokens asked for. Second pass, over the first contexts of the same text: what the reconstruction
-// does to the model's predictions. A transcoder's reconstruction stands at its output hook point; those of a crosscoder
-// or a cross-layer transcoder stand at all their output hook points at once, made from the untouched run's inputs.
+// sparsity, over all requested tokens. Second pass, over the first contexts of the same text: what the reconstruction
+// does to the model's predictions. A transcoder's reconstruction replaces its output hook point; a crosscoder's or
+// cross-layer transcoder's replace all its output hook points at once, computed from the untouched run's inputs.
 // Masked positions (the first of a context, special tokens) are neither scored nor replaced.
 
 import type { ContextSource, Forward } from '@mistudio/capture'
@@ -26,15 +26,15 @@ export type EvaluateOptions = {
   prefix: Forward
   /** Contexts of one call of the prefix. */
   contextsPerCall: number
-  /** Contexts are read from position 0 on: give them in random order where not all are read. */
+  /** Contexts are read from position 0: give them in random order if not all are read. */
   source: ContextSource
   split: string
-  /** Tokens (masked ones included) for reconstruction; default all there are, at most 1 M. */
+  /** Tokens (masked ones included) for reconstruction; default all, at most 1 M. */
   maxTokens?: number
   /** Tokens (masked ones included) for cross-entropy and divergence; default 65,536. */
   maxCeTokens?: number
   onContext?: (member: number, losses: ContextLosses) => void
-  /** Contexts done and in all, both passes together. */
+  /** Contexts done and in total, over both passes. */
   onProgress?: (done: number, total: number) => void
   stopped?: () => boolean
 }
@@ -97,7 +97,7 @@ async function addReconstructions(
   const rows = batch * contextSize
   const captures = await createCaptures({ pool, rows, prefix })
   const mask = new Uint8Array(rows)
-  // Members take turns, so they share the room of their reconstructions.
+  // Members take turns, so they share the memory for reconstructions.
   const widths = options.saes.flatMap(({ sae }) => sae.hooks.outputs)
   const room = await createMatrices({
     pool,

@@ -1,4 +1,4 @@
-// The frontier of runs and its chart against a golden file; UPDATE_GOLDEN=1 writes it anew.
+// The frontier of runs and its chart against a golden file; UPDATE_GOLDEN=1 rewrites it.
 import { readFileSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
@@ -32,7 +32,7 @@ const runs = [
 
 test('a run is on the frontier when none is as sparse and as good', () => {
   expect(onFrontier(runs, 'fvu')).toEqual([true, true, false, true, true, true, false, false])
-  // Without a figure there is no place on it.
+  // A run without a figure is not on it.
   expect(onFrontier(runs, 'delta_ce')[6]).toBe(false)
   expect(onFrontier([run('a', null, 0.1, 0.1), run('a', 5, Number.NaN, 0.1)], 'fvu')).toEqual([false, false])
   // Equal runs do not exclude each other.

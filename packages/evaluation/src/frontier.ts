@@ -1,5 +1,5 @@
 // The frontier of runs: what sparsity costs. A run is on it when no other run is at least as sparse and at least as good,
-// and better in one of the two.
+// and better in at least one of them.
 
 export type FrontierRun = {
   name: string
@@ -11,7 +11,7 @@ export type FrontierRun = {
 }
 export type FrontierMetric = 'fvu' | 'delta_ce'
 
-/** Runs on the frontier of L0 against `metric`; runs without either figure are not. */
+/** Runs on the frontier of L0 against `metric`; runs lacking either figure are left out. */
 export function onFrontier(runs: readonly FrontierRun[], metric: FrontierMetric): boolean[] {
   const points = runs.map(run => {
     const { l0, [metric]: y } = run

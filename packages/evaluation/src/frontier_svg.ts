@@ -1,17 +1,17 @@
-// The frontier as a chart: L0 (logarithmic) against FVU and against ΔCE, a series for each family. A pure function of
-// its data; colours follow the reader's light or dark scheme, shapes tell the series apart without colour.
+// The frontier as a chart: L0 (logarithmic) against FVU and against ΔCE, one series per family. A pure function of
+// its data; colours follow the reader's light or dark scheme, shapes distinguish the series without colour.
 
 import { type FrontierMetric, type FrontierRun, onFrontier } from './frontier.ts'
 import { metricTable } from './metric_table.ts'
 
 const panel = { width: 360, height: 260, left: 56, right: 14, top: 34, bottom: 46 }
-/** Legible on white and on black alike. */
+/** Legible on both white and black. */
 const colours = ['#3b82c4', '#d1703c', '#3a9d6e', '#a86bc4', '#b8932f', '#c4566b', '#3aa3ad', '#7f8794']
 const shapes = ['circle', 'square', 'triangle', 'diamond'] as const
 
 type Point = { run: FrontierRun; x: number; y: number; best: boolean }
 
-/** @returns the text of a file, without a width for print: it scales */
+/** @returns the text of a file, without a fixed width, so that it scales */
 export function frontierSvg(options: { runs: readonly FrontierRun[]; title?: string }): string {
   const { runs, title = 'Frontier of runs' } = options
   const families = [...new Set(runs.map(({ family }) => family))].sort()
@@ -133,7 +133,7 @@ const scale =
   (value: number): number =>
     range.low + ((value - range.from) / (range.to - range.from)) * (range.high - range.low)
 
-/** 1, 2 and 5 times powers of ten around the values; at least two. */
+/** Ticks at 1, 2 and 5 times powers of ten around the values; at least two. */
 function logTicks(values: readonly number[]): number[] {
   const steps: number[] = []
   for (let power = -6; power <= 6; power++) for (const digit of [1, 2, 5]) steps.push(digit * 10 ** power)
@@ -146,7 +146,7 @@ function logTicks(values: readonly number[]): number[] {
   return steps.slice(first, Math.max(last, first + 1) + 1)
 }
 
-/** From 0 (or below, where values are) in four or more equal steps of 1, 2 or 5. */
+/** Ticks from 0 (or below, if values are) in four or more equal steps of 1, 2 or 5. */
 function linearTicks(values: readonly number[]): number[] {
   const least = Math.min(0, ...values)
   const most = Math.max(0, ...values)

@@ -1,5 +1,5 @@
-// The same figures as SAELens's own evaluation, on the demo model, for SAEs and tokens of oracle/evaluation_goldens.py:
-// wherever the definitions are the same. Masked positions of ablations, which SAELens zeroes too, are compared with
+// The same figures as SAELens's own evaluation, on the demo model, for SAEs and tokens of oracle/evaluation_goldens.py,
+// where the definitions agree. Masked positions of ablations, which SAELens zeroes too, are compared with
 // TransformerLens runs that leave them alone.
 import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'

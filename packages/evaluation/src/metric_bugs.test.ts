@@ -1,4 +1,4 @@
-// Bugs of metrics that were found in other tools, each shown not to be ours; docs/bugs.md maps them.
+// Metric bugs found in other tools, each shown to be absent here; docs/bugs.md lists them.
 
 import { createTable, randomContexts } from '@mistudio/capture/testing/table_forward.ts'
 import {
@@ -128,7 +128,7 @@ test('dictionary_learning, averages of per-batch ratios: ours are the same howev
   for (const metric of [fvu, explainedVariance, mse, relativeReconstructionBias]) {
     expect(metric(cut)!).toBeCloseTo(metric(whole)!, 10)
   }
-  // Averaging the batches' own ratios would not be.
+  // Averaging the batches' ratios would not be.
   const parts = [10, n - 10].map((rows, i) => {
     const from = i === 0 ? 0 : 10 * width
     return fvu(sumsOf(y.slice(from, from + rows * width), made.slice(from, from + rows * width), [rows]))!

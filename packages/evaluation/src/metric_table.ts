@@ -1,5 +1,5 @@
-// What every metric is called, what it means and where the definition comes from: the one description that the command
-// line, the studio's cards and docs/metrics.md speak from. The entries are in metric_tables/, the formulas in metrics.ts.
+// What every metric is called, what it means and where the definition comes from: the single description behind the command
+// line, the studio's cards and docs/metrics.md. The entries are in metric_tables/, the formulas in metrics.ts.
 import type { Metric } from './metric.ts'
 import { modelMetrics } from './metric_tables/model.ts'
 import { qualityMetrics } from './metric_tables/quality.ts'
@@ -7,7 +7,7 @@ import { lossTerms, runMetrics } from './metric_tables/run.ts'
 
 export { type Metric, type MetricCount, metricCounts } from './metric.ts'
 
-/** By wire name, in the order in which they are shown. */
+/** By wire name, in display order. */
 export const metricTable = {
   ...lossTerms,
   ...qualityMetrics,
@@ -17,7 +17,7 @@ export const metricTable = {
 
 export type MetricGroup = 'loss' | 'quality' | 'model' | 'run'
 
-/** Terms of the loss, how well it reconstructs, what it does to the model, how the run goes. */
+/** Terms of the loss, reconstruction, effect on the model, progress of the run. */
 export function metricGroup(name: string): MetricGroup {
   if (Object.hasOwn(lossTerms, name)) return 'loss'
   if (Object.hasOwn(qualityMetrics, name)) return 'quality'
@@ -25,6 +25,6 @@ export function metricGroup(name: string): MetricGroup {
 }
 
 export type MetricName = keyof typeof metricTable
-/** The entry of a wire name, or undefined; widened, for code that reads entries alike. */
+/** The entry of a wire name, or undefined; widened, for code that treats all entries alike. */
 export const metricOf = (name: string): Metric | undefined =>
   Object.hasOwn(metricTable, name) ? metricTable[name as MetricName] : undefined

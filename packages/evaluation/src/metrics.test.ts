@@ -82,7 +82,7 @@ test('FVU of activations without variance is unknown, of NaN it is NaN', () => {
   })
   expect(fvu(flat)).toBeNull()
   expect(fvu({ ...flat, sumSquares: Float64Array.of(Number.NaN) })).toBeNaN()
-  // 0.1 has no exact sum of squares: what rounding leaves is no variance.
+  // 0.1 has no exact sum of squares: the rounding error is not variance.
   const tenths = { rows: 3, sum: Float64Array.of(0.1 + 0.1 + 0.1), sumSquares: Float64Array.of(0.03) }
   expect(fvu({ ...flat, ...tenths })).toBeNull()
 })

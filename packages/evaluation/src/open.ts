@@ -1,4 +1,4 @@
-// From a model and finished SAEs to what `evaluateSaes` takes: one capture for all of them, and one splice for each set of
+// Prepares a model and finished SAEs for `evaluateSaes`: one capture for all of them, and one splice per set of
 // output hook points, shared by the SAEs that have it.
 
 import { compileCapture, type Forward } from '@mistudio/capture'
@@ -16,7 +16,7 @@ export type OpenEvaluation = {
   close(): Promise<void>
 }
 
-/** @throws InputError naming the SAE's folder where an SAE does not fit the model */
+/** @throws InputError naming the SAE's folder if an SAE does not fit the model */
 export async function openEvaluation(options: {
   model: LanguageModel
   pool: WorkerPool

@@ -1,8 +1,8 @@
-// Two SAEs on the same documents: the 95 % interval of the difference of two token means. Documents are resampled,
+// Two SAEs on the same documents: the 95 % interval of the difference between two token means. Documents are resampled,
 // since the tokens of one are not independent.
 import { randomStream } from '@mistudio/tensor'
 
-/** By document: tokens counted and the sum over them. */
+/** Per document: tokens counted and the sum over them. */
 export type DocumentSums = ReadonlyMap<string, { tokens: number; delta: number }>
 
 export type PairedInterval = { mean: number; low: number; high: number; documents: number }

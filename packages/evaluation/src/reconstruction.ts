@@ -1,8 +1,8 @@
 // The first pass of an evaluation: what an SAE makes of the activations, added up token by token. The columns of all
-// output hook points lie beside each other, as in the SAE; each hook point also has sums of its own.
+// output hook points are concatenated, as in the SAE; each hook point also has its own sums.
 import { emptySums, type HitList, type HookSpan, l0Bin, type MetricSums, type Sae } from '@mistudio/sae'
 
-/** Sums of one SAE over the unmasked tokens, and what only reports of other tools ask for. */
+/** Sums of one SAE over the unmasked tokens, and what only other tools' reports need. */
 export type EvaluationSums = MetricSums & {
   /** Masked positions: neither scored nor replaced. */
   maskedTokens: number
@@ -78,7 +78,7 @@ export function addBatch(options: {
 
 type Lengths = { squares: number; reconstructed: number; product: number }
 
-/** Per-dimension sums of one row; these arrays are shared with those of the whole. */
+/** Per-dimension sums of one row; these arrays are views of the whole SAE's. */
 function addRow(sums: MetricSums, y: Float32Array, reconstruction: Float32Array, r: number) {
   const { squaredError, sum, sumSquares } = sums
   const width = sum.length
@@ -125,11 +125,11 @@ function meanRow(values: Float32Array, mask: Uint8Array, rows: number): Float64A
   return mean.map(value => value / count)
 }
 
-/** Counts of latents: firing a token, tokens and contexts of each latent. */
+/** Counts of latents: firing per token, tokens and contexts of each latent. */
 function addHits(options: Parameters<typeof addBatch>[0]): void {
   const { sums, hits, mask, contextSize } = options
   const { fired, firedContexts, l0Histogram } = sums
-  // The context in which a latent was last seen to fire, numbered within the batch.
+  // The context in which a latent last fired, numbered within the batch.
   const seen = new Int32Array(fired.length).fill(-1)
   for (const { firstRow, rows, starts, index, value } of hits) {
     for (let r = 0; r < rows; r++) {

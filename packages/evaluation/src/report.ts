@@ -55,7 +55,7 @@ type ReconstructionReport = ReturnType<typeof reconstructionReport>
 
 export type Evaluation = ReconstructionReport & {
   split: string
-  /** Unmasked tokens behind everything but the cross-entropies and the divergences. */
+  /** Unmasked tokens behind everything except the cross-entropies and divergences. */
   tokens: number
   masked_tokens: number
   l0: number | null
@@ -65,7 +65,7 @@ export type Evaluation = ReconstructionReport & {
   alive_fraction: number | null
   density_histogram: number[] | null
   explained_variance_by_dimension: (number | null)[] | null
-  /** Reconstruction of each output hook point, where there are several. */
+  /** Reconstruction of each output hook point, if there are several. */
   hooks?: (ReconstructionReport & { hook: string })[]
 } & ModelReport
 

@@ -134,7 +134,7 @@ test('its figures are those of the definitions', async () => {
       0,
     ) / used.length
   expect(metrics.reconstruction_quality.explained_variance_legacy).toBeCloseTo(legacy, 9)
-  // Latent 0: three tokens in two contexts. Latents that never fired have no such figure.
+  // Latent 0: three tokens in two contexts. Latents that never fired have none.
   expect(details[0]).toMatchObject({ index: 0, feature_density: 3 / 7, consistent_activation_heuristic: 1.5 })
   expect(details[9]).toMatchObject({ feature_density: 0, consistent_activation_heuristic: -1 })
   const cosine = (a: Float32Array, i: number, j: number) => {

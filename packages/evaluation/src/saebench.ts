@@ -121,7 +121,7 @@ function miscMetrics(sums: EvaluationSums, weights: WeightMetrics | null): Numbe
   }
 }
 
-/** `consistent_activation_heuristic`: tokens at which a latent fires a context that it fires in. */
+/** `consistent_activation_heuristic`: tokens at which a latent fires, per context in which it does. */
 function featureMetrics(sums: EvaluationSums, weights: WeightMetrics | null): Numbers[] {
   return Array.from(densities(sums) ?? [], (density, index) => {
     const of = (values: ArrayLike<number> | undefined) => known(values === undefined ? null : values[index])
@@ -146,7 +146,7 @@ export function readSaebenchCore(options: {
   const { file, content } = options
   const fail = (field: string, found: unknown, expected: string) =>
     new InputError({
-      message: 'this is no result file of SAEBench’s core evaluation',
+      message: 'this is not a result file of SAEBench’s core evaluation',
       file,
       field,
       found: JSON.stringify(found)?.slice(0, 80) ?? 'nothing',

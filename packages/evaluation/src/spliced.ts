@@ -8,7 +8,7 @@ import type { Task, WorkerPlace, WorkerPool } from '@mistudio/tensor'
 import { createCaptures, createMatrices } from './captures.ts'
 import type { ModelSums } from './report.ts'
 
-/** A compiled splice (packages/model, compileSplice), described structurally. */
+/** A compiled splice (compileSplice of packages/model), as a structural type. */
 export type SpliceForward = {
   readonly inputs: readonly { name: string; width: number }[]
   readonly hooks: readonly string[]
@@ -41,7 +41,7 @@ export type SplicedOptions = {
   /** Contexts of one call of the prefix. */
   contextsPerCall: number
   source: ContextSource
-  /** The first so many of the source. */
+  /** How many contexts from the start of the source. */
   contexts: number
   /** Mean activation over the unmasked tokens, by hook point. */
   means: Readonly<Record<string, Float64Array>>
@@ -94,7 +94,7 @@ export async function addSplicedRuns(options: SplicedOptions): Promise<void> {
 
 type Rooms = Awaited<ReturnType<typeof openRooms>>
 
-/** Everything that the variants read and write, for `rows` rows. */
+/** All memory that the variants read and write, for `rows` rows. */
 async function openRooms(options: SplicedOptions & { rows: number; groups: readonly SpliceForward[] }) {
   const { pool, members, prefix, rows, groups, means, source } = options
   const hooks = [...new Set(groups.flatMap(splice => splice.hooks))]
@@ -141,7 +141,7 @@ async function openRooms(options: SplicedOptions & { rows: number; groups: reado
   return {
     fixed: fixed.places,
     of: (member: SplicedMember) => own.get(member)!,
-    /** Log-probabilities of the clean run, and those that nobody reads. */
+    /** Log-probabilities of the clean run, and of the others, which nobody reads. */
     clean: area(),
     other: area(),
     setSpliced(mask: Uint8Array, count: number) {
@@ -194,7 +194,7 @@ async function reconstruct(
   })
 }
 
-/** One task a call: the clean run, the ablations, then every member's reconstruction. */
+/** One task per call: the clean run, the ablations, then every member's reconstruction. */
 function variants(options: {
   rooms: Rooms
   splice: SpliceForward

@@ -1,4 +1,4 @@
-// Figures of an SAE's weights alone, latent by latent, as SAEBench's core evaluation has them.
+// Metrics of an SAE's weights alone, per latent, as in SAEBench's core evaluation.
 
 import type { Sae } from '@mistudio/sae'
 import { gemmGraph, type WorkerPool } from '@mistudio/tensor'
@@ -6,7 +6,7 @@ import { gemmGraph, type WorkerPool } from '@mistudio/tensor'
 export type WeightMetrics = {
   encoderNorm: Float64Array
   encoderBias: Float32Array
-  /** cos(W_enc row, W_dec row), NaN where either is 0 or their widths differ. */
+  /** cos(W_enc row, W_dec row), NaN if either is 0 or their widths differ. */
   encoderDecoderCosine: Float64Array
   /** Largest cosine with any other latent's row. */
   maxEncoderCosine: Float64Array

@@ -1,4 +1,4 @@
-// Whatever final norm and unembedding a model has: the logits of a direction are what the model itself makes of it.
+// Whatever final norm and unembedding a model has: the logits of a direction are those the model gives it.
 import type { LanguageModel } from '@mistudio/model'
 import { expect, test } from 'vitest'
 import { logitHead } from './logit_head.ts'
@@ -7,7 +7,7 @@ type Head = Pick<LanguageModel['shapes'], 'finalNorm' | 'unembed'>
 
 const weights: Record<string, number[]> = {
   norm: [0.5, -1, 2],
-  // [vocab, width] and the other way round.
+  // [vocab, width] and its transpose.
   head: [1, 2, 3, 4, 5, 6],
   turned: [1, 4, 2, 5, 3, 6],
 }

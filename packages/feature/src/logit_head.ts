@@ -1,11 +1,11 @@
-// The end of a model, final norm and unembedding, in the form that the logits of features are computed with. Which weights
-// these are the model's architecture says.
+// A model's final norm and unembedding, in the form used to compute the logits of features. The model's
+// architecture says which weights these are.
 import type { LanguageModel } from '@mistudio/model'
 import type { LogitHead } from './logits.ts'
 
 /**
- * A scale of the logits is folded into the norm's weight. A soft cap bends logits without changing their order, and is left
- * out as the norm's own scale is.
+ * A scale of the logits is folded into the norm's weight. A soft cap does not change the order of logits and is left
+ * out, like the norm's own scale.
  */
 export function logitHead({
   config,
@@ -21,7 +21,7 @@ export function logitHead({
     centre: norm.kind === 'layer',
   }
 
-  /** What the norm multiplies the stream's dimensions by. */
+  /** The norm's factor for each dimension of the stream. */
   function factors(): Float32Array {
     if (norm.kind === 'none' || norm.weight === undefined) return new Float32Array(config.dModel).fill(1)
     const weight = weights.readF32(norm.weight)

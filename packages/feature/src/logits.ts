@@ -1,4 +1,4 @@
-// What a feature writes towards the output: its decoder direction seen through the final norm's scale and the
+// A feature's direct effect on the output: its decoder direction through the final norm's scale and the
 // unembedding. All features at once as one GEMM over tiles, each reduced to its few best tokens in the same worker.
 
 import { InputError } from '@mistudio/files'
@@ -14,11 +14,11 @@ import {
 export type LogitHead = {
   unembed: Float32Array
   gamma: Float32Array
-  /** True for LayerNorm, which subtracts the mean of what it is given; false for RMS norm. */
+  /** True for LayerNorm, which subtracts its input's mean; false for RMS norm. */
   centre: boolean
 }
 
-/** Per feature `count` tokens, the strongest first: token ids and logits [features, count]. */
+/** Per feature `count` tokens, strongest first: token ids and logits [features, count]. */
 export type FeatureLogits = {
   count: number
   topTokens: Int32Array
@@ -27,14 +27,14 @@ export type FeatureLogits = {
   bottomLogits: Float32Array
 }
 
-/** Bytes of one tile of logits, and of the part of the unembedding that lies in memory at a time. */
+/** Bytes of one tile of logits, and of the part of the unembedding in memory at a time. */
 const tileBytes = 16 * 2 ** 20
 const blockBytes = 256 * 2 ** 20
 
 /**
  * Direct logit effect: logits_i = W_U · (γ ⊙ d_i), with d_i row i of W_dec, centred first where the norm centres.
  * The norm's division by its (positive) scale differs per token and is left out: order and ratios within a feature
- * are exact, sizes are comparable between features of one SAE only as far as the residual stream's norm is.
+ * are exact, sizes are comparable between features of one SAE only where the residual stream's norm is.
  * Later layers that read the feature are not counted ("logit lens").
  * Top are the largest logits, bottom the smallest; of equal ones the lowest token id.
  * @param options.wDec [features, d]; count: tokens on each side, default 10
@@ -74,7 +74,7 @@ export async function computeLogits(options: {
     const place = placeIn(memory, layout)
     for (let token = 0; token < vocabulary; token += blockTokens) {
       const tokens = Math.min(blockTokens, vocabulary - token)
-      // γ ⊙ U, so that the rows of W_dec stay as they are.
+      // γ ⊙ U, so that the rows of W_dec need not change.
       const block = memory.f32(place.block, tokens * width)
       for (let i = 0; i < tokens * width; i++) {
         block[i] = head.unembed[token * width + i] * head.gamma[i % width]
@@ -160,7 +160,7 @@ function placeIn(memory: SharedMemory, layout: Layout) {
   return {
     block: memory.alloc(block),
     rows: memory.alloc(4 * tiles * rows * width),
-    // One of each for every worker.
+    // One of each per worker.
     tile: memory.alloc(workers * tile),
     negative: memory.alloc(workers * tile),
     scratch: memory.alloc(workers * scratch),

@@ -15,7 +15,7 @@ import { recoverDirectory, replaceFile, writeDirectoryAtomic, writeFileAtomic } 
 const path = useFolder()
 const diskFull = () => Object.assign(new Error('ENOSPC: no space left on device, write'), { code: 'ENOSPC' })
 
-/** A folder's files with what they hold, by relative path. */
+/** A folder's files with their content, by relative path. */
 const contents = (folder: string): Record<string, string> =>
   Object.fromEntries(
     readdirSync(folder, { recursive: true, encoding: 'utf8' })

@@ -1,4 +1,4 @@
-// Files and directories that appear whole or not at all: written beside their place, flushed, renamed once.
+// Files and directories that appear whole or not at all: written next to their destination, flushed, renamed once.
 import {
   closeSync,
   existsSync,
@@ -15,8 +15,8 @@ import { basename, dirname, join, resolve } from 'node:path'
 import { InputError } from './errors.ts'
 
 /**
- * Puts the file that `write` makes at the given temporary path in place of `path`. Whatever `write` throws, and a
- * full disk throws there, leaves the old file whole and nothing beside it.
+ * Replaces `path` with the file that `write` makes at the given temporary path. If `write` throws, for example on a
+ * full disk, the old file is intact and nothing is left next to it.
  */
 export function replaceFile(options: { path: string; write(temporary: string): void }): void {
   const { path, write } = options
@@ -41,9 +41,9 @@ const nextOf = (path: string) => join(dirname(path), `.${basename(path)}.next`)
 const oldOf = (path: string) => join(dirname(path), `.${basename(path)}.old`)
 
 /**
- * Builds a directory beside `path` and puts it in place. An existing one stays whole until the new one is
- * complete on disk; a crash between the two renames is mended by `recoverDirectory`.
- * @throws InputError when the place cannot be written or has no room; else what `write` throws, after clearing up.
+ * Builds a directory next to `path` and moves it there. An existing one stays intact until the new one is
+ * complete on disk; `recoverDirectory` repairs a crash between the two renames.
+ * @throws InputError if the destination cannot be written or has no room; otherwise what `write` throws, after cleanup
  */
 export async function writeDirectoryAtomic(options: {
   path: string
@@ -75,7 +75,7 @@ export async function writeDirectoryAtomic(options: {
   rmSync(old, { recursive: true, force: true })
 }
 
-/** After a crash between the renames the old directory is put back; a replaced one that was left is removed. */
+/** After a crash between the renames, restores the old directory; removes a replaced one that was left behind. */
 export function recoverDirectory(path: string): void {
   const whole = resolve(path)
   const old = oldOf(whole)
@@ -84,7 +84,7 @@ export function recoverDirectory(path: string): void {
   else renameSync(old, whole)
 }
 
-/** Leftovers are no reason to hide the error that made them. */
+/** Failing to remove leftovers must not hide the original error. */
 function clear(path: string): void {
   try {
     rmSync(path, { recursive: true, force: true })
@@ -110,7 +110,7 @@ function flushPath(path: string): void {
   }
 }
 
-/** A rename is on disk once its folder is. Windows opens no folders, and some network drives flush none. */
+/** A rename is on disk once its folder is. Windows cannot open folders, and some network drives cannot flush them. */
 function flushFolder(folder: string): void {
   let file: number
   try {
@@ -131,7 +131,7 @@ function flushFolder(folder: string): void {
 const codeOf = (error: unknown): string =>
   error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : ''
 
-/** Places a person can mend by choosing another one become an InputError; other errors pass through. */
+/** Errors the user can fix by choosing another place become an InputError; others pass through. */
 function unwritable(error: unknown, path: string): unknown {
   const code = codeOf(error)
   if (!['EACCES', 'EPERM', 'EROFS', 'ENOTDIR', 'EEXIST', 'EISDIR', 'ENOENT'].includes(code))
@@ -144,7 +144,7 @@ function unwritable(error: unknown, path: string): unknown {
   })
 }
 
-/** Writes that ended in the middle. The system's own message names no file. */
+/** Failures in the middle of a write. The system's own message names no file. */
 const noRoom: Record<string, string> = {
   ENOSPC: 'the disk is full',
   EDQUOT: 'the disk quota is used up',
@@ -158,11 +158,11 @@ function cutShort(error: unknown, path: string): unknown {
     message,
     file: path,
     found: (error as Error).message,
-    expected: 'room for the file; what was there before is as it was',
+    expected: 'room for the file; what was there before is unchanged',
   })
 }
 
-/** A file of the folder that was being built is named by the place it was meant for. */
+/** A file in a folder being built is named by its final path. */
 function inPlace(error: unknown, next: string, path: string): unknown {
   if (!(error instanceof InputError) || !error.details.file?.startsWith(next)) return error
   return new InputError({ ...error.details, file: path + error.details.file.slice(next.length) })

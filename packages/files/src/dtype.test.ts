@@ -13,7 +13,7 @@ import {
   viewBytes,
 } from './dtype.ts'
 
-// float32 bits by torch (oracle/tensor_goldens.py); NaNs are one there, and made one here.
+// float32 bits by torch (oracle/tensor_goldens.py); it has a single NaN, so ours are made the same.
 type Widening = { telling: [number, number][]; sha256: string }
 const golden = JSON.parse(
   readFileSync(new URL('../fixtures/widening.json', import.meta.url), 'utf8'),

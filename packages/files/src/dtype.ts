@@ -102,7 +102,7 @@ export function bf16ToF32(bits: Uint16Array): Float32Array {
   return new Float32Array(wide.buffer)
 }
 
-/** A float32's bits rounded to bfloat16's: to nearest, ties to even; a NaN stays one. */
+/** A float32's bits rounded to bfloat16's: to nearest, ties to even; NaN stays NaN. */
 export function bf16OfBits(bits: number): number {
   if ((bits & 0x7fff_ffff) > 0x7f80_0000) return (bits >>> 16) | 0x40
   return (bits + 0x7fff + ((bits >>> 16) & 1)) >>> 16
@@ -110,7 +110,7 @@ export function bf16OfBits(bits: number): number {
 
 let f16Values: Float32Array | undefined
 
-/** By a table of all 65,536 values, made when first needed. */
+/** Uses a table of all 65,536 values, built on first use. */
 export function f16ToF32(bits: Uint16Array): Float32Array {
   f16Values ??= Float32Array.from({ length: 65_536 }, (_, i) => f16ToNumber(i))
   const wide = new Float32Array(bits.length)

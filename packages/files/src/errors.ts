@@ -1,5 +1,5 @@
-// The error of bad input: always names the file, the field, the value found and the value expected, so that a
-// person can mend it without reading our code.
+// The error of bad input: always names the file, the field, the value found and the value expected, so that the
+// user can fix it without reading our code.
 
 export type InputErrorDetails = {
   message: string
@@ -11,7 +11,7 @@ export type InputErrorDetails = {
   expected?: string
 }
 
-/** Input that cannot be used. `message` is complete; the parts are kept apart for JSON output. */
+/** Input that cannot be used. `message` is complete; the parts are also kept separately for JSON output. */
 export class InputError extends Error {
   readonly details: InputErrorDetails
   constructor(details: InputErrorDetails) {
@@ -31,5 +31,5 @@ function compose({ message, file, line, field, found, expected }: InputErrorDeta
   return parts.join('; ')
 }
 
-/** A hostile file may hold a name of megabytes. */
+/** A hostile file may contain a name of megabytes. */
 const short = (text: string): string => (text.length <= 500 ? text : `${text.slice(0, 500)} …`)

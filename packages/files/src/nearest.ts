@@ -1,7 +1,7 @@
-// Names that were mistyped: which known ones come nearest, for the message.
+// For mistyped names: the nearest known ones, for the message.
 import { InputError } from './errors.ts'
 
-/** Up to `count` of the known names that are least edits away, nearest first. Only those that share something. */
+/** Up to `count` known names with the fewest edits, nearest first. Only those that share something. */
 export function nearest(name: string, known: readonly string[], count = 3): string[] {
   return known
     .map(candidate => ({ candidate, distance: distanceOf(name, candidate) }))
@@ -28,7 +28,7 @@ export function notFound(options: {
   })
 }
 
-/** Levenshtein's distance; a name that contains the other is half as far. */
+/** Levenshtein distance, halved if one name contains the other. */
 function distanceOf(a: string, b: string): number {
   let row = Array.from({ length: b.length + 1 }, (_, j) => j)
   for (let i = 1; i <= a.length; i++) {

@@ -56,13 +56,14 @@ export function readNpy(path: string): Tensor {
       fail('only C order is read', header.trim(), "'fortran_order': False")
     }
     const sizes = shapeText.split(',').map(part => part.trim())
-    // A tuple may end with a comma; that of one size does.
+    // A tuple may end with a comma; a one-element tuple does.
     if (sizes.at(-1) === '') sizes.pop()
     const shape = sizes.map(size => (/^\d{1,16}$/.test(size) ? Number(size) : Number.NaN))
     if (!shape.every(n => Number.isSafeInteger(n))) fail('bad .npy shape', shapeText)
     const bytes = shape.reduce((product, n) => product * n, bytesPerElement[dtype])
     const left = fileBytes - begin - length
-    if (bytes !== left) fail('the .npy data has another length than its shape', `${left} bytes`, `${bytes}`)
+    if (bytes !== left)
+      fail('the length of the .npy data does not match its shape', `${left} bytes`, `${bytes}`)
     return { dtype, shape, data: viewBytes(dtype, take(begin + length, bytes)) }
   } finally {
     closeSync(file)

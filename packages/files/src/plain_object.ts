@@ -1,5 +1,5 @@
-// What JSON calls an object, of data whose type nobody has checked yet.
+// Whether unchecked data is what JSON calls an object.
 
-/** True of `{}`, false of lists, null and plain values. */
+/** True for `{}`, false for lists, null and plain values. */
 export const isObject = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value)

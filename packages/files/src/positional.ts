@@ -1,8 +1,8 @@
-// Whole reads and writes at a position: one system call may move fewer bytes than it was asked to.
+// Whole reads and writes at a position: one system call may transfer fewer bytes than requested.
 import { closeSync, fstatSync, openSync, readSync, writeSync } from 'node:fs'
 import { InputError } from './errors.ts'
 
-/** Opens for reading. @throws InputError when there is no such file, it may not be read, or it is a folder. */
+/** Opens for reading. @throws InputError if the file does not exist, is not readable, or is a folder */
 export function openRegularFile(path: string): number {
   let file: number | undefined
   try {
@@ -13,7 +13,7 @@ export function openRegularFile(path: string): number {
   throw new InputError({ message: 'the file cannot be opened', file: path, expected: 'a readable file' })
 }
 
-/** Fills `bytes` from `position`. @throws InputError naming `path` when the file ends before. */
+/** Fills `bytes` from `position`. @throws InputError naming `path` if the file ends before */
 export function readExactly(options: {
   file: number
   path: string

@@ -52,7 +52,7 @@ test('the file of Python’s safetensors is read: every type, a scalar, an empty
     const tensor = file.read(`${dtype}.matrix`)
     expect([tensor.dtype, tensor.shape]).toEqual([dtype, [2, 3]])
     const bits = Number(/\d+$/.exec(dtype)?.[0] ?? 1)
-    // As oracle/tensor_goldens.py has them.
+    // As in oracle/tensor_goldens.py.
     const expected = /^B?F/.test(dtype)
       ? [0, -0, 1.5, -2.25, 0.333251953125, 2 ** -14].map(value =>
           dtype === 'BF16' && value > 0.3 && value < 0.4 ? 0.333984375 : value,
@@ -95,7 +95,7 @@ test('only the bytes asked for are read, from their place in the file', async ()
   expect(new Float32Array(Uint8Array.from(raw).buffer)).toEqual(small)
   const largest = largestAllocation(() => expect(file.readF32('7')).toEqual(small))
   expect(largest).toBe(12)
-  // What is asked for is read then: a file cut since its opening is told.
+  // Data is read on request: a file truncated after opening is reported.
   truncateSync(path('a.safetensors'), byteOffset + 4)
   expect((await inputError(() => file.read('7'))).message).toContain('ended early')
   expect((await inputError(() => file.read('8'))).details).toMatchObject({

@@ -1,6 +1,6 @@
 // safetensors: an 8-byte little-endian header length, a JSON header, then the tensors' bytes
-// (github.com/huggingface/safetensors, format section). Files are hostile until checked: every length and
-// offset is bounded by the file before anything is allocated. Reads are positional: only what is asked for.
+// (github.com/huggingface/safetensors, format section). Files are untrusted until checked: every length and
+// offset is bounded by the file before anything is allocated. Reads are positional and cover only what is requested.
 import { closeSync, fstatSync, openSync } from 'node:fs'
 import { replaceFile } from './atomic.ts'
 import { bytesPerElement, type DType, type Tensor, toF32, viewBytes } from './dtype.ts'
@@ -8,7 +8,7 @@ import { InputError } from './errors.ts'
 import { isObject } from './plain_object.ts'
 import { openRegularFile, readExactly, writeAll } from './positional.ts'
 
-/** The reference implementation refuses longer headers as well. */
+/** The reference implementation rejects longer headers too. */
 export const headerLimitBytes = 100_000_000
 
 export type TensorInfo = { dtype: DType; shape: number[]; byteOffset: number; byteLength: number }
@@ -16,7 +16,7 @@ export type TensorInfo = { dtype: DType; shape: number[]; byteOffset: number; by
 export type SafetensorsFile = {
   path: string
   metadata: Record<string, string>
-  /** In the order of their data; `byteOffset` counts from the start of the file. */
+  /** In data order; `byteOffset` is from the start of the file. */
   tensors: Map<string, TensorInfo>
   read(name: string): Tensor
   /** Any float dtype widened to float32. */
@@ -124,7 +124,7 @@ function readHeader(file: number, path: string): Pick<SafetensorsFile, 'metadata
       }
     } else tensors.set(name, checkEntry(name, entry, start, fileBytes, fail))
   }
-  // An object's keys that look like numbers come first, whatever the file's order.
+  // JavaScript puts keys that look like numbers first, whatever the file's order.
   const ordered = [...tensors].sort(([, a], [, b]) => a.byteOffset - b.byteOffset)
   checkOverlap(ordered, fail)
   return { metadata, tensors: new Map(ordered) }
@@ -192,7 +192,7 @@ const isCounts = (value: unknown): value is number[] =>
  * by hand: a regular expression overflows its stack on a string of megabytes.
  */
 function duplicateKey(text: string): string | undefined {
-  // The keys of the objects that are open; undefined stands for an open list.
+  // The keys of the open objects; undefined is an open list.
   const scopes: (Set<string> | undefined)[] = []
   let isKey = false
   for (let at = 0; at < text.length; at++) {
@@ -250,8 +250,8 @@ export async function writeSafetensors(options: {
 }
 
 /**
- * What stands before the tensors' bytes.
- * @throws InputError when a name comes twice or the bytes of `data`, where given, disagree with the shape
+ * The bytes before the tensors' data.
+ * @throws InputError if a name appears twice or the bytes of `data`, if given, disagree with the shape
  */
 export function encodeHeader(options: {
   path: string
@@ -259,7 +259,7 @@ export function encodeHeader(options: {
   metadata?: Record<string, string> | undefined
 }): Uint8Array {
   const { path, tensors, metadata } = options
-  // Without a prototype a tensor may be called '__proto__'.
+  // Without a prototype, a tensor may be called '__proto__'.
   const header: Record<string, unknown> = Object.create(null)
   if (metadata !== undefined) header.__metadata__ = metadata
   let offset = 0

@@ -1,4 +1,4 @@
-// Files that no writer of ours makes: refused as bad input, with nothing allocated from an unchecked length.
+// Files that our writers never produce: refused as bad input, with nothing allocated from an unchecked length.
 import { readFileSync, writeFileSync } from 'node:fs'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
@@ -9,7 +9,7 @@ import { openSafetensors, writeSafetensors } from './safetensors.ts'
 
 const path = useFolder()
 
-/** A file of any header, well formed or not. */
+/** A file with any header, well formed or not. */
 function fileOf(header: string | Uint8Array, data = new Uint8Array(0), headerLength?: bigint): Buffer {
   const bytes = Buffer.from(header as string)
   const prefix = Buffer.alloc(8)
@@ -185,7 +185,7 @@ test('random damage to header and bytes: refused as bad input, or opened with fi
     }),
     { numRuns: 1500 },
   )
-  // Both ends are met, or the damage tests nothing.
+  // Both outcomes must occur, or the damage tests nothing.
   expect(opened).toBeGreaterThan(20)
   expect(refused).toBeGreaterThan(100)
 })

@@ -1,4 +1,4 @@
-// Files written in pieces: readable like any other, whole or not there.
+// Files written in pieces: readable like any other, complete or absent.
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { expect, test } from 'vitest'

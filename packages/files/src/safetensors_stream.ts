@@ -1,4 +1,4 @@
-// A safetensors file too large to be held: its bytes come in pieces, from work that is awaited. The file appears whole or
+// Writes a safetensors file too large for memory: its bytes come in pieces from async work. The file appears whole or
 // not at all; a crash leaves `PATH.partial`, which the next attempt overwrites.
 import { closeSync, openSync, renameSync, rmSync } from 'node:fs'
 import { replaceFile } from './atomic.ts'
@@ -7,11 +7,11 @@ import { writeAll } from './positional.ts'
 import { encodeHeader, type TensorSource } from './safetensors.ts'
 
 export type StreamedTensor = Omit<TensorSource, 'data'> & {
-  /** The tensor's bytes in order; a piece is written before the next one is asked for. */
+  /** The tensor's bytes in order; a piece is written before the next one is requested. */
   pieces(): AsyncIterable<Uint8Array> | Iterable<Uint8Array>
 }
 
-/** @throws InputError when there is no room or no right to write; Error when pieces and shape disagree */
+/** @throws InputError if there is no room or no permission to write; Error if pieces and shape disagree */
 export async function streamSafetensors(options: {
   path: string
   tensors: readonly StreamedTensor[]
@@ -26,7 +26,7 @@ export async function streamSafetensors(options: {
   const partial = `${path}.partial`
   let file: number | undefined
   try {
-    // What the system refuses is told in words by `replaceFile`, which sees no difference.
+    // `replaceFile` turns system errors into readable messages, as for any file.
     let failure: unknown
     try {
       file = openSync(partial, 'w')

@@ -1,8 +1,8 @@
-// Going on with what a folder holds: the settings it was begun with against those of now.
+// Resuming what a folder holds: compares the settings it was started with and the current ones.
 import { InputError } from './errors.ts'
 import { isObject } from './plain_object.ts'
 
-/** Refuses to continue a run under other settings. @throws InputError listing everything that differs */
+/** Refuses to continue a run with other settings. @throws InputError listing every difference */
 export function checkSettings(options: {
   file: string
   saved: Record<string, unknown>

@@ -1,11 +1,11 @@
-// What an architecture is: a reader of its config and one function over `Ops<T>`. All else that anyone wants to know of a
+// What an architecture is: a config reader and one function over `Ops<T>`. Everything else about a
 // model (parameters, hook points, cache, the head) is found by running that function over shapes (runtimes/shapes.ts).
 import type { ConfigReader } from './config_reader.ts'
 import type { Hooks, Ops } from './ops.ts'
 
 export type Parameter = { name: string; shape: number[] }
 
-/** What every reader gives, whatever the architecture. Sizes in elements. */
+/** What every reader returns, whatever the architecture. Sizes in elements. */
 export type DecoderConfig = {
   nLayers: number
   dModel: number
@@ -26,21 +26,21 @@ export type ModelConfig = DecoderConfig & {
 /** A model without its weights. */
 export type Decoder = {
   config: ModelConfig
-  /** Beginning of parameter names that some checkpoints leave out. */
+  /** Prefix of parameter names that some checkpoints leave out. */
   prefix: string
   /** The whole forward pass. @returns logits [tokens, vocab] */
   forward<T>(ops: Ops<T>, hooks: Hooks<T>): T
 }
 
 export type Architecture = {
-  /** The values of `model_type` it answers to. */
+  /** The values of `model_type` it handles. */
   modelTypes: readonly string[]
   /** @throws InputError naming the key */
   read(options: { reader: ConfigReader; modelType: string }): Decoder
 }
 
 /**
- * The type of the config, `C`, is known to the architecture's own file alone.
+ * The config type `C` is known only in the architecture's own file.
  *
  * ```ts
  * export const llama = defineArchitecture<LlamaConfig>({

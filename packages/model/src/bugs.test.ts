@@ -1,4 +1,4 @@
-// A bug of another tool's hook points, shown not to be ours; docs/bugs.md maps it.
+// A bug of another tool's hook points, shown to be absent here; docs/bugs.md lists it.
 import { expect, test } from 'vitest'
 import { largestDifference, openFixture, temporaryFolder } from '../testing/model_support.ts'
 import { runOracle } from './runtimes/oracle.ts'

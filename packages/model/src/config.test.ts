@@ -1,4 +1,4 @@
-// config.json in the forms that transformers has written, and values that make no sense.
+// config.json in the forms that transformers has written, and nonsensical values.
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, describe, expect, test } from 'vitest'

@@ -1,5 +1,5 @@
-// config.json of a Hugging Face model folder as a decoder: the architecture that `model_type` names reads it, and its
-// forward pass run over shapes says what it consists of.
+// config.json of a Hugging Face model folder as a decoder: the architecture named by `model_type` reads it, and its
+// forward pass run over shapes finds what it consists of.
 import { existsSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { InputError, isObject } from '@mistudio/files'
@@ -10,16 +10,16 @@ import { type ModelShapes, shapesOf } from './runtimes/shapes.ts'
 
 export type { ModelConfig } from './architecture.ts'
 
-/** A config larger than this is not one. */
+/** A larger file is not a config. */
 const largestConfigBytes = 1 << 22
 /** Many times the deepest decoders of today. */
 const mostLayers = 4096
 
 /**
  * Reads and checks `dir`/config.json: what the model is, without its weights.
- * @param options.architectures default all there are
- * @throws InputError naming the file, the key, the value found and the value expected; an unknown `model_type`
- * lists those known.
+ * @param options.architectures default all
+ * @throws InputError naming the file, the key, the value found and the value expected; for an unknown `model_type`,
+ * the known ones.
  */
 export function readDecoder(options: {
   dir: string
@@ -44,7 +44,7 @@ export function readDecoder(options: {
   })
 }
 
-/** An architecture loops over its layers, so their number is bounded before it does. */
+/** An architecture loops over its layers, so their number is bounded first. */
 function checkDepth(file: string, { config }: Decoder): void {
   if (config.nLayers <= mostLayers) return
   throw new InputError({

@@ -1,22 +1,22 @@
-// Typed access to a parsed config.json: every complaint names the file, the key, what was found and what was
+// Typed access to a parsed config.json: every error names the file, the key, what was found and what was
 // expected, and sizes are bounded before anything is built from them.
 import { InputError, isObject } from '@mistudio/files'
 
-/** No size in a decoder's config is larger; a product of two stays an exact integer. */
+/** No size in a decoder's config is larger; the product of two is still an exact integer. */
 const largestSize = 2 ** 26
 
 export type ConfigReader = {
   file: string
   /** Present and not null. */
   has(key: string): boolean
-  /** A positive integer. Without `fallback` the key must be there. */
+  /** A positive integer. Without `fallback` the key is required. */
   size(key: string, fallback?: number): number
   positive(key: string, fallback?: number): number
   flag(key: string, fallback: boolean): boolean
   choice<C extends string>(key: string, choices: readonly C[], fallback: C): C
   /** A token id, a list of them, or null. */
   tokens(key: string): number[]
-  /** A nested object, undefined where absent or null. */
+  /** A nested object, undefined if absent or null. */
   object(key: string): ConfigReader | undefined
   fail(field: string, found: unknown, expected: string): never
 }

@@ -1,4 +1,4 @@
-// Contexts of a token store and the model that reads them: do they fit, and how many go into one call.
+// Contexts of a token store and the model that reads them: whether they fit, and how many go into one call.
 import { InputError } from '@mistudio/files'
 import type { LanguageModel } from './load.ts'
 
@@ -9,7 +9,7 @@ const tokensPerCall = 1024
 export const contextsPerCall = (contextSize: number): number =>
   Math.max(1, Math.floor(tokensPerCall / contextSize))
 
-/** @throws InputError when the store's contexts or token ids do not fit the model */
+/** @throws InputError if the store's contexts or token ids do not fit the model */
 export function checkStore({
   store,
   model,

@@ -1,6 +1,6 @@
-// A short name for the contents of a model's folder, so that activations cached from one model are not taken for
-// another's. Hashing gigabytes would take longer than opening the model, so of every weight file it reads the size and
-// three stretches: begin (the header with all names and shapes), middle and end.
+// A short name for the contents of a model's folder, so that activations cached from one model are not mistaken
+// for another's. Hashing gigabytes would take longer than opening the model, so for every weight file it uses the size
+// and three samples: start (the header with all names and shapes), middle and end.
 import { createHash } from 'node:crypto'
 import { closeSync, fstatSync, readFileSync } from 'node:fs'
 import { basename, join } from 'node:path'

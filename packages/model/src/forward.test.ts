@@ -1,5 +1,5 @@
 // Compiled forward passes: where the graph stops, interventions, suffixes, the loss, and rows that do not depend
-// on how the work is spread.
+// on how the work is distributed.
 import { InputError } from '@mistudio/files'
 import { openWorkerPool, type WorkerPool } from '@mistudio/tensor'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -282,5 +282,5 @@ describe('bad input', () => {
     await refused({ logits: true, contextSize: 0 }, /found: 0/)
     await refused({ logits: true, contextsPerCall: 0 }, /contextsPerCall/)
   })
-  test('nothing asked', () => refused({}, /nothing is asked/))
+  test('nothing asked', () => refused({}, /no outputs are requested/))
 })

@@ -1,6 +1,6 @@
-// A forward pass compiled for the worker pool: one graph with just the hooks asked for, run in calls of a fixed number
+// A forward pass compiled for the worker pool: one graph with just the requested hooks, run in calls of a fixed number
 // of contexts. The calls' shapes never change with the number of workers or of contexts, so every row is
-// bit-identical however the work is spread.
+// bit-identical however the work is distributed.
 
 import { InputError } from '@mistudio/files'
 import type { Dimension, GraphType, Task, View, WorkerPlace, WorkerPool } from '@mistudio/tensor'
@@ -21,7 +21,7 @@ export type ForwardOptions = {
   contextsPerCall: number
   /** Tokens of a context, at most the model's own. */
   contextSize: number
-  /** Hook points to write out, as they flow on after interventions. */
+  /** Hook points to output, after interventions. */
   captures?: readonly string[]
   /** Output `logits` [tokens, vocab]. */
   logits?: boolean
@@ -39,20 +39,20 @@ export type ForwardOptions = {
   splice?: readonly string[]
   /** Hook points to which an input `add:HOOK` is added. */
   add?: readonly string[]
-  /** Suffix: this hook's value is an input named like the hook, and only what follows runs. */
+  /** Suffix: this hook's value is an input of the same name, and only what follows runs. */
   from?: string
 }
 
 export type Forward = {
   inputs: Port[]
   outputs: Port[]
-  /** Hook values a suffix needs besides `from`; they are inputs too. */
+  /** Hook values a suffix needs besides `from`; also inputs. */
   frontier: string[]
   /** Blocks that have at least one operation in the graph. */
   layersRun: number
   /**
-   * The work for `contexts` contexts. `places` has one place for every port; inputs and outputs hold a whole
-   * number of calls (contexts rounded up to contextsPerCall): padding is computed and to be ignored, but its
+   * The work for `contexts` contexts. `places` has one place per port; inputs and outputs hold a whole
+   * number of calls (contexts rounded up to contextsPerCall): padding is computed and must be ignored, but its
    * token ids must be valid. A place that differs from worker to worker holds one call: it passes values between the
    * steps of a task, and tasks of several forwards joined call by call share it.
    */
@@ -61,8 +61,8 @@ export type Forward = {
 }
 
 /**
- * Records, compiles and loads a graph, one session a worker.
- * @throws InputError for an unknown hook (lists those there are), a hook before `from`, a context longer than the
+ * Records, compiles and loads a graph, one session per worker.
+ * @throws InputError for an unknown hook (lists the available ones), a hook before `from`, a context longer than the
  * model's
  * @example
  * const size = { contextsPerCall: 8, contextSize: 128 }
@@ -191,7 +191,7 @@ function recordForward(options: ForwardOptions) {
   }
 }
 
-/** Nodes recorded after a block's first hook belong to it, those after its last to none. */
+/** Nodes recorded after a block's first hook belong to it, those after its last hook to none. */
 function layerAfter(name: string, { hooks, layers }: ModelShapes): number | null {
   const point = resolveHook(hooks, name)
   const { layer } = point
@@ -216,7 +216,7 @@ function contextTokens(tape: Tape, { contextsPerCall, contextSize }: ForwardOpti
 /** −log p at the next token. */
 function lossOfNext(tape: Tape, inputIds: Value, chances: Value, contexts: number, length: number): Value {
   const list = (...numbers: number[]) => integers(tape, ...numbers)
-  // The first token stands in for the missing next one of the last position; its loss is multiplied away.
+  // The first token replaces the last position's missing next one; its loss is multiplied by 0.
   const next = tape.node(
     'Concat',
     [
@@ -234,7 +234,7 @@ function lossOfNext(tape: Tape, inputIds: Value, chances: Value, contexts: numbe
   return tape.node('Mul', [loss, tape.constant(counted, [length])])
 }
 
-/** Σ p (log p − log q) of every token. */
+/** Σ p (log p − log q) per token. */
 function divergence(tape: Tape, clean: Value, chances: Value, contexts: number, length: number): Value {
   const parts = tape.node('Mul', [tape.node('Exp', [clean]), tape.node('Sub', [clean, chances])])
   const sums = tape.node('ReduceSum', [parts, integers(tape, 1)], { keepdims: 0 })
@@ -270,7 +270,7 @@ function checkHooks(options: ForwardOptions, points: readonly HookPoint[]): void
   const { captures = [], replace = [], add = [], splice = [], from, logits, tokenLoss, tokenKl } = options
   if (captures.length === 0 && !logits && !tokenLoss && !tokenKl) {
     throw new InputError({
-      message: 'nothing is asked of the model',
+      message: 'no outputs are requested from the model',
       expected: 'hook points, logits or a loss',
     })
   }
@@ -279,7 +279,7 @@ function checkHooks(options: ForwardOptions, points: readonly HookPoint[]): void
   for (const name of [...captures, ...replace, ...add, ...splice.filter(hook => hook !== from)]) {
     if (order(name) > first) continue
     throw new InputError({
-      message: 'this hook point is not computed by the graph that begins at another',
+      message: 'the graph begins at another hook point and does not compute this one',
       field: 'hook',
       found: name,
       expected: `a hook point after ${from}`,

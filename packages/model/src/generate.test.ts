@@ -1,4 +1,4 @@
-// Generation: the cache changes nothing, draws repeat with their seed, ends are where they should be.
+// Generation: the cache changes nothing, draws repeat with their seed, and generation ends where it should.
 import { InputError } from '@mistudio/files'
 import { openWorkerPool, type WorkerPool } from '@mistudio/tensor'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'

@@ -1,5 +1,5 @@
 // Text generation: the next token from the logits of the last one, greedily or sampled. A stepper runs the model
-// behind a cache of what earlier tokens left; generate.ts does not know which runtime it is.
+// with a cache of earlier tokens; generate.ts does not depend on the runtime.
 import { InputError } from '@mistudio/files'
 import type { WorkerPool } from '@mistudio/tensor'
 import type { LanguageModel } from './load.ts'
@@ -11,14 +11,14 @@ import { checkTokenIds } from './token_ids.ts'
 
 export type GenerateOptions = {
   model: LanguageModel
-  /** Needed by the `cpu` runtime, which works on worker 0 with as many threads as there are workers. */
+  /** Needed by the `cpu` runtime, which runs on worker 0 with as many threads as there are workers. */
   pool?: WorkerPool
   /** Default `cpu`. */
   runtime?: 'cpu' | 'oracle'
   /** The prompt. */
   inputIds: readonly number[]
   maxNewTokens: number
-  /** 0 (the default) takes the likeliest token; above, logits are divided by it and a token is drawn. */
+  /** 0 (the default) takes the likeliest token; otherwise logits are divided by it and a token is drawn. */
   temperature?: number
   /** Default 0. The same seed draws the same tokens. */
   seed?: number
@@ -84,7 +84,12 @@ function checkSettings({ maxNewTokens, temperature = 0, seed = 0 }: GenerateOpti
   const isWhole = (n: number) => Number.isSafeInteger(n) && n >= 0
   const check = (fine: boolean, field: string, found: number, expected: string) => {
     if (fine) return
-    throw new InputError({ message: 'text cannot be generated so', field, found: String(found), expected })
+    throw new InputError({
+      message: 'text cannot be generated with this setting',
+      field,
+      found: String(found),
+      expected,
+    })
   }
   check(isWhole(maxNewTokens), 'number of new tokens', maxNewTokens, 'an integer, 0 or more')
   check(Number.isFinite(temperature) && temperature >= 0, 'temperature', temperature, 'a number, 0 or more')
@@ -96,7 +101,7 @@ async function stepperOf(
   capacity: number,
 ): Promise<Stepper> {
   if (runtime === 'oracle') return oracleStepper(model)
-  if (pool === undefined) throw new Error('the cpu runtime needs workers')
+  if (pool === undefined) throw new Error('the cpu runtime needs a worker pool')
   return openStepper({ model, pool, capacity })
 }
 

@@ -51,7 +51,7 @@ describe.each(cases)('$name', ({ dir, golden: path, prompt }) => {
     const model = await openModel({ dir, cacheDir: cache.path })
     const tensors = await runModel({ model, inputIds: golden.inputIds, captures: 'all', runtime, pool })
     const { nLayers } = model.config
-    // Four hooks a block and the logits: none of the golden's tensors may go unnoticed.
+    // Four hooks per block and the logits: every tensor of the golden must be checked.
     expect(golden.tensors.size).toBe(4 * nLayers + 1)
     for (const [name, expected] of golden.tensors) {
       const found = tensors.find(tensor => tensor.name === name)

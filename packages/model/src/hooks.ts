@@ -6,7 +6,7 @@ import { InputError } from '@mistudio/files'
 /** The width of a hook point's value, in elements per token. */
 export type HookPoint = { name: string; width: number; layer: number | null }
 
-/** Names of block `layer`, in the order in which a forward pass meets them. */
+/** Names in block `layer`, in the order of the forward pass. */
 export const blockHooks = (layer: number) => ({
   residPre: `blocks.${layer}.hook_resid_pre`,
   z: `blocks.${layer}.attn.hook_z`,
@@ -20,13 +20,13 @@ export const blockHooks = (layer: number) => ({
 /** x / scale of the final norm, before its weight and bias. */
 export const finalNormalized = 'ln_final.hook_normalized'
 
-/** The block that a hook point's name speaks of, if any. */
+/** The block in a hook point's name, if any. */
 export function layerOfHook(name: string): number | null {
   const match = /^blocks\.(\d+)\./.exec(name)
   return match === null ? null : Number(match[1])
 }
 
-/** The short names of the reference product; they are recorded beside the hook they stand for. */
+/** The short names of the reference product; recorded next to the hook they stand for. */
 export const hookAliases = {
   residual: 'hook_resid_post',
   mlp: 'hook_mlp_out',
@@ -48,7 +48,7 @@ export function aliasOfHook(name: string): { alias: HookAlias; layer: number } |
   return undefined
 }
 
-/** @throws InputError that lists the hooks there are. */
+/** @throws InputError listing the available hooks */
 export function resolveHook(points: readonly HookPoint[], name: string): HookPoint {
   const point = points.find(candidate => candidate.name === name)
   if (point !== undefined) return point

@@ -1,6 +1,6 @@
-// Opening a model folder in Hugging Face layout. The graphs need float32 weights in a file beside them, so every
-// model has a folder in the cache: float32 files are linked into it (used in place), float16 and bfloat16 files
-// are widened into it once. A changed model file gets another folder, known by its sizes and times.
+// Opening a model folder in Hugging Face layout. The graphs need float32 weights in a file next to them, so every
+// model has a folder in the cache: float32 files are linked into it (no copy), float16 and bfloat16 files
+// are widened into it once. A changed model file gets a new folder, since sizes and times identify it.
 import { createHash } from 'node:crypto'
 import { chmodSync, copyFileSync, existsSync, linkSync, mkdirSync, realpathSync, statSync } from 'node:fs'
 import { homedir, tmpdir } from 'node:os'
@@ -18,7 +18,7 @@ export type LanguageModel = {
   /** The folder's name. */
   name: string
   config: ModelConfig
-  /** What it consists of, found by its forward pass. */
+  /** What it consists of, found by running its forward pass. */
   shapes: ModelShapes
   forward: Decoder['forward']
   /** Names of the hook points, in the order of the forward pass. */
@@ -34,8 +34,8 @@ export type LanguageModel = {
 
 /**
  * Opens a model: config.json and model.safetensors, or the shards of model.safetensors.index.json.
- * @param options.cacheDir where widened weights and graphs lie; default `defaultCacheDir()`
- * @param options.architectures default all there are
+ * @param options.cacheDir where widened weights and graphs are kept; default `defaultCacheDir()`
+ * @param options.architectures default all
  * @throws InputError for a missing or broken file, an unknown architecture, or a tensor that disagrees with the
  * config (names the tensor, the shape expected and the one found)
  * @example
@@ -61,8 +61,8 @@ export type ModelDescription = Pick<
 >
 
 /**
- * Reads config.json and the heads of the weight files alone: nothing is widened, linked or cached.
- * @throws InputError as `openModel`
+ * Reads only config.json and the headers of the weight files: nothing is widened, linked or cached.
+ * @throws InputError as `openModel` does
  */
 export function describeModel(options: {
   dir: string
@@ -104,7 +104,7 @@ function withWeights<T>(
   }
 }
 
-/** Where the operating system keeps what can be made again; `MISTUDIO_CACHE_DIR` overrides. */
+/** The operating system's cache folder; `MISTUDIO_CACHE_DIR` overrides it. */
 export function defaultCacheDir(): string {
   const { MISTUDIO_CACHE_DIR, XDG_CACHE_HOME, LOCALAPPDATA } = process.env
   if (MISTUDIO_CACHE_DIR) return MISTUDIO_CACHE_DIR
@@ -126,7 +126,7 @@ export function weightFiles(dir: string): string[] {
       expected: 'model.safetensors or model.safetensors.index.json',
     })
   }
-  const { weight_map: map } = readJson(index, 'the index of the shards is gone')
+  const { weight_map: map } = readJson(index, 'the index of the shards is missing')
   const fail = (found: unknown): never => {
     throw new InputError({
       message: 'the index of the shards cannot be used',
@@ -146,7 +146,7 @@ export function weightFiles(dir: string): string[] {
   return [...names].sort().map(name => join(dir, name))
 }
 
-/** Puts float32 files into the model's folder of the cache and opens them there. */
+/** Puts float32 files into the model's cache folder and opens them there. */
 function prepare(options: {
   dir: string
   cacheDir: string
@@ -205,7 +205,7 @@ function fingerprint(files: readonly SafetensorsFile[]): string {
 
 /**
  * ONNX Runtime refuses external data outside the graph's folder, symbolic links included; a hard link costs
- * nothing. Between file systems only a copy is left.
+ * nothing. Across file systems only a copy works.
  */
 function linkOrCopy(from: string, path: string): void {
   const source = realpathSync(from)
@@ -213,7 +213,7 @@ function linkOrCopy(from: string, path: string): void {
     linkSync(source, path)
     return
   } catch {
-    // Another process linked it meanwhile, or there are no links here.
+    // Another process linked it meanwhile, or links are not supported here.
     if (existsSync(path)) return
   }
   replaceFile({

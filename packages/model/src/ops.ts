@@ -1,9 +1,9 @@
-// What a decoder is made of. A model definition is one function over these operations and never knows which
-// runtime gives them a meaning: `runtimes/onnx.ts` records a graph, `runtimes/oracle.ts` computes at once,
+// The operations of a decoder. A model definition is one function over these operations, independent of the
+// runtime that implements them: `runtimes/onnx.ts` records a graph, `runtimes/oracle.ts` computes immediately,
 // `runtimes/shapes.ts` finds out what the model consists of.
-// The tokens and their positions belong to the runtime (a whole context, or the next tokens behind a cache),
+// The tokens and their positions belong to the runtime (a whole context, or the next tokens after a cache),
 // so no operation mentions them except the two embeddings, `rotary`, `attention` and `shortConv`.
-// Every value is a matrix [tokens, width]; the tokens of several contexts lie one context after the other.
+// Every value is a matrix [tokens, width]; the tokens of several contexts come one context after another.
 import type { RopeConfig } from './rope.ts'
 
 export type Activation = 'silu' | 'gelu' | 'gelu_new' | 'relu'
@@ -18,14 +18,14 @@ export interface Ops<T> {
   embedTokens(weight: string, table: { vocab: number; width: number }): T
   /** The row of `weight` [positions, width] of every token's position in its context. */
   embedPositions(weight: string, table: { positions: number; width: number }): T
-  /** To the width `out`. */
+  /** Projects to the width `out`. */
   linear(x: T, options: Linear): T
   norm(x: T, norm: Norm): T
-  /** The norm of every head by itself, with one weight and bias [dHead] for all. x [tokens, heads · dHead]. */
+  /** Norms every head separately, with one weight and bias [dHead] for all. x [tokens, heads · dHead]. */
   headNorm(x: T, options: Norm & { heads: number; dHead: number }): T
   /**
-   * The norm behind the last block. Marks `ln_final.hook_normalized` before weight and bias. A runtime may keep from
-   * here on only the tokens whose logits are wanted.
+   * The norm after the last block. Marks `ln_final.hook_normalized` before weight and bias. From here on a runtime
+   * may keep only the tokens whose logits are wanted.
    */
   finalNorm(x: T, norm: FinalNorm, hooks: Hooks<T>): T
   /** The logits [tokens, vocab]: the last operation of every architecture. */
@@ -39,7 +39,7 @@ export interface Ops<T> {
    */
   attention(q: T, k: T, v: T, options: AttentionOptions): T
   /**
-   * Causal depthwise convolution inside each context, as torch's Conv1d with a group a channel and zeros before the
+   * Causal depthwise convolution inside each context, as torch's Conv1d with one group per channel and zeros before the
    * first token: y[t] = Σⱼ weight[:, 0, j] · x[t − kernel + 1 + j] (+ bias).
    */
   shortConv(x: T, options: ShortConv): T
@@ -53,7 +53,7 @@ export interface Ops<T> {
 }
 
 export type Linear = {
-  /** [out, in], or [in, out] where the layout says so. */
+  /** [out, in], or [in, out] depending on the layout. */
   weight: string
   out: number
   /** [out] */
@@ -73,11 +73,11 @@ export type Norm = {
   unitOffset?: boolean
 }
 
-/** `none`: the last block's output goes into the unembedding as it is; there is no hook point then. */
+/** `none`: the last block's output goes straight into the unembedding, without a hook point. */
 export type FinalNorm = Norm | { kind: 'none' }
 
 export type Unembed = {
-  /** [vocab, width], or [width, vocab] where the layout says so. */
+  /** [vocab, width], or [width, vocab] depending on the layout. */
   weight: string
   vocab: number
   /** [vocab] */
@@ -94,9 +94,9 @@ export type Rotary = {
   heads: number
   dHead: number
   rope: RopeConfig
-  /** How many of a head's dimensions turn, the first ones. Default all. */
+  /** How many of a head's first dimensions are rotated. Default all. */
   rotaryDims?: number
-  /** Pairs are (0, 1), (2, 3), … (GPT-J) and not those of the first half with the second. Default false. */
+  /** Pairs are (0, 1), (2, 3), … (GPT-J) instead of first half with second half. Default false. */
   interleaved?: boolean
 }
 
@@ -128,5 +128,5 @@ export type ShortConv = {
   kernel: number
 }
 
-/** Marks a hook point; what it returns takes the value's place (the value itself where nobody intervenes). */
+/** Marks a hook point; its result replaces the value (the value itself if nobody intervenes). */
 export type Hooks<T> = (name: string, value: T) => T

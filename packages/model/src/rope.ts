@@ -16,9 +16,9 @@ export type RopeScaling =
 export type RopeConfig = { theta: number; scaling: RopeScaling }
 
 /**
- * cos and sin of position · frequency, both [positions, rotaryDims / 2]; `rotaryDims` of a head's dimensions turn.
- * Frequencies and angles are rounded to float32 where transformers rounds them: at far positions the rounding
- * is larger than the tolerance of the goldens.
+ * cos and sin of position · frequency, both [positions, rotaryDims / 2]; `rotaryDims` of a head's dimensions are rotated.
+ * Frequencies and angles are rounded to float32 where transformers rounds them: at late positions the rounding
+ * exceeds the tolerance of the goldens.
  */
 export function ropeTable(options: { rope: RopeConfig; rotaryDims: number; positions: number }): {
   cos: Float32Array
@@ -50,7 +50,7 @@ export function ropeFrequencies({ theta, scaling }: RopeConfig, rotaryDims: numb
   const { factor, lowFreqFactor, highFreqFactor, originalContext } = scaling
   return frequencies.map(frequency => {
     const turns = (originalContext * frequency) / (2 * Math.PI)
-    // Fast pairs keep their frequency, slow ones are stretched whole, between them a linear blend.
+    // Fast pairs keep their frequency, slow ones are fully scaled, with a linear blend in between.
     if (turns > highFreqFactor) return frequency
     if (turns < lowFreqFactor) return frequency / factor
     const smooth = (turns - lowFreqFactor) / (highFreqFactor - lowFreqFactor)

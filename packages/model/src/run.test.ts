@@ -1,4 +1,4 @@
-// `model run`: both runtimes give the same named tensors; rows of unequal lengths; what is refused.
+// `model run`: both runtimes give the same named tensors; rows of different lengths; what is refused.
 import { InputError } from '@mistudio/files'
 import { openWorkerPool, type WorkerPool } from '@mistudio/tensor'
 import { afterAll, beforeAll, expect, test } from 'vitest'
@@ -44,7 +44,7 @@ test.each(['llama', 'gpt2_inner'])(
     const [logits] = cpu
     const { vocabSize } = other.config
     expect(logits.shape).toEqual([5, 5, vocabSize])
-    // Zeros behind the end of a short row.
+    // Zeros after the end of a short row.
     expect(logits.data.subarray((5 + 3) * vocabSize, 10 * vocabSize).every(value => value === 0)).toBe(true)
     expect(logits.data.subarray((5 + 2) * vocabSize, (5 + 3) * vocabSize).some(value => value !== 0)).toBe(
       true,

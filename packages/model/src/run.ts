@@ -1,4 +1,4 @@
-// One run of a model over given token ids, for a person to look at: logits and hook values as named tensors.
+// One run of a model over given token ids, for inspection: logits and hook values as named tensors.
 import { InputError } from '@mistudio/files'
 import { openWorkerPool, type Place, type WorkerPool } from '@mistudio/tensor'
 import { compileForward } from './forward.ts'
@@ -15,7 +15,7 @@ export type RunOptions = {
   captures: readonly string[] | 'all'
   /** Default `cpu`. */
   runtime?: 'cpu' | 'oracle'
-  /** Used by the `cpu` runtime; its own, closed afterwards, where none are given. */
+  /** Used by the `cpu` runtime; if absent, it opens its own and closes it afterwards. */
   pool?: WorkerPool
 }
 
@@ -27,8 +27,8 @@ export type NamedTensor = {
 }
 
 /**
- * `logits` [rows, length, vocab] and each hook [rows, length, width]. Rows of unequal lengths are run apart and
- * padded with zeros at their end; then `lengths` [rows] says where each ends.
+ * `logits` [rows, length, vocab] and each hook [rows, length, width]. Rows of different lengths are run separately and
+ * padded with zeros at the end; then `lengths` [rows] gives their lengths.
  * @throws InputError for an unknown hook, ids beyond the vocabulary, a row that is empty or beyond the context
  */
 export async function runModel(options: RunOptions): Promise<NamedTensor[]> {
@@ -84,7 +84,7 @@ async function runCalls(options: RunOptions, captures: readonly string[], keep: 
   }
 }
 
-/** One graph for all rows of a length; as many rows at once as there are workers, so that memory stays small. */
+/** One graph for all rows of the same length; one row per worker at a time, so that memory stays small. */
 async function runLength(work: {
   options: RunOptions
   pool: WorkerPool

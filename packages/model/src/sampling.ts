@@ -18,7 +18,7 @@ export function randomNumbers(seed: number): () => number {
   return next
 }
 
-/** The likeliest token (the lowest id of equal ones) at temperature 0, else one drawn from softmax(logits / T). */
+/** The likeliest token (ties to the lowest id) at temperature 0, else one drawn from softmax(logits / T). */
 export function sampleToken(options: {
   logits: ArrayLike<number>
   temperature: number

@@ -1,5 +1,5 @@
 // Loading a recorded graph into the workers. Its weights are external data, which ONNX Runtime accepts only from
-// the folder of the .onnx file, so the file is written beside them; it is not needed once the sessions are made.
+// the folder of the .onnx file, so the file is written next to them; it is not needed once the sessions exist.
 import { rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { SessionOptions, WorkerPool } from '@mistudio/tensor'

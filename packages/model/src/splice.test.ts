@@ -53,7 +53,7 @@ function chances(
 const divergence = (p: number[], q: number[]) =>
   p.reduce((sum, value, i) => sum + Math.exp(value) * (value - q[i]), 0)
 
-/** Runs the untouched model and one variant on `inputIds`, in one task a call. */
+/** Runs the untouched model and one variant on `inputIds`, in one task per call. */
 async function runSplice(options: {
   model: LanguageModel
   hooks: string[]
@@ -106,7 +106,7 @@ describe.each(['llama', 'gpt2', 'toy'])('a spliced run of %s', name => {
 
   test('gives the loss and the KL divergence of the model with other values at two hooks', async () => {
     const model = models.get(name)!
-    // Given out of order; between them lies a block that sees the first change.
+    // Given out of order; between them is a block that sees the first change.
     const hooks = ['blocks.2.hook_mlp_out', 'blocks.0.hook_resid_post']
     const inputIds = [ids(model, 0), ids(model, 1)]
     const captures = [...hooks, 'blocks.2.hook_resid_mid']

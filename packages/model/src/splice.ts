@@ -1,6 +1,6 @@
-// What becomes of a model's predictions when other values stand at some of its hook points: the suffix behind the first
-// of them, which gives each token's loss and its KL divergence from the untouched run. Logits never leave the worker; the
-// clean run's log-probabilities wait in scratch space of the worker while the variants of the same contexts run.
+// A model's predictions when some of its hook points have other values: the suffix after the first
+// of them, with each token's loss and its KL divergence from the untouched run. Logits never leave the worker; the
+// clean run's log-probabilities stay in the worker's scratch while the variants of the same contexts run.
 import { InputError } from '@mistudio/files'
 import { memoryLimitBytes, type WorkerPool } from '@mistudio/tensor'
 import { compileForward, type Forward } from './forward.ts'
@@ -8,7 +8,7 @@ import { resolveHook } from './hooks.ts'
 import type { LanguageModel } from './load.ts'
 
 export type Splice = Forward & {
-  /** In the order of the forward pass; the first one's own value is an input of its name. */
+  /** In the order of the forward pass; the first one's value is an input of its name. */
   hooks: readonly string[]
   contextsPerCall: number
   vocabSize: number
@@ -16,13 +16,13 @@ export type Splice = Forward & {
 
 /** Tokens of one call, as for a capture. */
 const tokensPerCall = 1024
-/** Log-probabilities of all workers, twice: those of the clean run and a place for the others. */
+/** Log-probabilities of all workers, twice: for the clean run and for the others. */
 const largestScratchBytes = 1 << 30
 
 /**
  * Inputs: `input_ids`, the first hook's own value and the frontier, `splice:HOOK` of every hook, `spliced` [tokens, 1],
  * `clean_log_probs`; outputs `token_loss`, `token_kl`, `log_probs` (see forward.ts).
- * @throws InputError for an unknown hook point or contexts whose log-probabilities do not fit the memory of the worker pool
+ * @throws InputError for an unknown hook point or contexts whose log-probabilities do not fit the worker pool's memory
  */
 export async function compileSplice(options: {
   model: LanguageModel
@@ -39,7 +39,7 @@ export async function compileSplice(options: {
   while (contextsPerCall > 1 && bytesOf(contextsPerCall) > largestScratchBytes) contextsPerCall--
   if (bytesOf(contextsPerCall) > memoryLimitBytes) {
     throw new InputError({
-      message: 'the log-probabilities of one context do not fit the memory of the worker pool',
+      message: 'the log-probabilities of one context do not fit in the worker pool’s memory',
       field: 'context size × vocabulary',
       found: `${contextSize} × ${vocabSize}, ${pool.count} threads`,
       expected: `at most ${memoryLimitBytes} bytes for all threads: fewer threads or shorter contexts`,

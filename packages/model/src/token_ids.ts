@@ -3,8 +3,8 @@ import { InputError } from '@mistudio/files'
 import type { ModelConfig } from './config.ts'
 
 /**
- * @param field what the ids are, for the message
- * @throws InputError for an empty list, an id that is no integer of the vocabulary, or more ids than `longest`
+ * @param field name of the ids, for the message
+ * @throws InputError for an empty list, an id outside the vocabulary, or more ids than `longest`
  */
 export function checkTokenIds(options: {
   ids: readonly unknown[]

@@ -1,4 +1,4 @@
-// A model whose layers all differ goes the way of every other: shapes, capture, interventions, suffixes, generation. (Its
+// A model whose layers all differ works like any other: shapes, capture, interventions, suffixes, generation. (Its
 // spliced runs are in splice.test.ts.)
 import { openWorkerPool, type WorkerPool } from '@mistudio/tensor'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -29,7 +29,7 @@ afterAll(async () => {
 
 const inputIds = [0, 1].map(row => Array.from({ length: contextSize }, (_, i) => (row * 31 + i * i + 5) % 90))
 
-/** The names of a block, those left out that it has not. */
+/** The names in a block, without those it lacks. */
 const of = (layer: number, ...missing: (keyof ReturnType<typeof blockHooks>)[]) =>
   Object.entries(blockHooks(layer)).flatMap(([key, name]) => (missing.some(one => one === key) ? [] : [name]))
 const hooks = [...of(0, 'residMid'), ...of(1, 'z'), ...of(2), ...of(3), finalNormalized]
@@ -134,7 +134,7 @@ test('generation goes beyond every window, and both runtimes say the same', asyn
   expect(fast.outputIds).toHaveLength(40)
   expect(new Set(fast.outputIds).size).toBeGreaterThan(5)
   expect(await generate({ ...options, runtime: 'oracle' })).toEqual(fast)
-  // The likeliest next token of the whole, computed without a cache.
+  // The likeliest next token, computed without a cache.
   const ids = [...options.inputIds, ...fast.outputIds]
   const { logits } = runOracle({ model, inputIds: ids.slice(0, -1) })
   const row = logits!.data.subarray(-90)

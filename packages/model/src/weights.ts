@@ -1,5 +1,5 @@
 // The weights of a model as float32 byte ranges of safetensors files that ONNX Runtime can map. Names are those
-// of the whole checkpoint; files that leave out the leading `model.` or `transformer.` are understood.
+// of the whole checkpoint; files that omit the leading `model.` or `transformer.` are also accepted.
 import { basename } from 'node:path'
 import { InputError, type SafetensorsFile, type TensorInfo } from '@mistudio/files'
 import type { Parameter } from './architecture.ts'
@@ -14,9 +14,9 @@ export type WeightInfo = {
 }
 
 export type WeightStore = {
-  /** The folder that the float32 files and the graphs over them lie in. */
+  /** The folder of the float32 files and their graphs. */
   folder: string
-  /** @throws InputError when there is no such weight */
+  /** @throws InputError if there is no such weight */
   info(name: string): WeightInfo
   readF32(name: string): Float32Array
   /** Total size as float32. */
@@ -29,7 +29,7 @@ export type Found = TensorInfo & { storedName: string; file: SafetensorsFile }
 
 /**
  * Finds every parameter and checks its shape.
- * @throws InputError naming the tensor, the shape the config asks for and the one found
+ * @throws InputError naming the tensor, the shape required by the config and the one found
  */
 export function findParameters(options: {
   dir: string
@@ -46,7 +46,7 @@ export function findParameters(options: {
     if (match === undefined) {
       const where = files.length === 1 ? files[0].path : dir
       throw new InputError({
-        message: 'the weights lack a tensor',
+        message: 'a tensor is missing from the weights',
         file: where,
         field: name,
         found: 'nothing',
@@ -87,10 +87,10 @@ function lookUp(files: readonly SafetensorsFile[], names: readonly string[]): Fo
   return undefined
 }
 
-/** A store over float32 files that all lie in `folder`. `found` names the tensors inside them. */
+/** A store over float32 files that are all in `folder`. `found` names the tensors inside them. */
 export function weightStore(options: { folder: string; found: Map<string, Found> }): WeightStore {
   const { folder, found } = options
-  // Read again and again by the oracle, yet nothing to keep in memory for its own sake.
+  // The oracle reads it repeatedly, but it is not worth keeping in memory.
   const read = new Map<string, WeakRef<Float32Array>>()
   const find = (name: string): Found => {
     const match = found.get(name)

@@ -5,12 +5,12 @@ import { bytesPerElement, InputError, replaceFile, toF32, viewBytes } from '@mis
 import type { Found } from './weights.ts'
 
 const elementsAtOnce = 1 << 20
-/** The data begins at a multiple of a cache line, so that every mapped matrix does. */
+/** The data begins at a multiple of the cache line, and so does every mapped matrix. */
 const alignment = 64
 
 /**
  * Writes the tensors of `found` to `path` as float32, names as stored, through a temporary file.
- * @throws InputError when a source file ends early or the place cannot be written
+ * @throws InputError if a source file ends early or the destination cannot be written
  */
 export function writeWidened(options: { path: string; found: Iterable<Found> }): void {
   const tensors = [...options.found]

@@ -1,5 +1,5 @@
-// The arithmetic of finalise.ts: decoder norms, scalars and whitening moved into the weights, in place. Sums are
-// float64; every group of latents sees its own columns.
+// The arithmetic of training's finish/finalise.ts: folds decoder norms, scalars and whitening into the weights, in place.
+// Sums are float64; every group of latents uses its own columns.
 
 import { type GroupRows, groupRows, overlap } from './group_rows.ts'
 import type { Normaliser } from './normaliser.ts'
@@ -40,8 +40,8 @@ export function outputNorms({
 }
 
 /**
- * Encoder rows, biases and θ times n, decoder rows divided by it: the reconstruction stays, activations become f·n. A
- * latent of norm 0 writes nothing; where the score is normed its score is 0 as before, elsewhere it stays as it is.
+ * Encoder rows, biases and θ times n, decoder rows divided by it: the reconstruction is unchanged, activations become f·n. A
+ * latent of norm 0 writes nothing; if the score is normed its score stays 0, otherwise the latent is unchanged.
  */
 export function foldNorms(options: Parts & { norms: Float64Array; normedScore: boolean }): void {
   const { groups, weights, norms, normedScore } = options
@@ -63,8 +63,8 @@ function scaleRow(values: Float32Array, from: number, length: number, factor: nu
 }
 
 /**
- * What was done to the inputs: scale s: W_enc·s; whitening z = (x − μ)Mᵀ: W_enc M, and where no b_dec is subtracted
- * (which then holds μ) the biases lose W_enc M μ, r_mag's path its own share. W_skip reads the same columns.
+ * Folds the input normalisation: scale s: W_enc·s; whitening z = (x − μ)Mᵀ: W_enc M, and unless b_dec is subtracted
+ * (which then includes μ) the biases lose W_enc M μ, r_mag's path its own share. W_skip reads the same columns.
  */
 export function foldReads(
   options: Parts & { spans: readonly Span[]; normalisers: readonly Normaliser[]; centred: boolean },
@@ -101,7 +101,7 @@ export function foldReads(
   })
 }
 
-/** What was done to the targets is undone: scale s: W_dec, b_dec and W_skip / s; whitening: times M⁻¹ᵀ, b_dec + μ. */
+/** Undoes the target normalisation: scale s: W_dec, b_dec and W_skip / s; whitening: times M⁻¹ᵀ, b_dec + μ. */
 export function foldOutputs(
   options: Parts & { spans: readonly Span[]; normalisers: readonly Normaliser[] },
 ): void {
@@ -138,7 +138,7 @@ export function foldOutputs(
 const isAffine = (normaliser: Normaliser): normaliser is Affine =>
   normaliser.kind === 'scale' || normaliser.kind === 'whiten'
 
-/** The columns of a hook that a group has; a whitening mixes all of them, so a group has all or none. */
+/** A group's columns of a hook point; whitening mixes all of them, so a group has all or none. */
 function wholeSpan(span: Span, group: GroupRows['input'], { kind }: Affine): Span | undefined {
   const shared = overlap(span, group)
   if (shared !== undefined && kind === 'whiten' && shared[1] - shared[0] !== span[1] - span[0]) {

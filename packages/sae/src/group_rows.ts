@@ -1,5 +1,5 @@
-// Where the rows of each group of latents lie: cross-layer SAEs have rows as wide as their group reads and writes, one
-// group after another in one array. Everything that walks over weights by latent goes through here.
+// Where each group's rows are: a cross-layer SAE's rows are as wide as what their group reads and writes, one
+// group after another in one array. All code that goes through weights by latent uses this.
 
 import type { HookSpan } from './sae.ts'
 import type { LatentGroup, Span } from './shape.ts'
@@ -14,7 +14,7 @@ export type GroupRows = LatentGroup & {
   decoderAt: number
 }
 
-/** The groups with the place of their rows, in ascending latents. */
+/** The groups and where their rows are, in ascending latents. */
 export function groupRows(groups: readonly LatentGroup[]): GroupRows[] {
   let encoderAt = 0
   let decoderAt = 0
@@ -54,7 +54,7 @@ export function hookSpans(hooks: readonly HookSpan[]): Span[] {
   })
 }
 
-/** What two spans share, or undefined. */
+/** The overlap of two spans, or undefined. */
 export function overlap(a: Span, b: Span): Span | undefined {
   const from = Math.max(a[0], b[0])
   const to = Math.min(a[1], b[1])

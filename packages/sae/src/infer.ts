@@ -1,9 +1,9 @@
-// Exact inference of a finished SAE on plain arrays, float64 throughout: slow, short, the judge of encoder.ts.
+// Exact inference of a finished SAE on plain arrays, float64 throughout: slow and short, the oracle of encoder.ts.
 import { groupRows, hookSpans } from './group_rows.ts'
 import { outputsAreInputs, type RowNormalisation, type Sae } from './sae.ts'
 
 /**
- * @param options.x float32 or float64 [n, d_in]: the columns of all input hook points beside each other
+ * @param options.x float32 or float64 [n, d_in]: the concatenated columns of all input hook points
  * @returns float64 [n, d_sae] and [n, d_out]
  */
 export function inferSae(options: { sae: Sae; x: ArrayLike<number> }): {
@@ -32,7 +32,7 @@ export function inferSae(options: { sae: Sae; x: ArrayLike<number> }): {
   return { featureActs, reconstruction }
 }
 
-/** Normalises a row in place. @returns what undoes it: row · factor + shift */
+/** Normalises a row in place. @returns factor and shift to undo it: row · factor + shift */
 export function normaliseRow(kind: RowNormalisation, row: Float64Array): { shift: number; factor: number } {
   const d = row.length
   const squares = () => row.reduce((sum, value) => sum + value * value, 0)

@@ -1,8 +1,8 @@
-// The metrics of an SAE. Everything is made from sums over all tokens counted, never from an average of per-batch
-// ratios; a metric that cannot be computed is null, never a number made up. What each is called, its unit and its
-// definition in words stand in metric_table.ts.
+// The metrics of an SAE. Everything is computed from sums over all tokens counted, never from an average of per-batch
+// ratios; a metric that cannot be computed is null, never a made-up number. Names, units and definitions
+// in words are in evaluation's metric_table.ts.
 
-/** Sums over one batch, in the space the SAE trains in: metrics are made from sums, never from averages of ratios. */
+/** Sums over one batch, in the space the SAE trains in. */
 export type BatchSums = {
   rows: number
   /** Σ ‖x̂ − y‖², per dimension [d_out]. */
@@ -25,8 +25,8 @@ export type BatchSums = {
 }
 
 /**
- * Sums over the tokens that count (unmasked positions), in the scale of the model's own activations: what one batch of
- * training gives (`rows` are its tokens), and what only an evaluation asks for. y is the activation to reconstruct, x̂
+ * Sums over the tokens that count (unmasked positions), in the scale of the model's own activations: the sums of one
+ * training batch (`rows` are its tokens), plus those only an evaluation needs. y is the activation to reconstruct, x̂
  * the reconstruction; for an SAE y is x.
  */
 export type MetricSums = BatchSums & {
@@ -94,7 +94,7 @@ export function totalVariance(moments: {
   return (typeof sumSquares === 'number' ? sumSquares : total(sumSquares)) - tokens * meanSquares
 }
 
-/** Σ (y_j − ȳ_j)², [d_out]; what rounding leaves below 1e-12 of Σ y_j² is 0: such a dimension is constant. */
+/** Σ (y_j − ȳ_j)², [d_out]; below 1e-12 of Σ y_j² it is rounding, set to 0: the dimension is constant. */
 export function variances({ rows, sum, sumSquares }: Moments): Float64Array {
   return sumSquares.map((squares, j) => {
     const variance = squares - sum[j] ** 2 / rows
@@ -119,14 +119,14 @@ export function explainedVariance(sums: Reconstruction): number | null {
   return unexplained === null ? null : 1 - unexplained
 }
 
-/** 1 − Σ(y_j − x̂_j)² / Σ(y_j − ȳ_j)² of each dimension, null where the dimension is constant, [d_out]. */
+/** 1 − Σ(y_j − x̂_j)² / Σ(y_j − ȳ_j)² of each dimension, null if it is constant, [d_out]. */
 export function explainedVarianceByDimension(sums: Reconstruction): (number | null)[] | null {
   if (sums.rows === 0) return null
   const spread = variances(sums)
   return Array.from(sums.squaredError, (error, j) => (spread[j] === 0 ? null : 1 - error / spread[j]))
 }
 
-/** Mean and least of `explainedVarianceByDimension` over the dimensions that vary. */
+/** Mean and minimum of `explainedVarianceByDimension` over the dimensions that vary. */
 export function explainedVarianceOfDimensions(
   sums: Reconstruction,
 ): { mean: number; min: number } | undefined {
@@ -142,7 +142,7 @@ const perToken = (sum: number, rows: number): number | null => (rows === 0 ? nul
 export const mse = ({ rows, squaredError }: { rows: number; squaredError: Float64Array }): number | null =>
   perToken(total(squaredError), rows)
 
-/** The same a dimension: Σ‖y − x̂‖² / (tokens · d_out). */
+/** The same per dimension: Σ‖y − x̂‖² / (tokens · d_out). */
 export const msePerDimension = (sums: { rows: number; squaredError: Float64Array }): number | null =>
   perToken(total(sums.squaredError) / sums.squaredError.length, sums.rows)
 
@@ -160,7 +160,7 @@ export const l0Bins = (dSae: number): number => l0Bin(dSae) + 1
 export const l0BinRange = (bin: number): [from: number, to: number] =>
   bin === 0 ? [0, 0] : [2 ** (bin - 1), 2 ** bin - 1]
 
-/** Share of latents that fired at no token counted; says nothing without the number of tokens beside it. */
+/** Share of latents that never fired on the tokens counted; meaningless without the number of tokens. */
 export function deadFraction({ rows, fired }: Pick<BatchSums, 'rows' | 'fired'>): number | null {
   if (rows === 0) return null
   return fired.reduce((dead, count) => dead + (count === 0 ? 1 : 0), 0) / fired.length
@@ -204,11 +204,11 @@ export const relativeReconstructionBias = (
 /** Cross-entropies in nats per predicted token, over the same positions. */
 export type CrossEntropies = { clean: number; spliced: number; zero: number }
 
-/** ΔCE: how much worse the model predicts with the SAE's reconstruction in place of the activation. */
+/** ΔCE: how much worse the model predicts with the activation replaced by the SAE's reconstruction. */
 export const deltaCe = ({ clean, spliced }: Pick<CrossEntropies, 'clean' | 'spliced'>): number =>
   spliced - clean
 
-/** (ablated − spliced) / (ablated − clean): 1 is no loss, 0 as bad as the ablation. null where it changes nothing. */
+/** (ablated − spliced) / (ablated − clean): 1 is no loss, 0 as bad as the ablation. null if the ablation changes nothing. */
 export function preservedScore(values: { clean: number; spliced: number; ablated: number }): number | null {
   const { clean, spliced, ablated } = values
   return ablated === clean ? null : (ablated - spliced) / (ablated - clean)

@@ -1,7 +1,7 @@
-// What is done to activations before an SAE sees them. Training fits one and folds it into the finished SAE.
+// Normalisation of activations before an SAE sees them. Training fits one and folds it into the finished SAE.
 
 /**
- * What is done to the rows of one hook point before the SAE sees them. `scale`: times one number. `token_rms`: each row
+ * Normalisation of one hook point's rows before the SAE sees them. `scale`: times one number. `token_rms`: each row
  * times √d/‖row‖. `layer_norm`: (row − μ)/(σ + 1e-5), σ unbiased. `whiten`: (row − mean) · matrixᵀ, matrix [d, d].
  */
 export type Normaliser =

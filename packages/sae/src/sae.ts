@@ -1,5 +1,5 @@
-// A finished SAE, as evaluation, extraction and files know it: what it computes at inference, with everything folded in
-// that can be. A training makes one with finalise.ts; formats/ read and write it.
+// A finished SAE, as used by evaluation, extraction and files: what it computes at inference, with everything folded in
+// that can be. A training makes one with finish/finalise.ts; formats/ read and write it.
 import type { LatentGroup, SaeShape } from './shape.ts'
 
 /**
@@ -27,10 +27,10 @@ export type Activation =
   | { kind: 'gated' }
 
 /**
- * What is done to a row before the encoder reads it and undone after the decoder; scalars and whitening are folded into
+ * Row normalisation before the encoder, undone after the decoder; scalars and whitening are folded into
  * the weights, so only these remain. `layer_norm`: (x − μ)/(σ + 1e-5), σ unbiased, undone with μ and σ; `token_rms`:
- * x·√d/‖x‖. Every hook point of x has its own row statistics. It is undone only where the outputs are the inputs: of a
- * transcoder's target nothing is known at inference, so its target is not normalised by row; W_skip reads the normalised x.
+ * x·√d/‖x‖. Every hook point of x has its own row statistics. It is undone only if the outputs are the inputs: a
+ * transcoder's target is unknown at inference, so it is not normalised by row; W_skip reads the normalised x.
  */
 export type RowNormalisation = 'none' | 'layer_norm' | 'token_rms'
 
@@ -50,12 +50,12 @@ export type Sae = {
 export type SaeHooks = { inputs: readonly HookSpan[]; outputs: readonly HookSpan[] }
 export type HookSpan = { hook: string; width: number }
 
-/** Is y made of the same hook points as x? */
+/** Whether y has the same hook points as x. */
 export const outputsAreInputs = ({ inputs, outputs }: SaeHooks): boolean =>
   inputs.length === outputs.length &&
   inputs.every(({ hook, width }, i) => hook === outputs[i].hook && width === outputs[i].width)
 
-/** How a person reads the hook points: `a`, `a → b`, `a + b`. */
+/** The hook points for display: `a`, `a → b`, `a + b`. */
 export function hookLabel(hooks: SaeHooks): string {
   const joined = (spans: readonly HookSpan[]) => spans.map(({ hook }) => hook).join(' + ')
   return outputsAreInputs(hooks) ? joined(hooks.inputs) : `${joined(hooks.inputs)} → ${joined(hooks.outputs)}`

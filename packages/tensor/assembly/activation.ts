@@ -1,5 +1,5 @@
 // The dense half of a step, while many latents fire: activations of a chunk of rows over a range of latents [rows, m], and
-// from the dots D = ⟨e, d_i⟩ the gradients of the pre-activations. Sums over the chunk's rows go to one float32 a latent.
+// from the dots D = ⟨e, d_i⟩ the gradients of the pre-activations. Sums over the chunk's rows go to one float32 per latent.
 import { exp4, pow4, tanh4 } from './function'
 import { madd, rowOf, word } from './vector'
 
@@ -194,7 +194,7 @@ function jumpBackAt(
   const window = v128.and(f32x4.lt(f32x4.abs(gap), half), inverse)
   let up = f32x4.mul(get(d, one), s)
   if (pen) {
-    // tanh(stretch·f·n): f is 0 and the slope full where the latent is off.
+    // tanh(stretch·f·n): where the latent is off, f is 0 and the slope maximal.
     const n = get(norm, one), f = v128.and(pi, on)
     const h = tanh4(f32x4.mul(f32x4.mul(stretch, f), n))
     const slope = f32x4.mul(f32x4.mul(get(pen, one), stretch), f32x4.sub(f32x4.splat(1), f32x4.mul(h, h)))
@@ -219,9 +219,9 @@ function jumpBackAt(
 
 /**
  * JumpReLU: u = scale·D + the tanh penalty's slope; g = u where π > θ, and inside |π − θ| < ε/2 dL/dθ = −(θ·u + step)/ε,
- * which `toInput` also adds, negated, to g. `step`: the L0 term's coefficient a hit. `pen` (λ/B a latent, or 0) with
- * `norm` and `stretch`: tanh; `hSum` Σ tanh, `nSum` Σ dL/dn. `pre` (λ_P·n/B a latent, or 0): the pre-act loss; `aSum`
- * Σ ReLU(θ − π) where it is on. g may be D or π.
+ * which `toInput` also adds, negated, to g. `step`: the L0 term's coefficient per hit. `pen` (λ/B per latent, or 0) with
+ * `norm` and `stretch`: tanh; `hSum` Σ tanh, `nSum` Σ dL/dn. `pre` (λ_P·n/B per latent, or 0): the pre-act loss; `aSum`
+ * Σ ReLU(θ − π) if it is on. g may be D or π.
  */
 export function jumpreluBack(
   d: usize, p: usize, rows: i32, m: i32, scale: f32, theta: usize, epsilon: f32, step: f32, pen: usize, norm: usize,

@@ -1,12 +1,12 @@
-// A row's k largest by a screened encode, first half: the scores of a cheap product are read block by block of latents, while
-// they are in the cache, and only what may be among the k is kept. What the cheap scores may be off is measured on latents
-// that nothing has selected (screen.ts). Exact scores of what is kept decide: settle.ts.
+// A row's k largest by a screened encode, first half: reads the scores of a cheap product one block of latents at a time, while
+// they are in the cache, and keeps only those that may be among the k. The error of the cheap scores is measured on
+// latents chosen independently of their scores (screen.ts). Exact scores of the kept ones decide: settle.ts.
 import { errorOf } from './screen'
 import { below, compact, radix } from './topk'
 import { rowOf, word } from './vector'
 
-// The state of `rows` rows between blocks: floor (no latent left out scores above it), largest error, count (−1: not a
-// number), then latents and scores of at most `cap` candidates a row, ascending by latent, and room for one vector more.
+// The state of `rows` rows between blocks: floor (no latent left out scores above it), largest error, count (−1: NaN),
+// then latents and scores of at most `cap` candidates per row, ascending by latent, and room for one more vector.
 @inline
 export function errorsAt(state: usize, rows: i32): usize {
   return state + word(rows)
@@ -36,7 +36,7 @@ function score1(row: usize, o: usize, s: f32, bias: usize, factor: usize): f32 {
   return factor ? v * load<f32>(factor + o) : v
 }
 
-// How many of n float32 at p, a multiple of four, are above t.
+// How many of n float32 at p, n a multiple of four, are above t.
 @inline
 export function countAbove(p: usize, n: i32, t: f32): i32 {
   const t4 = f32x4.splat(t)
@@ -45,8 +45,8 @@ export function countAbove(p: usize, n: i32, t: f32): i32 {
   return i32x4.extract_lane(sum, 0) + i32x4.extract_lane(sum, 1) + i32x4.extract_lane(sum, 2) + i32x4.extract_lane(sum, 3)
 }
 
-// A value that k or more of n float32 at p exceed, as high as `steps` halvings find one between lo, which k exceed, and hi. It stops
-// where just k do. Selections compare in an order that cannot be predicted; counting has none.
+// The highest value found by `steps` halvings between lo and hi that at least k of n float32 at p exceed (k exceed lo). Stops
+// early at exactly k. Selection's comparisons are unpredictable for the processor; counting has no branches.
 @inline
 export function halve(p: usize, n: i32, k: i32, lo: f32, hi: f32, steps: i32): f32 {
   if (!(hi - lo < Infinity)) return lo
@@ -60,7 +60,7 @@ export function halve(p: usize, n: i32, k: i32, lo: f32, hi: f32, steps: i32): f
   return lo
 }
 
-// The least or largest of n float32 at p, a multiple of four; NaN where one is.
+// The least or largest of n float32 at p, n a multiple of four; NaN if one is.
 @inline
 export function leastOf(p: usize, n: i32): f32 {
   let v = v128.load(p)
@@ -78,8 +78,8 @@ export function largestOf(p: usize, n: i32): f32 {
   )
 }
 
-// About the `rank`-th largest of the maxima of 32 · stretches groups of a block's row: where candidates begin. −∞ when the row is
-// too short. NaN is passed over here (pmax keeps its first operand).
+// About the `rank`-th largest of the maxima of 32 · stretches groups of a block's row: the floor of candidates. −∞ if the row is
+// too short. NaN is skipped here (pmax keeps its first operand).
 @inline
 function floorOf(
   row: usize, m: i32, s: v128, bias: usize, factor: usize, stretches: i32, rank: i32, temp: usize,
@@ -108,8 +108,8 @@ function floorOf(
 /**
  * Adds to each row's candidates the latents [lo, lo + m) whose scores (pre[r][i] · scale[r] + bias[i]) · factor[i] exceed the
  * row's floor; blocks come in ascending order. `pre` [rows, m], `w` [m, d], `bias` and `factor` (0: none) are those of the block.
- * The block that begins at 0 decides the floor: about the `rank`-th largest of the maxima of 32 · `stretches` groups. More than `cap`
- * candidates and the `keep` highest stay. Errors are measured on `probes` latents of the block, a multiple of four or 0.
+ * The block that begins at 0 decides the floor: about the `rank`-th largest of the maxima of 32 · `stretches` groups. Beyond `cap`
+ * candidates only the `keep` highest stay. Errors are measured on `probes` latents of the block, a multiple of four or 0.
  * `state`: candidateBytes(rows, cap) of src/kernels.ts; `scratch`: 2,048 + max(cap + 16, 32 · stretches) words.
  */
 export function gatherCandidates(

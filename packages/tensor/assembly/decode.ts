@@ -2,7 +2,7 @@
 import { laneSum, madd, rowOf, word } from './vector'
 
 // out = from + Σ v_t·row_t for `count` = 1, 2 or 4 rows, each column's terms in order of t; `from` 0: zeros. `count` is a
-// literal at every call, so inlining leaves only the loop that is needed.
+// literal at every call, so inlining leaves only the needed loop.
 @inline
 function addRows(
   count: i32, from: usize, out: usize, d: i32, r0: usize, r1: usize, r2: usize, r3: usize, v0: f32, v1: f32, v2: f32, v3: f32,
@@ -33,8 +33,8 @@ function addRows(
   }
 }
 
-// out = bias + Σ val·wDec[idx] over k hits, a value of 0 left out whatever its row holds. Four rows at a time from end to end:
-// they come from far away, and only what is read in order is fetched ahead.
+// out = bias + Σ val·wDec[idx] over k hits, skipping values of 0 whatever their row holds. Four rows at a time from end to end:
+// they are far apart in memory, and only sequential reads are prefetched.
 export function decodeRow(idx: usize, val: usize, k: i32, wDec: usize, d: i32, bias: usize, out: usize): void {
   let from = bias, empty = true
   let i = 0

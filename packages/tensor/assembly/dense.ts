@@ -38,7 +38,7 @@ export function adamRows(
   }
 }
 
-// A row of zeros, one too short for 1/‖w‖ in float32, or one with a NaN is left as it is.
+// A zero row, one too short for 1/‖w‖ in float32, or one with a NaN is unchanged.
 function normaliseRow(w: usize, d: i32): void {
   const inverse = <f32>(1 / sqrt<f64>(squares(w, d)))
   if (!(inverse < Infinity)) return

@@ -2,7 +2,7 @@
 import { decodeRow } from './decode'
 import { rowOf, squares, word } from './vector'
 
-// shift and factor of a row: what undoes its normalisation, row · factor + shift.
+// shift and factor that undo a row's normalisation: row · factor + shift.
 @inline
 function keepScale(stats: usize, r: i32, shift: f64, factor: f64): void {
   store<f32>(stats + word(2 * r), <f32>shift)
@@ -10,7 +10,7 @@ function keepScale(stats: usize, r: i32, shift: f64, factor: f64): void {
 }
 
 /**
- * Normalises columns [0, d) of rows `ld` apart in place: kind 1, times √d/‖row‖ (a row of zeros stays); kind 2,
+ * Normalises columns [0, d) of rows `ld` apart in place: kind 1, times √d/‖row‖ (a zero row is unchanged); kind 2,
  * (x − μ)/(σ + 1e-5) with σ over d − 1. `stats` [rows][2] float32 receives shift and factor that undo it.
  */
 export function normaliseSpan(x: usize, rows: i32, ld: i32, d: i32, kind: i32, stats: usize): void {
@@ -67,7 +67,7 @@ export function packRows(idx: usize, val: usize, rows: i32, k: i32, starts: usiz
 }
 
 /**
- * Gated: of the hits whose gate is open (`starts`, `idx`) those with z·exp(r_mag) + b_mag > 0 stay, with that value; z is
+ * Gated: of the hits whose gate is open (`starts`, `idx`) keeps those with z·exp(r_mag) + b_mag > 0, with that value; z is
  * read from `pre`, `er` holds exp(r_mag). In place; NaN stays.
  */
 export function gateSpans(pre: usize, ld: i32, rows: i32, er: usize, bMag: usize, starts: usize, idx: usize, val: usize): void {
@@ -87,12 +87,12 @@ export function gateSpans(pre: usize, ld: i32, rows: i32, er: usize, bMag: usize
   }
 }
 
-// Hits of a row that are worked through before the next row gets its turn.
+// Hits of a row processed before switching to the next row.
 const stretch: i32 = 64
 
 /**
  * out[r] = init[r] + Σ val·wDec[idx] over the row's span, as decodeSpans and with its bits; rows in which a large part
- * of all latents fires go stretch by stretch, so that they meet the same decoder rows while those are in the cache.
+ * of all latents fires are processed in stretches, so that they use the same decoder rows while those are in the cache.
  * `initStride` 0: one row for all; out may be init.
  */
 export function decodeLists(

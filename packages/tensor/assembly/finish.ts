@@ -1,11 +1,11 @@
-// The last of the gradients: what latents get once their sums over rows stand, whichever path made those.
+// The last step of the gradients: what is added per latent after the sums over rows, for both paths.
 import { alongRow, finishRow } from './gradients'
 import { madd, rowOf, squares, word } from './vector'
 
-// What is left to do for latents [lo, hi) once their sums over rows stand: `scale` times gDec (the dense path leaves
+// Finishes latents [lo, hi) after the sums over rows: `scale` times gDec (the dense path leaves
 // dL/dx̂'s factor out); the gradient of decoder norms, coef[i]·d_i/‖d_i‖ on each of `segments` spans of columns (pairs
-// of int32); `outer`[i]·`input` on gEnc and outer[i] on gBEnc (a gradient that every row gives alike); the part along
-// the decoder row removed where it keeps norm 1. Rows that no hit has written start at 0. Squares of all as weightGrads.
+// of int32); `outer`[i]·`input` on gEnc and outer[i] on gBEnc (a gradient shared by all rows); removes the part along
+// the decoder row if that keeps norm 1. Rows without hits start at 0. Squares of all as weightGrads.
 export function finishGrads(
   lo: i32, hi: i32, scale: f32, coef: usize, segments: usize, count: i32, outer: usize, input: usize, unit: i32,
   wDec: usize, dDec: i32, dEnc: i32, gDec: usize, gEnc: usize, gBEnc: usize, touched: usize, sq: usize,

@@ -16,7 +16,7 @@ export function exp4(x: v128): v128 {
   y = madd(y, r, f32x4.splat(1.6666665459e-1))
   y = madd(y, r, f32x4.splat(5.0000001201e-1))
   y = f32x4.add(madd(f32x4.mul(r, r), y, r), f32x4.splat(1))
-  // 2^n in two steps, since 2^128 is no float32.
+  // 2^n in two steps, since 2^128 is not a float32.
   const k = i32x4.trunc_sat_f32x4_s(n)
   const half = i32x4.shr_s(k, 1)
   const a = i32x4.shl(i32x4.add(half, i32x4.splat(127)), 23)

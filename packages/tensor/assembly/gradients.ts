@@ -42,7 +42,7 @@ function combine(
   }
 }
 
-// The row of the hit at flat position p: listed, or k hits to each row.
+// The row of the hit at flat position p: listed, or k hits per row.
 @inline
 function rowAt(rows: usize, k: i32, p: i32): i32 {
   return rows ? load<i32>(rows + word(p)) : p / k
@@ -99,7 +99,7 @@ function sumHits(entries: usize, from: i32, to: i32, g: usize): f64 {
   return sum
 }
 
-// −⟨a, b⟩ / ‖b‖²: added b times that, a has no component along b. 0 where b has no direction.
+// −⟨a, b⟩ / ‖b‖²: adding b times that removes a's component along b. 0 if b has no direction.
 export function alongRow(a: usize, b: usize, d: i32): f32 {
   let s = f32x4.splat(0), t = s
   let n0 = f64x2.splat(0), n1 = n0, n2 = n0, n3 = n0
@@ -124,7 +124,7 @@ export function alongRow(a: usize, b: usize, d: i32): f32 {
   return norm > 0 ? <f32>(-sum / norm) : 0
 }
 
-// a += c·b, and Σ a²; c = 0 leaves a alone, whatever b holds.
+// a += c·b, and Σ a²; c = 0 leaves a unchanged, whatever b holds.
 export function finishRow(a: usize, c: f32, b: usize, d: i32): f64 {
   const c4 = f32x4.splat(c)
   let s0 = f64x2.splat(0), s1 = s0, s2 = s0, s3 = s0
@@ -156,9 +156,9 @@ export function finishRow(a: usize, c: f32, b: usize, d: i32): f64 {
   return sum
 }
 
-// Hits from which a list's rows of e and xc would not stay in the cache: such latents are set aside.
+// With this many hits a list's rows of e and xc no longer fit in the cache: such latents are deferred.
 const longList: i32 = 128
-// `touched` of a latent set aside, while its rows hold no sum yet, and after that.
+// `touched` of a deferred latent, before and after its rows hold a sum.
 const waiting: u8 = 2, started: u8 = 3
 
 @inline
@@ -171,9 +171,9 @@ function lengthOf(starts: usize, list: i32): i32 {
   return list < 0 ? 0 : load<i32>(starts + word(list), 4) - load<i32>(starts + word(list))
 }
 
-// Adds one selection's hits to the latents of [lo, hi) that are set aside. Their lists are worked through together,
-// a block of rows at a time, while those rows are in the cache; each list's order stays, so the sums are those of
-// one pass. `cursors` is room for one int32 a latent.
+// Adds one selection's hits to the deferred latents of [lo, hi). Their lists are processed together,
+// a block of rows at a time, while those rows are in the cache; each list keeps its order, so the sums are those of
+// one pass. `cursors` has room for one int32 per latent.
 function addLongLists(
   lo: i32, hi: i32, slots: usize, starts: usize, entries: usize, listed: usize, k: i32, val: usize, g: usize, e: usize,
   scale: f32, xc: usize, dDec: i32, dEnc: i32, gDec: usize, gEnc: usize, touched: usize, cursors: usize, sides: i32,
@@ -213,7 +213,7 @@ function addLongLists(
 const decoder: i32 = 1, encoder: i32 = 2
 
 // Removes the component along the decoder row (unit norm makes it useless, not harmful, and Adam's moments must
-// not see it), and writes what is left to say of the latent.
+// not see it), and writes the latent's remaining outputs.
 @inline
 function finishLatent(
   i: i32, sum: f64, dec: usize, enc: usize, wDec: usize, dDec: i32, dEnc: i32, gBEnc: usize, touched: usize, sq: usize,
@@ -234,8 +234,8 @@ function finishLatent(
 
 /**
  * Gradients of both matrices from the hits of both selections: listed by latent (starts, entries), with `rows` naming the row
- * of each, or k to a row. `sides` 1: the decoder's; 2: the encoder's and b_enc's, after the decoder's; 3: both. One after the other for
- * all latents they meet half as many rows, which then stay in the cache.
+ * of each, or k per row. `sides` 1: the decoder's; 2: the encoder's and b_enc's, after the decoder's; 3: both. One side after the
+ * other for all latents touches half as many rows at a time, which then stay in the cache.
  */
 export function weightGrads(
   lo: i32, hi: i32, starts: usize, entries: usize, rows: usize, k: i32, val: usize, g: usize, e: usize, eScale: f32,
@@ -286,7 +286,7 @@ export function weightGrads(
   }
 }
 
-// The latents that were set aside. Cursors lie where b_enc's gradients come last.
+// The deferred latents. Cursors use the memory of b_enc's gradients, which are written last.
 function finishLongLists(
   lo: i32, hi: i32, starts: usize, entries: usize, rows: usize, k: i32, val: usize, g: usize, e: usize, eScale: f32,
   auxSlot: usize, auxStarts: usize, auxEntries: usize, auxRows: usize, kAux: i32, auxVal: usize, auxG: usize, auxE: usize,

@@ -1,12 +1,12 @@
-// Rows of hits of varying length: every row's pre-activations above a limit, in one flat list with [from, to) a row.
-// What selects by value (ReLU, JumpReLU, gated, BatchTopK) goes this way; a fixed k to a row is the same with even spans.
+// Rows of hits of varying length: every row's pre-activations above a limit, in one flat list with [from, to) per row.
+// Selections by value (ReLU, JumpReLU, gated, BatchTopK) use this; a fixed k per row is the same with even spans.
 import { decodeRow, residualRow } from './decode'
 import { dot, dot4, rowOf, word } from './vector'
 
 /**
  * Appends (latent, value, row) of all pre + bias that are not ≤ limit[latent] (so NaN is kept), by row, then by latent,
  * from flat position `at` up to `end`; writes each row's span. `need` receives how many there are: more than end − at
- * means that the list is cut and must not be used. `firstRow` is added to the row numbers.
+ * means the list is truncated and must not be used. `firstRow` is added to the row numbers.
  */
 export function collectAbove(
   pre: usize, ld: i32, rows: i32, m: i32, bias: usize, limit: usize, firstRow: i32, at: i32, end: i32,
@@ -96,11 +96,11 @@ export function dotSpans(
   }
 }
 
-// Hits of a row that are worked through before the next row gets its turn. A row of many ascending hits covers the
-// dictionary densely, so the same positions of neighbouring rows meet the same decoder rows in cache.
+// Hits of a row processed before switching to the next row. A row of many ascending hits covers the
+// dictionary densely, so the same positions of neighbouring rows use the same cached decoder rows.
 const stretch: i32 = 32
 
-/** decodeSpans, e = x̂ − y with ‖e‖² a row, and dotSpans, row by row while the decoder rows are in the cache. */
+/** decodeSpans, e = x̂ − y with ‖e‖² per row, and dotSpans, row by row while the decoder rows are in the cache. */
 export function decodeHits(
   idx: usize, val: usize, from: usize, to: usize, rows: i32, wDec: usize, d: i32, init: usize, initStride: i32,
   y: usize, e: usize, sq: usize, g: usize,
@@ -135,7 +135,7 @@ export function decodeHits(
   }
 }
 
-/** pre[r][i] = (pre[r][i] + bias[i]) · factor[i]: scores that a selection compares in place of pre-activations. */
+/** pre[r][i] = (pre[r][i] + bias[i]) · factor[i]: scores that a selection compares instead of pre-activations. */
 export function scoreRows(pre: usize, rows: i32, m: i32, bias: usize, factor: usize): void {
   for (let r = 0; r < rows; r++) {
     const line = pre + rowOf(r, m)

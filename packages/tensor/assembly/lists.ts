@@ -16,7 +16,7 @@ export function buildLists(idx: usize, val: usize, n: i32, m: i32, skipZero: i32
     sum += load<i32>(s)
     store<i32>(s, sum)
   }
-  // Filling from the back turns ends into starts and keeps equal latents in ascending order.
+  // Filling from the back turns ends into starts and keeps positions of equal latents ascending.
   for (let p = n - 1; p >= 0; p--) {
     const o = word(p)
     if (skipZero && load<f32>(val + o) == 0) continue

@@ -1,6 +1,6 @@
 // Eight-bit forms of activations and weights for a screened encode (int8 product, then exact rescoring).
-// Symmetric, one scale a row; rounding is to nearest, halves to even. A row whose scale is 0 or not finite
-// quantises to zeros; its scale says why.
+// Symmetric, one scale per row; rounding is to nearest, halves to even. A row whose scale is 0 or not finite
+// quantises to zeros; its scale shows why.
 import { maxAbs, rowOf, word } from './vector'
 
 @inline
@@ -51,7 +51,7 @@ function tile(p: usize, stride: usize, scales: usize, most: v128): v128 {
   return v128.shuffle<i8>(bytes, bytes, 0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15)
 }
 
-// Sixteen rows from i, columns [0, d): one 16-byte store a column.
+// Sixteen rows from i, columns [0, d): one 16-byte store per column.
 function transpose16(w: usize, i: i32, j: i32, m: i32, d: i32, scale: usize, most: v128, outI8: usize): void {
   const stride = word(d)
   const p = w + rowOf(i, d) + word(j), s = scale + word(i)

@@ -1,7 +1,7 @@
-// Rows of activations: what normalises them, and the sums that metrics are made of.
+// Rows of activations: normalisation, and the sums behind the metrics.
 import { laneSum64, low64, high64, rowOf, squares, word } from './vector'
 
-/** Each row times √d/‖row‖; a row of zeros stays. */
+/** Each row times √d/‖row‖; a zero row is unchanged. */
 export function tokenRmsRows(x: usize, rows: i32, d: i32): void {
   for (let r = 0; r < rows; r++) {
     const row = x + rowOf(r, d)

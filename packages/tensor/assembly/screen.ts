@@ -1,21 +1,21 @@
-// A screened encode: scores of a cheap product choose candidates, and exact scores choose among them. How far the cheap ones
-// may be off is measured, row by row, on latents that nothing has selected. Here is what BatchTopK needs, which knows its
-// threshold beforehand, and what the float32 product needs; candidates.ts has the rows' k largest.
+// A screened encode: scores of a cheap product choose candidates, and exact scores choose among them. The error of the cheap
+// ones is measured, row by row, on latents chosen independently of their scores. This file serves BatchTopK, which knows
+// its threshold beforehand, and the float32 product; candidates.ts has the rows' k largest.
 import { dotRow } from './hits'
 import { capacityOf, fillRow, kthLargest, radix, scanRow } from './topk'
 import { dot4, rowOf, word } from './vector'
 
-// How far a score may be off, in largest errors of its row's probes: sixteen errors of a normal distribution give some eight
+// The margin of a score, in largest errors of its row's probes: with sixteen normal errors that is about eight
 // standard deviations.
 export const errorsToMargin: f32 = 4
 
-// Spread over the row, and others for every sixteen rows: those share the rows of W_enc in the cache.
+// Spread over the row, and different for every sixteen rows, which share the rows of W_enc in the cache.
 @inline
 function probeOf(t: i32, r: i32, m: i32, probes: i32): i32 {
   return <i32>(((<i64>t * m) / probes + (r >> 4)) % m)
 }
 
-// The largest error of `probes` latents (a multiple of four) of a row; ∞ where one is not a number. `four`: room for four float32.
+// The largest error of `probes` latents (a multiple of four) of a row; ∞ if one is NaN. `four`: room for four float32.
 export function errorOf(
   row: usize, r: i32, m: i32, s: f32, x: usize, d: i32, w: usize, bias: usize, factor: usize, probes: i32, four: usize,
 ): f32 {
@@ -39,7 +39,7 @@ export function errorOf(
 /**
  * pre[r][i] = (pre[r][i] · scale[r] + bias[i]) · factor[i] + margin[r], [rows, m] in place: from an eight-bit product of rows
  * with one scale each to a bound that exact scores (⟨x, w_i⟩ + bias[i]) · factor[i] stay below. The margin is measured on
- * `probes` latents a row, a multiple of four. `factor` 0: none. `scratch`: four float32.
+ * `probes` latents per row, a multiple of four. `factor` 0: none. `scratch`: four float32.
  */
 export function upperScores(
   pre: usize, rows: i32, m: i32, scale: usize, x: usize, d: i32, w: usize, bias: usize, factor: usize, probes: i32,
@@ -85,7 +85,7 @@ function exactScores(x: usize, d: i32, w: usize, bias: usize, factor: usize, lis
 export function keepLargest(list: usize, score: usize, n: i32, k: i32, least: f32, idx: usize, val: usize): void {
   let equals = k, out = 0
   for (let i = 0; i < n; i++) equals -= i32(load<f32>(score + word(i)) > least)
-  // Without branches, which could not be predicted: every latent is written, those kept move the end.
+  // Branch-free, since branches would be unpredictable: every latent is written, those kept advance the end.
   for (let i = 0; i < n && out < k; i++) {
     const v = load<f32>(score + word(i))
     const equal = i32(v == least) & i32(equals > 0)
@@ -136,7 +136,7 @@ export function rescoreRows(
 
 /**
  * val[p] = (exact[p] + bias[idx[p]]) · factor[idx[p]] for the hits of all rows' spans (`factor` 0: none); `above` receives
- * the largest excess over what val held, as float32: −∞ for no hits, NaN where one is not a number.
+ * the largest excess over what val held, as float32: −∞ for no hits, NaN if one is NaN.
  */
 export function settleSpans(
   idx: usize, val: usize, exact: usize, from: usize, to: usize, rows: i32, bias: usize, factor: usize, above: usize,

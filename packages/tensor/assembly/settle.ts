@@ -1,11 +1,11 @@
 // A row's k largest by a screened encode, second half: exact scores of the candidates (candidates.ts) decide. A row that they
-// do not settle gets exact scores of all latents, or is told to the host.
+// do not settle gets exact scores of all latents, or is reported to the host.
 import { countAbove, countsAt, errorsAt, halve, largestOf, latentsAt, leastOf, scoresAt } from './candidates'
 import { errorsToMargin, keepLargest } from './screen'
 import { below, capacityOf, kthLargest, radix, scanRow } from './topk'
 import { dot, dot4, rowOf, word } from './vector'
 
-// The exact scores of a row that candidates do not settle, and its k largest. @returns false where they have no order
+// The exact scores of a row that candidates do not settle, and its k largest. @returns false if they have no order
 function exactRow(
   m: i32, x: usize, d: i32, w: usize, bias: usize, factor: usize, k: i32, idx: usize, val: usize, all: usize,
 ): bool {
@@ -26,19 +26,19 @@ function exactRow(
   return true
 }
 
-// Lists of what is scored exactly, of all rows one after another: latent, cheap score, exact score, and the same by latent: row and
-// place in the lists. `room` entries each.
+// Lists of what to score exactly, all rows one after another: latent, cheap score, exact score, and the same by latent: row and
+// index in the lists. `room` entries each.
 @inline
 function listAt(lists: usize, room: i32, which: i32): usize {
   return lists + rowOf(which, room)
 }
 
-// How far below the k-th highest cheap score a candidate is still scored, in margins: the margin, and what the k-th exact score
-// may lie below the k-th cheap one.
+// How far below the k-th highest cheap score a candidate is still scored, in margins: its own, and that by which the k-th exact
+// score may be below the k-th cheap one.
 const reach: f32 = 1.5
 
-// Appends a row's candidates that may be among its k. @returns the end of the lists; none are appended where the floor is so high
-// that exact scores will not settle the row. The floor rises to what is left out here.
+// Appends a row's candidates that may be among its k. @returns the end of the lists; none are appended if the floor is so high
+// that exact scores cannot settle the row. The floor rises to the highest score left out here.
 function chooseRow(
   latents: usize, scores: usize, n: i32, floorAt: usize, margin: f32, k: i32, lists: usize, room: i32, at: i32,
 ): i32 {
@@ -50,7 +50,7 @@ function chooseRow(
   if (!(most <= 0 || best + (reach - 1) * margin > most)) return at
   const cut = best - reach * margin
   if (cut > floor) store<f32>(floorAt, cut)
-  // Without branches, which could not be predicted.
+  // Branch-free, since branches would be unpredictable.
   for (let i = 0; i < n; i++) {
     const v = load<f32>(scores + word(i))
     store<i32>(listAt(lists, room, 0) + word(at), load<i32>(latents + word(i)))
@@ -60,7 +60,7 @@ function chooseRow(
   return at
 }
 
-// Exact scores of all that is listed, latent by latent: W_enc is read once, in order, and only the rows of x are met in any order.
+// Exact scores of everything listed, latent by latent: W_enc is read once, in order, and only the rows of x in random order.
 // `starts`: m + 1 words; `four`: four.
 function scoreLists(
   rows: i32, m: i32, x: usize, d: i32, w: usize, bias: usize, factor: usize, spans: usize, lists: usize, room: i32, starts: usize,
@@ -109,7 +109,7 @@ function scoreLists(
   }
 }
 
-// The k-th largest of n float32 at p without NaN, by halving unless some are equal or hardly differ.
+// The k-th largest of n float32 at p without NaN, by halving, unless some are equal or nearly so.
 function kthOf(p: usize, n: i32, k: i32, temp: usize): f32 {
   const padded = (n + 3) & ~3
   memory.copy(temp, p, word(n))
@@ -127,7 +127,7 @@ function kthOf(p: usize, n: i32, k: i32, temp: usize): f32 {
 }
 
 // The k of a row's list with the largest exact scores. @returns whether that settles the row: none left out can be among the k, and no
-// score is above its cheap one by more than the margin.
+// score exceeds its cheap one by more than the margin.
 function settleRow(
   latents: usize, scores: usize, exact: usize, n: i32, floor: f32, margin: f32, k: i32, idx: usize, val: usize, temp: usize,
 ): bool {
@@ -144,9 +144,9 @@ function settleRow(
 
 /**
  * The k latents of each row with the largest exact scores (⟨x, w_i⟩ + bias[i]) · factor[i] of all m, ascending, ties to the lower
- * latent, from the candidates that gatherCandidates has left; scores that are not positive become 0. Of rows that
- * candidates do not settle, up to `spare` get exact scores of all latents. `unsettled` receives the number of rows that are
- * still open; what is written for those means nothing. `scratch`: settleScratchBytes(rows, m, k, cap) of src/kernels.ts.
+ * latent, from gatherCandidates' candidates; scores that are not positive become 0. Of rows that
+ * candidates do not settle, up to `spare` get exact scores of all latents. `unsettled` receives the number of rows
+ * still open; their output is meaningless. `scratch`: settleScratchBytes(rows, m, k, cap) of src/kernels.ts.
  */
 export function settleCandidates(
   rows: i32, m: i32, x: usize, d: i32, w: usize, bias: usize, factor: usize, k: i32, cap: i32, spare: i32, state: usize,

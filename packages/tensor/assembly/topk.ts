@@ -1,7 +1,7 @@
 // Row top-k. A scan keeps candidates above a running threshold, in index order; when the buffer is full the
-// k-th largest value becomes the threshold. Later equals lose to earlier ones, so ties go to the lowest index.
+// k-th largest value becomes the threshold. Of equal values the earlier wins, so ties go to the lowest index.
 // The first threshold comes from the first half of the row, so that few candidates are ever kept; it is a
-// lower bound of the k-th largest value, so the result does not depend on it.
+// lower bound of the k-th largest value, so it does not affect the result.
 import { rowOf, word } from './vector'
 
 export const radix: i32 = 2048
@@ -17,7 +17,7 @@ function orderOf(p: usize): u32 {
 // radix, eleven bits at a time, to those that share the k-th one's bits: unpredictable comparisons cost more.
 export function kthLargest(p: usize, n: i32, k: i32, bins: usize): f32 {
   for (let shift = 21; n > 192 && shift >= -1; shift -= 11) {
-    // The last ten bits are taken with one of the bits before, which all survivors share.
+    // The last ten bits are taken together with one earlier bit, which all survivors share.
     const by = <u32>max(shift, 0)
     memory.fill(bins, 0, word(radix))
     for (let i = 0; i < n; i++) {
@@ -79,7 +79,7 @@ export function compact(values: usize, indices: usize, temp: usize, n: i32, k: i
   const least = kthLargest(temp, n, k, temp - word(radix))
   let equals = k
   for (let i = 0; i < n; i++) equals -= i32(load<f32>(values + word(i)) > least)
-  // Without branches, which could not be predicted: every candidate is written, those kept move the end.
+  // Branch-free, since branches would be unpredictable: every candidate is written, those kept advance the end.
   let out = 0
   for (let i = 0; i < n; i++) {
     const v = load<f32>(values + word(i)), index = load<i32>(indices + word(i))
@@ -113,8 +113,8 @@ export function below(v: f32): f32 {
 }
 
 // A value with at least k entries of the row ≥ it: the k-th largest of 2k or more maxima of disjoint groups in
-// the first half, 32 groups (eight vectors of lanes) a stretch. −∞ when the row is too short to pay for it.
-// NaN is passed over here (pmax keeps its first operand); the scan finds it.
+// the first half, 32 groups (eight vectors of lanes) per stretch. −∞ if the row is too short to be worth it.
+// NaN is skipped here (pmax keeps its first operand); the scan finds it.
 function firstThreshold(row: usize, m: i32, bias: usize, k: i32, temp: usize): f32 {
   const stretches = (2 * k + 31) >> 5
   const length = (m / (2 * stretches)) & ~31
@@ -145,7 +145,7 @@ function firstThreshold(row: usize, m: i32, bias: usize, k: i32, temp: usize): f
 }
 
 // Collects the top k of one row in values/indices, by index. Returns how many are above −∞ (k, or fewer), or
-// −1 when the row holds a NaN: "not ≤ threshold" finds candidates and NaN with one comparison.
+// −1 if the row has a NaN: "not ≤ threshold" finds candidates and NaN with one comparison.
 @inline
 export function scanRow(row: usize, m: i32, bias: usize, k: i32, capacity: i32, values: usize, indices: usize, temp: usize): i32 {
   let threshold = below(firstThreshold(row, m, bias, k, temp))
@@ -199,7 +199,7 @@ export function scanRow(row: usize, m: i32, bias: usize, k: i32, capacity: i32, 
   return n
 }
 
-// A row with fewer than k values above −∞: the rest are its first −∞ entries. Rare, so plain.
+// A row with fewer than k values above −∞: the rest are its first −∞ entries. Rare, so kept simple.
 export function fillRow(row: usize, m: i32, bias: usize, k: i32, n: i32, relu: i32, idx: usize, val: usize): void {
   let infinite = k - n
   let out = 0

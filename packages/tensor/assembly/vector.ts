@@ -1,5 +1,5 @@
 // Row primitives shared by the kernels. Every sum runs in one fixed order that depends on d alone, so a result
-// is the same whoever computes it and however rows are shared out.
+// does not depend on which worker computes it or how rows are distributed.
 
 /** Byte offset of element i of a float32 or int32 array. */
 @inline
@@ -91,7 +91,7 @@ export function square(v: v128, sum: v128): v128 {
   return f64x2.relaxed_madd(v, v, sum)
 }
 
-/** Σ x² in float64, which neither overflows nor vanishes for any float32. Four chains, or latency would rule. */
+/** Σ x² in float64, which neither overflows nor underflows for any float32. Four chains, to hide latency. */
 export function squares(x: usize, d: i32): f64 {
   let s0 = f64x2.splat(0), s1 = s0, s2 = s0, s3 = s0
   let j = 0

@@ -1,5 +1,5 @@
 // How fast this machine multiplies matrices the way the engine does: one-thread ONNX Runtime sessions in workers,
-// chunks of 256 rows, weights as inputs. All speeds that are published stand beside this figure.
+// chunks of 256 rows, weights as inputs. Published speeds are quoted with this figure.
 import { gemmGraph } from './gemm.ts'
 import type { WorkerPool } from './worker_pool.ts'
 
@@ -10,8 +10,8 @@ const repeats = 5
 
 /**
  * Measures for about a second.
- * @param options.seconds ends earlier, after this long
- * @returns GFLOP/s of all workers together, the median of five runs; a multiply-add counts as two operations
+ * @param options.seconds stops earlier, after this time
+ * @returns GFLOP/s over all workers, the median of five runs; a multiply-add counts as two operations
  */
 export async function gemmSpeed(options: { pool: WorkerPool; seconds?: number }): Promise<number> {
   const { pool, seconds = Number.POSITIVE_INFINITY } = options

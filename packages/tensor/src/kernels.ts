@@ -23,7 +23,7 @@ export function topkScratchBytes(m: number, k: number): number {
   return 4 * (3 * (Math.min(Math.max(8 * k, 256), m) + 16) + 2048)
 }
 
-/** Bytes of the state that `gatherCandidates` keeps between blocks: three words a row, and cap + 16 latents and scores. */
+/** Bytes of the state that `gatherCandidates` keeps between blocks: three words per row, and cap + 16 latents and scores. */
 export function candidateBytes(rows: number, cap: number): number {
   return 4 * rows * (3 + 2 * (cap + 16))
 }

@@ -16,7 +16,7 @@ function scene({ m, rows, seed: from }: Shape) {
   const entries = () => floats(rows * m, random)
   const before = floats(m, random)
   const sum = () => arena.put(before)
-  /** Kernel sums less what was there, against the oracle's by column. */
+  /** Kernel sums minus their initial values, against the oracle's by column. */
   const expectSum = (pointer: number, of: (r: number, i: number) => number) => {
     const found = arena.f32(pointer, m).map((v, i) => v - before[i])
     const expected = Array.from({ length: m }, (_, i) => {
@@ -218,7 +218,7 @@ describe('gradients', () => {
             pre: pre ? push[i] : 0,
             toInput,
           })
-        // A point on the window's edge in float32 may be on its other side in float64.
+        // A point on the window's edge in float32 may be on the other side in float64.
         const edge = pi.some((v, at) => Math.abs(Math.abs(v - theta[at % m]) - epsilon / 2) < 1e-6)
         if (edge) return
         expectClose(

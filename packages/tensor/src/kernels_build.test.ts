@@ -1,4 +1,4 @@
-// The committed kernels are those of the sources, and the loader offers each of them.
+// The committed kernels match the sources, and the loader offers each of them.
 import { readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
 import { buildKernels, kernelsPath } from '../../../scripts/build-kernels.js'

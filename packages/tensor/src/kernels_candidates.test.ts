@@ -1,5 +1,5 @@
-// TopK's screened encode: what a cheap product lets through, block by block of latents, and that what it settles is what exact
-// scores say.
+// TopK's screened encode: what a cheap product lets through, block by block of latents, and that what it settles matches
+// exact scores.
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { floats, rowCount, seed, uniform, width } from '../testing/kernel_arbitrary.ts'
@@ -15,7 +15,7 @@ type Encoded = {
   w: Float32Array
   bias: Float32Array
   factor?: Float32Array
-  /** The cheap product [rows, m], of all blocks side by side. */
+  /** The cheap product [rows, m], all blocks side by side. */
   pre: Float32Array
   scale: Float32Array
 }
@@ -67,7 +67,7 @@ function run(given: Encoded, options: Gathering & { piece: number; spare: number
 const shape = fc.record({
   d: width,
   rows: rowCount,
-  // From 128 latents a stretch on there is a floor to begin with.
+  // From 128 latents per stretch there is an initial floor.
   m: fc.oneof(fc.integer({ min: 1, max: 60 }), fc.integer({ min: 250, max: 700 })),
   pieces: fc.integer({ min: 1, max: 3 }),
   share: fc.double({ min: 0, max: 1, noNaN: true }),
@@ -76,7 +76,7 @@ const shape = fc.record({
 })
 type Shape = typeof shape extends fc.Arbitrary<infer T> ? T : never
 
-/** Small integers, whose sums float32 holds: a selection has one answer, ties included. Products are off by `off`, up or down. */
+/** Small integers, whose sums float32 holds: a selection has one answer, even with ties. Products are off by `off`, up or down. */
 function integers({ d, rows, m, normed, seed: from }: Shape, off: number): Encoded {
   const random = uniform(from)
   const whole = (n: number, most: number) => floats(n, random).map(v => Math.round(v * most))
@@ -92,7 +92,7 @@ function integers({ d, rows, m, normed, seed: from }: Shape, off: number): Encod
   return { rows, m, d, x, w, bias, factor, pre, scale }
 }
 
-/** Some 5k candidates, as learner/screen.ts in @mistudio/sae asks for them. */
+/** Some 5k candidates, as learner/screen.ts in @mistudio/training requests them. */
 function gathering({ m, share, pieces }: Shape): Gathering & { piece: number } {
   const k = 1 + Math.floor((share * (m - 1)) / 12)
   const keep = Math.min(m, Math.max(5 * k, 24))
@@ -182,7 +182,7 @@ describe('settleCandidates', () => {
         expect(all.index).toEqual(wanted.index)
         expect(all.value).toEqual(wanted.value)
         for (let r = 0; r < made.rows; r++) {
-          // Without rows to spare; one row at a time, to know which.
+          // Without spare rows; one row at a time, to know which.
           const row = {
             ...made,
             rows: 1,

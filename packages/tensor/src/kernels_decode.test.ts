@@ -16,7 +16,7 @@ import * as oracle from '../testing/kernel_oracle/index.ts'
 const shape = fc.record({
   d: width,
   rows: rowCount,
-  // Past 32 hits a row is worked through in stretches.
+  // Past 32 hits a row is processed in stretches.
   k: fc.oneof(fc.constantFrom(1, 2, 3, 4, 5, 8, 32, 33, 64, 70), fc.integer({ min: 1, max: 20 })),
   spare: fc.integer({ min: 0, max: 9 }),
   relu: fc.boolean(),

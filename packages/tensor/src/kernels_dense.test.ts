@@ -21,7 +21,7 @@ describe('adamRows', () => {
   })
   type Settings = typeof settings extends fc.Arbitrary<infer T> ? T : never
 
-  /** Runs the steps on kernel and oracle; `cut` shares the rows out between two calls. */
+  /** Runs the steps on kernel and oracle; `cut` splits the rows between two calls. */
   function train({ d, rows, steps, beta2, clipScale, withTouched, unitNorm, cut, seed: from }: Settings) {
     const random = uniform(from)
     const start = floats(rows * d, random)
@@ -114,7 +114,7 @@ describe('adamRows', () => {
 })
 
 describe('row kernels', () => {
-  /** Puts x into a fresh arena and gives back what `call` wrote to `bytes` of room. */
+  /** Puts x into a fresh arena and returns the `bytes` that `call` wrote. */
   function run<T>(x: Float32Array, bytes: number, call: (x: number, out: number, arena: Arena) => T): T {
     const arena = createArena({ skew: 8 })
     const at = arena.put(x)

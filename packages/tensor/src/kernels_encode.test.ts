@@ -35,7 +35,7 @@ describe('normaliseSpan and restoreSpan', () => {
         kernels.normaliseSpan(at, rows, ld, d, kind === 'token_rms' ? 1 : 2, stats)
         arena.check()
         const wanted = oracle.normaliseSpan({ x, rows, ld, d, kind })
-        // A row of one equal number: its σ is rounding, and what is divided by it too.
+        // A row of one equal number: its σ is rounding error, and so are quotients by it.
         const scale = kind === 'layer_norm' && d === 1 ? 1 : 0
         expectClose(arena.f32(at, x.length), wanted.out, { scale })
         expectClose(arena.f32(stats, rows * 2), wanted.stats)

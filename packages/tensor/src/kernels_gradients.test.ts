@@ -76,7 +76,7 @@ function weightGrads(
   sides: readonly number[] = [3],
 ) {
   const arena = createArena({ skew: 8 })
-  /** The same rows as k hits to each, as a list. */
+  /** The same rows as k hits each, as a list. */
   const rowsOfHits = (k: number, n: number) =>
     arena.put(Int32Array.from({ length: n }, (_, p) => Math.floor(p / k)))
   const put = ({ starts, entries, value, g, e }: Input['main']) => ({
@@ -169,7 +169,7 @@ describe('weightGrads', () => {
   })
 
   test('lists too long for the cache are summed a block of rows at a time', () => {
-    // 131,072 / d rows a block; few latents share many rows, so lists pass 128 hits.
+    // 131,072 / d rows per block; few latents share many rows, so lists pass 128 hits.
     for (const [d, k, m, withAux] of [
       [1_030, 1, 3, true],
       [1_031, 2, 2, false],

@@ -1,5 +1,5 @@
 // The screened encode's kernels against the oracle: scores scaled by row, and exact scores of what they choose. TopK's candidates
-// have tests of their own: kernels_candidates.test.ts.
+// have their own tests: kernels_candidates.test.ts.
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { floats, rowCount, seed, uniform, width } from '../testing/kernel_arbitrary.ts'
@@ -74,7 +74,7 @@ describe('rescoreRows', () => {
     // From 256 latents on the scan begins with a threshold.
     m: fc.oneof(fc.integer({ min: 1, max: 60 }), fc.integer({ min: 250, max: 600 })),
     shares: fc.tuple(...[1, 2].map(() => fc.double({ min: 0, max: 1, noNaN: true }))),
-    /** How far the given scores lie above the exact ones, which are integers, at most. */
+    /** The most by which the given scores exceed the exact ones, which are integers. */
     off: fc.constantFrom(0, 0.4, 3),
     normed: fc.boolean(),
     seed,

@@ -21,7 +21,7 @@ function topk({ pre, m, ld = m, rows, bias, k, relu }: Case): oracle.Selected {
 
 const shape = fc
   .record({
-    // From 256 on a first threshold is taken from the row's first half.
+    // From 256 on an initial threshold is taken from the row's first half.
     m: fc.oneof(
       fc.constantFrom(1, 2, 15, 16, 17, 32, 33, 127, 128, 129, 255, 256, 512),
       fc.integer({ min: 1, max: 300 }),

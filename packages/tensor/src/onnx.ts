@@ -1,5 +1,5 @@
 // A writer of ONNX graphs (github.com/onnx/onnx, onnx.proto3): just the messages a recorded model needs, so no
-// protobuf library. Large weights stay in their safetensors file: an initializer names the file's byte range
+// protobuf library is needed. Large weights stay in their safetensors file: an initializer names the file's byte range
 // ("external data"), and ONNX Runtime maps it.
 import { InputError } from '@mistudio/files'
 
@@ -35,9 +35,9 @@ export interface GraphBuilder {
   input(name: string, dtype: GraphType, shape: Dimension[]): string
   /** A value inside the graph file; equal small constants are stored once. */
   constant(data: ConstantData, shape: number[], name?: string): string
-  /** A value in a byte range of a file beside the .onnx file. @throws InputError when name and file disagree. */
+  /** A value in a byte range of a file next to the .onnx file. @throws InputError if name and file disagree */
   external(options: ExternalTensor): string
-  /** Adds a node. Inputs '' are optional ones left out. @returns the first output's name */
+  /** Adds a node. Inputs '' are omitted optional ones. @returns the first output's name */
   node(op: string, inputs: string[], attributes?: Record<string, Attribute>, options?: NodeOptions): string
   /** As `node`. @returns all outputs' names */
   nodes(op: string, inputs: string[], attributes?: Record<string, Attribute>, options?: NodeOptions): string[]
@@ -60,9 +60,9 @@ export type ExternalTensor = {
 
 /**
  * The first output of every graph, an empty sequence. onnxruntime-node 1.30 copies each output into a new buffer after a run, in
- * the order of the graph, also those that the run has written where they were asked for. A sequence it does not know how to
- * hand over, so it throws there, before it copies: pool_worker.ts asks for it first and takes the error for what it is.
- * For a product of 256 rows and 8,192 latents that is a tenth of the time, and all of the garbage.
+ * graph order, even those written to preallocated memory. It cannot return a sequence, so it throws there, before
+ * copying: pool_worker.ts requests it first and ignores that error.
+ * For a product of 256 rows and 8,192 latents that saves a tenth of the time, and all of the garbage.
  */
 export const stopName = 'stop'
 
@@ -114,7 +114,7 @@ export function createGraph(): GraphBuilder {
     },
     external({ name, dtype, shape, file, byteOffset, byteLength }) {
       if (file.includes('/') || file.includes('\\')) {
-        throw new InputError({ message: 'external data must lie beside the graph', field: name, found: file })
+        throw new InputError({ message: 'external data must be next to the graph', field: name, found: file })
       }
       if (!initializers.has(name)) {
         const entries = { location: file, offset: String(byteOffset), length: String(byteLength) }

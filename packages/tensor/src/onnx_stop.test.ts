@@ -1,4 +1,4 @@
-// Runs of our graphs leave their results where they were asked for and copy nothing (`stopName` in onnx.ts).
+// Runs of our graphs leave their results where requested and copy nothing (`stopName` in onnx.ts).
 import { InferenceSession, Tensor } from 'onnxruntime-node'
 import { expect, test } from 'vitest'
 import { gemmGraph } from './gemm.ts'
@@ -21,7 +21,7 @@ test('a run into memory of ours makes no buffer', async () => {
     await expect(session.run({ a, b }, { [stopName]: null, ...fetches })).rejects.toThrow(/^Non tensor type/)
   expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(y.byteLength)
   expect(y[latents + 3]).toBe(6)
-  // Without it what comes back is a copy. Should that end, the stop can go.
+  // Without it the result is a copy. If that ever changes, the stop can be removed.
   const { y: back } = await session.run({ a, b }, fetches)
   expect((back.data as Float32Array).buffer).not.toBe(y.buffer)
   await session.release()

@@ -1,5 +1,5 @@
 // One worker of the pool: the thread behind worker_pool.ts. It answers one request at a time, in order.
-// Inputs and preallocated outputs of ONNX Runtime are views of the shared memories, so a graph's output is
+// Inputs and preallocated outputs of ONNX Runtime are views of the shared memories, so a graph writes its output
 // where the next kernel reads it.
 import { parentPort, workerData } from 'node:worker_threads'
 import { bf16OfBits } from '@mistudio/files'
@@ -25,7 +25,7 @@ if (port === null) throw new Error('pool_worker.ts must run as a worker thread')
 const next = new Int32Array(counter)
 const memories = new Map<number, { buffer: SharedArrayBuffer; kernels: Kernels }>()
 const sessions = new Map<number, InferenceSession>()
-/** Lists that run again and again. */
+/** Lists that are run repeatedly. */
 const lists = new Map<number, readonly Task[]>()
 
 // A shared flag would do as well, but answers in order are what the coordinating thread waits for.
@@ -61,11 +61,11 @@ async function perform(request: WorkerRequest): Promise<void> {
         interOpNumThreads: 1,
         executionMode: 'sequential',
         graphOptimizationLevel: 'all',
-        // Only what ends the process: an error is told by the rejected promise.
+        // Only what ends the process: errors are reported by the rejected promise.
         logSeverityLevel: 4,
         extra: {
           session: {
-            // A spinning pool steals the core from the other workers.
+            // A spinning thread pool takes cores from the other workers.
             intra_op: { allow_spinning: '0' },
             disable_prepacking: request.prepack ? '0' : '1',
           },

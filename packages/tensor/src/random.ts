@@ -1,5 +1,5 @@
 // Seeded random numbers. Every draw of a training is a function of (seed, purpose), so a resumed run and a
-// repeated run see the same numbers whatever else was drawn in between.
+// repeated run see the same numbers regardless of other draws in between.
 
 /** sfc32 (Chris Doty-Humphrey, PractRand): small, fast, passes BigCrush. Returns numbers in [0, 1). */
 export function randomStream(options: { seed: number; purpose: string }): () => number {

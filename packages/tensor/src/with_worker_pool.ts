@@ -1,4 +1,4 @@
-// Workers for the length of one piece of work.
+// A worker pool for the duration of one piece of work.
 import { openWorkerPool, type WorkerPool } from './worker_pool.ts'
 
 /**

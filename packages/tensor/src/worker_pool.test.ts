@@ -1,4 +1,4 @@
-// Workers: the same bits on any number of threads. Their errors and their end: lanes_errors.test.ts.
+// Workers: the same bits on any number of threads. Errors and closing: worker_pool_errors.test.ts.
 import { describe, expect, test } from 'vitest'
 import { floats, integers, uniform } from '../testing/kernel_arbitrary.ts'
 import { expectClose } from '../testing/kernel_arena.ts'
@@ -15,7 +15,7 @@ describe('tasks', () => {
   const [rows, m, k] = [24, 333, 7]
   const pre = floats(rows * m, uniform(1))
 
-  /** Selects row by row, every worker with scratch of its own. */
+  /** Selects row by row, every worker with its own scratch. */
   async function select(pool: WorkerPool) {
     const memory = await pool.memory({ bytes: 200_000 })
     const at = memory.alloc(rows * m * 4)
@@ -53,7 +53,7 @@ describe('tasks', () => {
     for (let round = 0; round < 3; round++) {
       for (const list of lists) await pool.run(list, { keep: true })
       await expect(pool.run(bad, { keep: true })).rejects.toThrow(/kernel none/)
-      // One that was used again stays.
+      // A list used again stays.
       await pool.run(lists[0], { keep: true })
     }
     expect([...memory.f32(values, count)]).toEqual(Array.from({ length: count }, (_, i) => (i ? 8 : 64)))

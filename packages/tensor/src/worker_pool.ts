@@ -2,7 +2,7 @@
 // graph and an instance of the SIMD kernels per shared memory. Work is a list of tasks, a task a list of steps
 // (kernel or graph run) over shared WebAssembly memories; nothing is copied between threads.
 // `session.run` blocks the thread that calls it, so no thread that owns timers or signals may be a worker, and
-// two sessions of one thread each beat one session of two threads (docs/adr/0002).
+// two one-thread sessions are faster than one two-thread session (docs/adr/0002).
 import { availableParallelism } from 'node:os'
 import { Worker } from 'node:worker_threads'
 import { InputError } from '@mistudio/files'
@@ -14,10 +14,10 @@ const reservedBytes = pageBytes
 /** A 32-bit WebAssembly memory ends at 65,536 pages = 4 GiB. */
 export const memoryLimitBytes = 65_536 * pageBytes - reservedBytes
 
-/** Lists of tasks that stay with the worker pool. */
+/** Most task lists kept by the workers. */
 const mostKept = 64
 
-/** A number, or `base + workerIndex * stride` for scratch space that belongs to one worker. */
+/** A number, or `base + workerIndex * stride` for scratch of one worker. */
 export type Arg = number | { base: number; stride: number }
 
 export type ViewType = 'float32' | 'int32' | 'int64' | 'uint8' | 'int8' | 'float64'
@@ -30,7 +30,7 @@ export type SessionStep = { session: number; inputs: Record<string, View>; outpu
 /**
  * Copies rows between memories (a kernel sees only one): `to[i] = from[rows[i]]`, or `from[i]` without `rows`.
  * `rows` are int32 row indices; `width` is in elements, and so are the distances of rows in wider matrices
- * (`fromStride`, `toStride`; default `width`). Where the two sides are stored as different types the copy widens
+ * (`fromStride`, `toStride`; default `width`). If the two sides have different types, the copy widens
  * bfloat16 exactly or rounds float32 to it (to nearest, ties to even).
  */
 export type CopyStep = {
@@ -46,9 +46,9 @@ export type CopyStep = {
 }
 /** A byte offset in a shared memory. */
 export type Place = { memory: number; offset: number }
-/** A place that may differ from worker to worker. */
+/** A place that may differ between workers. */
 export type WorkerPlace = { memory: number; offset: Arg }
-/** What the elements of rows are stored as. */
+/** Number type of stored rows. */
 export type StoredType = 'float32' | 'bfloat16'
 /** Where a copy reads or writes rows; float32 unless it says otherwise. */
 export type RowPlace = WorkerPlace & { dtype?: StoredType }
@@ -58,7 +58,7 @@ export type Task = Step[]
 export interface SharedMemory {
   readonly id: number
   readonly memory: WebAssembly.Memory
-  /** Reserves bytes and returns their pointer. Throws when the memory is full. Zeroed only the first time. */
+  /** Reserves bytes and returns their pointer. Throws if the memory is full. Zeroed only the first time. */
   alloc(bytes: number, align?: number): number
   /** The current end; `reset(mark())` frees everything allocated since. */
   mark(): number
@@ -71,11 +71,11 @@ export interface SharedMemory {
 }
 
 export type SessionOptions = {
-  /** Path of an .onnx file (external data lies beside it), or the bytes of a graph without external data. */
+  /** Path of an .onnx file (external data next to it), or the bytes of a graph without external data. */
   graph: string | Uint8Array
   /** Threads of each session, default 1. More than 1 only makes sense with `worker`. */
   threads?: number
-  /** Make the session in this worker alone (tasks that use it go through `run(tasks, { worker })`). */
+  /** Make the session in this worker only (tasks that use it need `run(tasks, { worker })`). */
   worker?: number
   /** Prepacked constant weights are faster and cost a copy of the weights per session; default true. */
   prepack?: boolean
@@ -88,20 +88,20 @@ export interface WorkerPool {
   session(options: SessionOptions): Promise<number>
   closeSession(id: number): Promise<void>
   /**
-   * Runs every task once; a worker takes the next task when it is free. Rejects with the first error.
-   * `keep`: the same array will be passed again and again, unchanged. It is sent to the worker pool once, not every time.
+   * Runs every task once; a free worker takes the next task. Rejects with the first error.
+   * `keep`: the same array will be passed repeatedly, unchanged. It is sent to the workers once, not every time.
    */
   run(tasks: readonly Task[], options?: { worker?: number; keep?: boolean }): Promise<void>
   close(): Promise<void>
 }
 
-/** What the coordinating thread sends a worker. `job` pairs the answer with the request. */
+/** What the coordinating thread sends a worker. `job` matches the answer to the request. */
 export type WorkerRequest = { job: number } & (
   | { kind: 'memory'; id: number; memory: WebAssembly.Memory }
   | { kind: 'release'; id: number }
   | { kind: 'session'; id: number; graph: string | Uint8Array; threads: number; prepack: boolean }
   | { kind: 'closeSession'; id: number }
-  /** `list` names tasks that stay with the worker pool: with `tasks` the first time, then without; `forget` another such list. */
+  /** `list` names tasks kept by the workers: with `tasks` the first time, then without; `forget` drops another such list. */
   | { kind: 'run'; tasks?: readonly Task[]; list?: number; forget?: number }
   | { kind: 'close' }
 )
@@ -119,7 +119,7 @@ export type WorkerSetup = { worker: number; kernels: WebAssembly.Module; counter
 export async function openWorkerPool(options: { count?: number } = {}): Promise<WorkerPool> {
   const count = options.count ?? availableParallelism()
   const kernels = loadKernels()
-  // counter[0] is the index of the next task of the running list.
+  // counter[0] is the index of the next task in the current list.
   const counter = new Int32Array(new SharedArrayBuffer(8))
   const threads = Array.from(
     { length: count },
@@ -132,7 +132,7 @@ export async function openWorkerPool(options: { count?: number } = {}): Promise<
   let ids = 0
   let closing: Promise<void> | undefined
   let running = false
-  /** Why a worker's thread is gone; set at its end. */
+  /** Why a worker's thread is gone; set when it ends. */
   const lost: (Error | undefined)[] = threads.map(() => undefined)
   const exits = threads.map(thread => new Promise<void>(resolve => thread.once('exit', () => resolve())))
   const waiting = new Map<string, { resolve: () => void; reject: (error: Error) => void }>()
@@ -157,7 +157,7 @@ export async function openWorkerPool(options: { count?: number } = {}): Promise<
   })
 
   type Body = WorkerRequest extends infer R ? (R extends WorkerRequest ? Omit<R, 'job'> : never) : never
-  /** Sends to the workers named and waits for all of them, also when one fails: none may still be computing. */
+  /** Sends to the given workers and waits for all, even if one fails: none may still be computing. */
   async function ask(body: Body, only?: number): Promise<void> {
     if (closing !== undefined) throw new Error('the worker pool is closed')
     const job = jobs++
@@ -175,7 +175,7 @@ export async function openWorkerPool(options: { count?: number } = {}): Promise<
     for (const result of settled) if (result.status === 'rejected') throw result.reason
   }
 
-  /** By when they last ran. */
+  /** In order of last use. */
   const kept = new Map<readonly Task[], number>()
   function keptRun(tasks: readonly Task[]): Body {
     const list = kept.get(tasks)
@@ -218,8 +218,8 @@ export async function openWorkerPool(options: { count?: number } = {}): Promise<
       }
     },
     close() {
-      // A worker that is terminated inside ONNX Runtime aborts the process: each ends by itself, after what it
-      // was asked to do before. A worker that is lost already has nothing left to close.
+      // A worker that is terminated inside ONNX Runtime aborts the process: each ends by itself, after its
+      // earlier requests. A lost worker has nothing left to close.
       closing ??= Promise.allSettled([ask({ kind: 'close' }), ...exits]).then(() => undefined)
       return closing
     },
@@ -229,7 +229,7 @@ export async function openWorkerPool(options: { count?: number } = {}): Promise<
 function sharedMemory(id: number, bytes: number): SharedMemory {
   if (bytes > memoryLimitBytes) {
     throw new InputError({
-      message: 'a block of latents does not fit one WebAssembly memory',
+      message: 'a block of latents does not fit in one WebAssembly memory',
       field: 'bytes',
       found: String(bytes),
       expected: `at most ${memoryLimitBytes}`,

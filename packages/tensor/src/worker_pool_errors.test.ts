@@ -1,4 +1,4 @@
-// Errors of workers are told and survived, and their end is one end.
+// Worker errors are reported and survived, and the pool closes once.
 import { describe, expect, test } from 'vitest'
 import { useWorkerPool } from '../testing/use_worker_pool.ts'
 import { gemmGraph } from './gemm.ts'

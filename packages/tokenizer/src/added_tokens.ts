@@ -1,6 +1,6 @@
-// Added tokens (most of them special): they are found in the text before anything else cuts it. Those with
-// `normalized` false are looked for in the text as it is, the others in the normalised text. The longest
-// match at the leftmost place wins, as in the Rust crate `tokenizers` (AddedVocabulary).
+// Added tokens (most of them special): they are found in the text before anything else splits it. Those with
+// `normalized` false are searched in the original text, the others in the normalised text. The longest
+// match at the leftmost position wins, as in the Rust crate `tokenizers` (AddedVocabulary).
 import { characterLength } from './aligned.ts'
 import { asArray, asFlag, asObject, asString, asTokenId, type JsonObject } from './json.ts'
 import { escapeLiteral } from './patterns.ts'
@@ -15,7 +15,7 @@ export type AddedToken = {
   rstrip: boolean
 }
 
-/** A part of a text: an added token, or what stands between two. */
+/** A part of a text: an added token, or the text between two. */
 export type Section = { start: number; end: number; token: AddedToken | null }
 
 /** @throws InputError for a list that cannot be read */
@@ -37,13 +37,13 @@ export function readAddedTokens({ tokenizer, file }: { tokenizer: JsonObject; fi
   })
 }
 
-/** @param tokens each with how it is spelled in the text searched (normalised, where the text is) */
+/** @param tokens each with its spelling in the searched text (normalised if the text is) */
 export function createSplitter(
   tokens: { token: AddedToken; spelling: string }[],
 ): (text: string) => Section[] {
   const bySpelling = new Map(tokens.filter(t => t.spelling !== '').map(t => [t.spelling, t.token]))
   if (bySpelling.size === 0) return text => (text === '' ? [] : [{ start: 0, end: text.length, token: null }])
-  // Alternatives are tried in order: the longest first.
+  // Alternatives are tried in order, so the longest comes first.
   const spellings = [...bySpelling.keys()].sort((a, b) => b.length - a.length)
   const pattern = new RegExp(spellings.map(escapeLiteral).join('|'), 'gu')
   return text => {

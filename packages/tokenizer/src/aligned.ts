@@ -1,6 +1,6 @@
-// A text on its way through a tokenizer that still knows where each of its characters came from. Normalisers
-// and pre-tokenizers change the text; offsets are asked of the original. The rules of who inherits which
-// range are those of the Rust crate `tokenizers` (NormalizedString): a replaced character keeps its range, an
+// A text in a tokenizer's pipeline that tracks where each character came from. Normalisers
+// and pre-tokenizers change the text, but offsets refer to the original. Ranges are inherited as in
+// the Rust crate `tokenizers` (NormalizedString): a replaced character keeps its range, an
 // inserted one takes the range of the character before it, a removed one leaves no trace.
 
 /**
@@ -16,8 +16,8 @@ export type Aligned = {
 }
 
 /**
- * One character of the result of an `edit`: `text`, and how many old characters it is more (1: inserted) or
- * less.
+ * One character of the result of an `edit`: `text`, and how many characters it adds (1: inserted) or
+ * removes.
  */
 export type Edit = { text: string; change: number }
 
@@ -50,7 +50,7 @@ export function alignedWriter(base: number) {
   const from: number[] = []
   const to: number[] = []
   return {
-    /** `text` with one range for all of it. */
+    /** Appends `text` with one range for all of it. */
     put(text: string, start: number, end: number): void {
       parts.push(text)
       for (let i = 0; i < text.length; i++) {
@@ -58,7 +58,7 @@ export function alignedWriter(base: number) {
         to.push(end)
       }
     },
-    /** Units `[start, end)` of `source`, as they are. */
+    /** Appends units `[start, end)` of `source` unchanged. */
     copy(source: Aligned, start: number, end: number): void {
       parts.push(source.text.slice(start, end))
       for (let i = start; i < end; i++) {

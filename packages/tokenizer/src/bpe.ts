@@ -1,5 +1,5 @@
 // Byte-pair encoding of one word: the pair with the lowest rank is merged first, the leftmost of equals. A
-// binary heap of pairs keeps a word of n characters at O(n log n): where nothing cuts the text (Llama 2), a
+// binary heap of pairs keeps a word of n characters at O(n log n): if nothing splits the text (Llama 2), a
 // document is one word.
 import { InputError } from '@mistudio/files'
 import { asArray, asFlag, asObject, asTokenId, type JsonObject, optionalString } from './json.ts'
@@ -11,15 +11,15 @@ const pairBase = 2 ** 26
 const placeBase = 2 ** 27
 
 /**
- * @throws InputError for a merge of tokens that are not in the vocabulary, and other fields that cannot be
- * used
+ * @throws InputError for a merge of tokens that are not in the vocabulary, and other unusable
+ * fields
  */
 export function createBpe({ config, file }: { config: JsonObject; file: string }): WordModel {
   const at = (name: string) => ({ file, field: `model.${name}` })
   const entries = Object.entries(asObject(config.vocab, at('vocab')))
   const vocabulary = new Map(entries.map(([token, id]) => [token, asTokenId(id, at(`vocab.${token}`))]))
   if (typeof config.dropout === 'number' && config.dropout > 0) {
-    const message = 'a tokenizer with dropout gives other tokens every time'
+    const message = 'a tokenizer with dropout gives different tokens every time'
     throw new InputError({ message, ...at('dropout'), found: String(config.dropout), expected: 'null' })
   }
   const prefix = optionalString(config.continuing_subword_prefix, '', at('continuing_subword_prefix'))
@@ -81,7 +81,7 @@ export function createBpe({ config, file }: { config: JsonObject; file: string }
       const place = entry % placeBase
       const right = next[place]
       if (ids[place] < 0 || right < 0) continue
-      // The pair may have changed since it was put on the heap.
+      // The pair may have changed since it was pushed.
       const rank = ranks.get(ids[place] * pairBase + ids[right])
       const result = merged[(entry - place) / placeBase]
       if (rank === undefined || merged[rank] !== result) continue
@@ -113,7 +113,7 @@ export function createBpe({ config, file }: { config: JsonObject; file: string }
 
 type MergesOptions = { config: JsonObject; vocabulary: Map<string, number>; prefix: string; file: string }
 
-/** Ranks by pair, and what the merge of each rank makes. Merges are `"a b"` or `["a", "b"]`. */
+/** Ranks by pair, and the result of each rank's merge. Merges are `"a b"` or `["a", "b"]`. */
 function readMerges({ config, vocabulary, prefix, file }: MergesOptions) {
   const ranks = new Map<number, number>()
   const merges = asArray(config.merges, { file, field: 'model.merges' })
@@ -128,7 +128,7 @@ function readMerges({ config, vocabulary, prefix, file }: MergesOptions) {
     if (left === undefined || right === undefined || result === undefined) {
       const field = `model.merges[${rank}]`
       const found = JSON.stringify(merge)
-      const expected = 'two tokens whose join is a token'
+      const expected = 'two tokens whose concatenation is a token'
       throw new InputError({ message: 'a merge that cannot be used', file, field, found, expected })
     }
     ranks.set(left * pairBase + right, rank)

@@ -16,15 +16,15 @@ const encoder = new TextEncoder()
 
 /** A text in byte characters. */
 export function toByteCharacters(text: string): string {
-  // Printable ASCII, most words, is spelled as itself; its leading space is the one exception worth a short
-  // cut.
+  // Printable ASCII, which is most words, is spelled as itself; only its leading space is worth a
+  // shortcut.
   if (/^ ?[!-~]*$/.test(text)) return text[0] === ' ' ? `Ġ${text.slice(1)}` : text
   let spelled = ''
   for (const byte of encoder.encode(text)) spelled += byteCharacters[byte]
   return spelled
 }
 
-/** The bytes a token stands for; a token that is not spelled in byte characters stands for its own UTF-8. */
+/** The bytes a token stands for; a token not spelled in byte characters stands for its own UTF-8. */
 export function fromByteCharacters(token: string): Uint8Array {
   const bytes = new Uint8Array(token.length)
   for (let i = 0; i < token.length; i++) {

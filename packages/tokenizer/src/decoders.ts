@@ -4,12 +4,12 @@ import { fromByteCharacters } from './byte_level.ts'
 import { asArray, asFlag, asObject, asString, optionalString, unknownType } from './json.ts'
 import { compilePattern } from './patterns.ts'
 
-/** From token strings to token strings; their join is the text. */
+/** From token strings to token strings; their concatenation is the text. */
 export type Decoder = (tokens: string[]) => string[]
 
 const known = ['Sequence', 'ByteLevel', 'Metaspace', 'Replace', 'ByteFallback', 'Fuse', 'Strip']
 
-/** Bytes to text; what is not UTF-8 becomes U+FFFD, a byte order mark stays. */
+/** Bytes to text; invalid UTF-8 becomes U+FFFD, a byte order mark stays. */
 export const utf8 = new TextDecoder('utf-8', { ignoreBOM: true })
 
 /** @param config the `decoder` of a tokenizer.json, null for none (tokens are then joined by spaces) */
@@ -75,7 +75,7 @@ export function fallbackByte(token: string): number {
   return /^<0x[0-9A-Fa-f]{2}>$/.test(token) ? Number.parseInt(token.slice(3, 5), 16) : -1
 }
 
-/** Runs of byte tokens become the text they spell, or one U+FFFD each when they spell none. */
+/** Runs of byte tokens become the text they spell, or one U+FFFD each if they spell none. */
 function byteFallback(tokens: string[]): string[] {
   const result: string[] = []
   let run: number[] = []

@@ -1,5 +1,5 @@
-// Which token separates documents, and which tokens are no text: a model's folder says it in three files, of
-// which any may be missing.
+// Which token separates documents, and which tokens are not text: a model's folder specifies it in three files,
+// any of which may be missing.
 import { join } from 'node:path'
 import { InputError } from '@mistudio/files'
 import type { AddedToken } from './added_tokens.ts'
@@ -17,7 +17,7 @@ type Options = {
  * The document token: eos, else bos, looked for in config.json, generation_config.json (where eos may be a
  * list: its first) and tokenizer_config.json. Special: added tokens marked so, every eos and every bos.
  *
- * @throws InputError when no file names one, or one is beyond the vocabulary
+ * @throws InputError if no file names one, or one is beyond the vocabulary
  */
 export function readDocumentTokens({ dir, added, idOf, vocabSize }: Options): DocumentTokens {
   const numbered = ['config.json', 'generation_config.json'].map(name => join(dir, name))

@@ -1,14 +1,14 @@
-// Reading the JSON files of a model's folder with errors that say which file and which field is wrong.
+// Reading the JSON files of a model's folder with errors that name the file and the field.
 import { readFileSync, statSync } from 'node:fs'
 import { InputError } from '@mistudio/files'
 
 export type JsonObject = { [key: string]: unknown }
 type Where = { file: string; field: string }
 
-/** The largest vocabularies there are take some 40 MB. */
+/** The largest known vocabularies take about 40 MB. */
 const largestFile = 2 ** 28
 
-/** @returns null when the file is not there @throws InputError when it is no JSON object */
+/** @returns null if the file does not exist @throws InputError if it is not a JSON object */
 export function readJson(file: string): JsonObject | null {
   let text: string
   try {
@@ -60,7 +60,7 @@ export function asFlag(value: unknown, fallback: boolean, where: Where): boolean
   throw wrong('true or false', value, where)
 }
 
-/** Above any vocabulary there is; bounds the table of tokens by id. */
+/** Above any known vocabulary; bounds the table of tokens by id. */
 const idLimit = 2 ** 24
 
 /** A token id: a whole number from 0 to 2^24 - 1, whatever the vocabulary. */
@@ -69,7 +69,7 @@ export function asTokenId(value: unknown, where: Where): number {
   throw wrong(`a token id, a whole number from 0 to ${idLimit - 1}`, value, where)
 }
 
-/** An error for a type name that this program does not know, listing those it knows. */
+/** An error for an unknown type name, listing the known ones. */
 export function unknownType(options: Where & { what: string; found: unknown; known: string[] }): InputError {
   const { what, found, known, file, field } = options
   const message = `a ${what} that is not supported`

@@ -1,5 +1,5 @@
-// The normalisers of a tokenizer.json, each as a function from aligned text to aligned text. One that is not
-// known is refused: a text normalised wrongly gives wrong ids without a word.
+// The normalisers of a tokenizer.json, each as a function from aligned text to aligned text. Unknown
+// ones are rejected: a wrongly normalised text silently gives wrong ids.
 import {
   type Aligned,
   alignedWriter,
@@ -31,7 +31,7 @@ const known = [
 ]
 
 /**
- * @param config the `normalizer` of a tokenizer.json, null for none @throws InputError for a type not known
+ * @param config the `normalizer` of a tokenizer.json, null for none @throws InputError for an unknown type
  */
 export function createNormalizer({
   config,
@@ -80,7 +80,7 @@ export function createNormalizer({
       return bertNormalizer({
         clean: asFlag(settings.clean_text, true, at('clean_text')),
         chinese: asFlag(settings.handle_chinese_chars, true, at('handle_chinese_chars')),
-        // Left out, it follows `lowercase`.
+        // If absent, it follows `lowercase`.
         accents: asFlag(
           settings.strip_accents,
           asFlag(settings.lowercase, true, at('lowercase')),

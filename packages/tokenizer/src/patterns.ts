@@ -1,4 +1,4 @@
-// Patterns of a tokenizer.json: Oniguruma's dialect, which the tokenizer library knows how to say in
+// Patterns of a tokenizer.json: Oniguruma's dialect, which the tokenizer library translates to
 // JavaScript's (`\s` is Unicode White_Space, POSIX classes, inline flags).
 import { SplitPreTokenizer } from '@huggingface/tokenizers'
 import { InputError } from '@mistudio/files'
@@ -6,7 +6,7 @@ import { asObject } from './json.ts'
 
 type Where = { file: string; field: string }
 
-/** @throws InputError naming the file and the pattern when it cannot be said in JavaScript */
+/** @throws InputError naming the file and the pattern if it cannot be translated to JavaScript */
 export function compilePattern({ pattern, file, field }: Where & { pattern: unknown }): RegExp {
   const value = asObject(pattern, { file, field })
   if (typeof value.String === 'string') return new RegExp(escapeLiteral(value.String), 'gu')

@@ -1,4 +1,4 @@
-// Tokens as a person reads them. A byte-level token may hold part of a character only: such tokens are
+// Tokens for display. A byte-level token may hold only part of a character: such tokens are
 // joined, so that the character shows.
 import type { AddedToken } from './added_tokens.ts'
 import { fromByteCharacters } from './byte_level.ts'
@@ -46,8 +46,8 @@ export function createTokenBytes({
 }
 
 /**
- * The character that stands for a space in the vocabulary, if one does: `▁` where anything in the file speaks
- * of it.
+ * The character that stands for a space in the vocabulary, if any: `▁` if the file mentions
+ * it.
  */
 function spaceMark(tokenizer: JsonObject): string | null {
   const parts = JSON.stringify([tokenizer.normalizer, tokenizer.pre_tokenizer, tokenizer.decoder])
@@ -69,7 +69,7 @@ export function joinPieces({
     let to = from + 1
     while (to < ids.length && continues(whole, bytesOf(ids[to]))) {
       parts.push(bytesOf(ids[to]))
-      // A character has four bytes at most: the tail is all that matters for the next question.
+      // A character has at most four bytes, so only the tail matters for the next check.
       whole = concatenate([whole.subarray(-3), parts.at(-1)!])
       to++
     }
@@ -79,7 +79,7 @@ export function joinPieces({
   return pieces
 }
 
-/** Whether `next` goes on with a character that `bytes` leaves unfinished. */
+/** Whether `next` continues a character that `bytes` leaves unfinished. */
 function continues(bytes: Uint8Array, next: Uint8Array): boolean {
   if (next.length === 0 || (next[0] & 0xc0) !== 0x80) return false
   let lead = bytes.length - 1
@@ -88,7 +88,7 @@ function continues(bytes: Uint8Array, next: Uint8Array): boolean {
   const first = bytes[lead]
   const needed = first >= 0xf0 && first <= 0xf4 ? 4 : first >= 0xe0 ? 3 : first >= 0xc2 ? 2 : 1
   if (first > 0xf4 || bytes.length - lead >= needed) return false
-  // Overlong forms, surrogates and code points beyond U+10FFFF are no characters: their bytes stay alone.
+  // Overlong forms, surrogates and code points beyond U+10FFFF are not characters: their bytes stay separate.
   const start = concatenate([bytes.subarray(lead), next.subarray(0, 1)])
   return Array.from(utf8.decode(start, { stream: false })).length === 1
 }

@@ -1,4 +1,4 @@
-// The pre-tokenizers of a tokenizer.json: they cut aligned text into words. The ways to cut at a pattern are
+// The pre-tokenizers of a tokenizer.json: they split aligned text into words. The ways to split at a pattern are
 // those of the Rust crate `tokenizers` (SplitDelimiterBehavior).
 import { InputError } from '@mistudio/files'
 import { type Aligned, findMatches, originalStart, prepend, replace, slice } from './aligned.ts'
@@ -53,7 +53,7 @@ export function createPreTokenizer({ config, file, field }: { config: unknown } 
   }
 }
 
-/** Sequences within sequences laid out in a row. */
+/** Flattens nested sequences. */
 function flatten(settings: JsonObject, where: Where): { settings: JsonObject; where: Where }[] {
   if (settings.type !== 'Sequence') return [{ settings, where }]
   const at = (name: string) => ({ file: where.file, field: `${where.field}.${name}` })
@@ -114,7 +114,7 @@ function behaviorOf(name: string, where: Where): Behavior {
   throw unknownType({ what: 'split behavior', found: name, known: [...behaviors], ...where })
 }
 
-/** SentencePiece's spelling: spaces become `▁`, one is put before the text, words begin with theirs. */
+/** SentencePiece's spelling: spaces become `▁`, one is prepended to the text, and words start with theirs. */
 function metaspace(settings: JsonObject, where: Where): Step {
   const at = (name: string) => ({ file: where.file, field: `${where.field}.${name}` })
   const mark = optionalString(settings.replacement, '▁', at('replacement'))

@@ -114,7 +114,7 @@ describe('a document in one word', () => {
     const once = tokenizer.encodeIds(part)
     const many = tokenizer.encode(Array.from({ length: 2000 }, () => part).join('\n'))
     const newline = tokenizer.encodeIds('\n').slice(1)
-    // Every later part lacks the `▁` that stands before the text.
+    // Every later part lacks the `▁` before the text.
     expect(many.ids.slice(0, once.length + newline.length)).toEqual([...once, ...newline])
     expect(many.offsets.at(-1)?.[1]).toBe(2000 * (part.length + 1) - 1)
   })

@@ -1,8 +1,8 @@
-// Text to tokens and back, with the place of every token in the text. `@huggingface/tokenizers` gives no
-// offsets and cuts some texts otherwise than Python's `tokenizers`, with which models are trained; so the
-// walk through added tokens, normaliser, pre-tokenizer and model is made here on text that knows its origin
-// (tokenizer/aligned.ts), by the rules of the Rust crate, and the library is asked only how Oniguruma's
-// patterns read in JavaScript. Words come again and again: each is cut once.
+// Text to tokens and back, with the position of every token in the text. `@huggingface/tokenizers` gives no
+// offsets and splits some texts differently from Python's `tokenizers`, with which models are trained; so the
+// pipeline of added tokens, normaliser, pre-tokenizer and model is implemented here on text that tracks its origin
+// (aligned.ts), by the rules of the Rust crate, and the library only translates Oniguruma's
+// patterns to JavaScript. Words repeat often, so each is split once.
 import { existsSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { InputError } from '@mistudio/files'
@@ -32,19 +32,19 @@ export type Tokenizer = {
    * have its whole range.
    */
   encode(text: string): { ids: number[]; offsets: Range[] }
-  /** The ids of `encode` alone, faster. */
+  /** Only the ids of `encode`, faster. */
   encodeIds(text: string): number[]
   /** @throws InputError for an id beyond the vocabulary */
   decode(ids: ArrayLike<number>): string
-  /** How one token reads, spaces kept; part of a character reads as U+FFFD. */
+  /** One token as text, spaces kept; part of a character becomes U+FFFD. */
   tokenText(id: number): string
-  /** How tokens read in a row: those that split a character are one piece. */
+  /** Consecutive tokens as text: those that split a character are one piece. */
   pieces(ids: ArrayLike<number>): Piece[]
 }
 
-/** Words longer than this are not worth remembering: they do not come again. */
+/** Longer words are not cached: they hardly ever repeat. */
 const longestKeptWord = 64
-/** Bounds the memory of words, some 30 MB; it starts anew when full. */
+/** Bounds the cache of words, about 30 MB; it is cleared when full. */
 const keptWords = 200_000
 
 /**
@@ -140,7 +140,7 @@ const hasByteTokens = ({ vocabulary }: WordModel): boolean =>
   vocabulary.has('<0x00>') && vocabulary.has('<0xFF>')
 
 type Visitor = {
-  /** An added token, its place in the text and how it stands there, with the spaces it took in. */
+  /** An added token, its place in the text and its spelling there, including absorbed spaces. */
   token(id: number, range: Range, surface: string): void
   /** The tokens of a word; `place` is the word. */
   word(found: WordTokens, place: Aligned): void
@@ -153,7 +153,7 @@ type WalkOptions = {
   model: WordModel
 }
 
-/** Goes through a text from its beginning to its end, word by word. */
+/** Goes through a text word by word. */
 function createWalk({ tokenizer, file, added, model }: WalkOptions) {
   const normalize = createNormalizer({ config: tokenizer.normalizer, file, field: 'normalizer' })
   const { words, byteLevel } = createPreTokenizer({
@@ -184,7 +184,7 @@ function createWalk({ tokenizer, file, added, model }: WalkOptions) {
   }
 
   function walk(input: string, visitor: Visitor): void {
-    // Half a surrogate pair is no character: UTF-8 knows it as U+FFFD.
+    // Half a surrogate pair is not a character: in UTF-8 it is U+FFFD.
     const text = input.toWellFormed()
     for (const section of splitRaw(text)) {
       if (section.token !== null) {
@@ -207,13 +207,13 @@ function createWalk({ tokenizer, file, added, model }: WalkOptions) {
 function tokenizeBytes(model: WordModel, word: string): WordTokens {
   const spelled = toByteCharacters(word)
   const { ids, spans } = model.tokenize(spelled)
-  // Every character is one byte: spans are right as they are.
+  // Every character is one byte, so spans are already right.
   if (spelled.length === word.length) return { ids, spans }
   const { start, end } = byteSpans(word)
   return { ids, spans: spans.map((byte, i) => (i % 2 === 0 ? start[byte] : end[byte - 1])) }
 }
 
-/** Where units `[start, end)` of a word lie in the original text. */
+/** Where units `[start, end)` of a word are in the original text. */
 function rangeOf(word: Aligned, start: number, end: number): Range {
   if (word.from === null) return [originalStart(word, start), originalEnd(word, end - 1)]
   return [characterRange(word, start)[0], characterRange(word, end - 1)[1]]

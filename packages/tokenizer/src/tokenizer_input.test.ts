@@ -14,7 +14,7 @@ const model = { type: 'BPE', vocab: { a: 0, b: 1, ab: 2, '</s>': 3 }, merges: [[
 const minimal = { model, added_tokens: [{ id: 3, content: '</s>', special: true }] }
 let folders = 0
 
-/** A model's folder with these files; texts are written as they are. */
+/** A model's folder with these files; texts are written unchanged. */
 function folder(files: { [name: string]: unknown }): string {
   const dir = mkdtempSync(join(root, `${folders++}-`))
   for (const [name, value] of Object.entries(files)) {

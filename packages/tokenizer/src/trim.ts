@@ -1,12 +1,12 @@
-// Post-processors play no part in the ids here (no special tokens are added), but the byte-level ones trim
-// spaces off the offsets of tokens when told to (`trim_offsets`), as in the Rust crate `tokenizers`
+// Post-processors do not affect the ids here (no special tokens are added), but byte-level ones trim
+// spaces off token offsets if `trim_offsets` is set, as in the Rust crate `tokenizers`
 // (process_offsets).
 import { asArray, asFlag, asObject, type JsonObject } from './json.ts'
 
 export type Range = [start: number, end: number]
 
 /**
- * Narrows `offsets` in place. `tokens` are the token strings by position, an added token's as it stands in
+ * Narrows `offsets` in place. `tokens` are the token strings by position, an added token's as spelled in
  * the text.
  */
 export type Trim = (options: { text: string; tokens: string[]; offsets: Range[] }) => void
@@ -41,7 +41,7 @@ function trimOne(text: string, token: string, range: Range, index: number, addsP
   let leading = spaces(Array.from(token))
   const trailing = spaces(Array.from(token).reverse())
   if (leading > 0) {
-    // A lone space at the start is the one that was put before the text: the text has none to trim.
+    // A lone space at the start is the one that was prepended: the text has none to trim.
     if ((index === 0 || range[0] === 0) && addsPrefix && leading === 1) leading = 0
     range[0] = Math.min(forward(text, range[0], leading), range[1])
   }

@@ -1,9 +1,9 @@
 // Python's `tokenizers` normalises by tables older than JavaScript's (Unicode 9 or so against 17 in Node 24):
-// characters that came later have no decomposition there and are no marks. A model was trained on what those
-// tables make, so they hold here.
+// later characters have no decomposition there and are not marks. Models were trained with those
+// tables, so they apply here.
 
-// The code points, hexadecimal, whose decomposition, combining class or mark category Node 24 knows and the
-// crate unicode-normalization-alignments 0.1.12 does not, found by asking both about every code point.
+// The code points, hexadecimal, whose decomposition, combining class or mark category Node 24 has and the
+// crate unicode-normalization-alignments 0.1.12 does not, found by comparing both for every code point.
 const later = `
   7fd 897-89f 8ca-8d3 9fe afa-aff b55 c04 c3c cf3 d00 d3b-d3c d81 eba ece 1715 180f 1abf-1add
   1ae0-1aeb 1cf7 1df6-1dfa 32ff a7f1-a7f4 a82c a8ff ab69 105c9 105e4 10781-10785 10787-107b0
@@ -30,7 +30,7 @@ const ranges = later
 
 const pattern = new RegExp(`[${ranges.join('')}]`, 'u')
 
-/** Whether a character is of those that the older tables do not know. */
+/** Whether the older tables lack a character. */
 export const isLater = (character: string): boolean => character >= '\u07fd' && pattern.test(character)
 
 /** A mark (general category M) of the older tables. U+1CF2 and U+1CF3 were marks then. */

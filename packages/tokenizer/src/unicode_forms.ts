@@ -1,6 +1,6 @@
-// NFC, NFD, NFKC and NFKD that say how every character came about. JavaScript's `normalize` gives the text
-// alone, so the algorithm of Unicode Standard Annex #15 is walked here with its decompositions, order and
-// compositions taken from `normalize` of one or two characters. What a character counts for (`change`)
+// NFC, NFD, NFKC and NFKD that track where every character came from. JavaScript's `normalize` gives only
+// the text, so the algorithm of Unicode Standard Annex #15 is implemented here, taking decompositions, order and
+// compositions from `normalize` of one or two characters. What a character counts for (`change`)
 // follows the crate unicode-normalization-alignments, which Python's `tokenizers` uses: decomposing inserts,
 // composing removes.
 import { type Aligned, alignedWriter, type Edit, transform } from './aligned.ts'
@@ -34,8 +34,8 @@ function spelledOut(aligned: Aligned, start: number, end: number): Aligned {
 }
 
 /**
- * Runs of characters beyond ASCII, each with the ASCII character before it: ASCII never meets what stands
- * before it.
+ * Runs of characters beyond ASCII, each with the ASCII character before it: ASCII never interacts with what
+ * precedes it.
  */
 function* segments(text: string): Generator<[number, number]> {
   for (const match of text.matchAll(/[\0-\x7f]?[^\0-\x7f]+/g))
@@ -106,7 +106,7 @@ function compose(text: string, form: UnicodeForm): Edit[] {
   return result
 }
 
-/** The one character that two make, or null. */
+/** The character that two compose to, or null. */
 function composition(first: string, second: string): string | null {
   const whole = (first + second).normalize('NFC')
   const single = whole.length === (whole.codePointAt(0)! > 0xffff ? 2 : 1)
@@ -116,7 +116,7 @@ function composition(first: string, second: string): string | null {
 const marks = new Map<string, boolean>()
 
 /**
- * Whether a character has a combining class other than 0: it then changes places with U+0345 (class 240, the
+ * Whether a character has a combining class other than 0: it then swaps with U+0345 (class 240, the
  * highest) before it or with U+0334 (class 1, the lowest) after it.
  */
 function isMark(character: string): boolean {
@@ -130,10 +130,10 @@ function isMark(character: string): boolean {
   return known
 }
 
-/** Whether `a` has a higher combining class than `b`, both marks: `a b` is put in the order `b a`. */
+/** Whether `a` has a higher combining class than `b`, both marks: `a b` is reordered to `b a`. */
 const comesAfter = (a: string, b: string): boolean => a !== b && (a + b).normalize('NFD') === b + a
 
-/** Marks sorted by combining class, equals in their order. */
+/** Marks sorted stably by combining class. */
 function canonicalOrder(pending: Edit[]): Edit[] {
   if (pending.length < 2) return pending
   const whole = pending.map(({ text }) => text).join('')

@@ -1,5 +1,5 @@
-// The Unigram model of SentencePiece: the cut of a word with the highest sum of scores (Viterbi over a trie).
-// A character that no token covers costs the lowest score less 10 and becomes the unknown token, or its
+// The Unigram model of SentencePiece: the split of a word with the highest sum of scores (Viterbi over a trie).
+// A character that no token covers scores the lowest score minus 10 and becomes the unknown token, or its
 // bytes.
 import { InputError } from '@mistudio/files'
 import { characterLength } from './aligned.ts'
@@ -43,7 +43,7 @@ export function createUnigram({ config, file }: { config: JsonObject; file: stri
   const bytes = asFlag(config.byte_fallback, false, at('byte_fallback')) ? byteTokens(vocabulary) : null
   const trie = createTrie(vocabulary)
 
-  /** Where the pieces of the best cut end; a piece no token covers is marked by the unknown id. */
+  /** Where the pieces of the best split end; a piece no token covers gets the unknown id. */
   function bestCut(word: string): { start: number; end: number; id: number }[] {
     const n = word.length
     const best = new Float64Array(n + 1).fill(-Infinity)

@@ -1,8 +1,8 @@
-// What both kinds of tokenizer model are: words in, tokens with their places out. And the byte tokens that both fall back
-// on for characters their vocabulary lacks.
+// The interface of both kinds of tokenizer model: words in, tokens with their places out. Also the byte tokens that both
+// fall back on for characters missing from their vocabulary.
 
 /**
- * Tokens of a word: `spans[2i]`, `spans[2i + 1]` are where token i begins and ends in the word, UTF-16 code
+ * Tokens of a word: `spans[2i]`, `spans[2i + 1]` are where token i begins and ends in the word, in UTF-16 code
  * units.
  */
 export type WordTokens = { ids: number[]; spans: number[] }
@@ -20,7 +20,7 @@ export function byteTokens(vocabulary: Map<string, number>): Int32Array {
 
 const encoder = new TextEncoder()
 
-/** Byte tokens of a text, or null when the vocabulary lacks one of them. */
+/** Byte tokens of a text, or null if the vocabulary lacks one of them. */
 export function fallback(text: string, ids: Int32Array): number[] | null {
   const tokens = Array.from(encoder.encode(text), byte => ids[byte])
   return tokens.includes(-1) ? null : tokens

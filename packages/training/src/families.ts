@@ -1,11 +1,11 @@
-// The families of SAEs by name. A new family is one file in families/ and one line here; command line, studio, recipes,
-// documents and learners need no other word of it.
+// The families of SAEs by name. A new family is one file in families/ and one line here; the command line, studio, recipes,
+// documents and learners need no other change.
 
 import { notFound } from '@mistudio/files'
 import type { Family } from './family.ts'
 import type { FieldTable } from './fields.ts'
 
-/** In the order in which they are shown. */
+/** In display order. */
 export const families: readonly Family[] = [
   widened((await import('./families/standard.ts')).standard),
   widened((await import('./families/gated.ts')).gated),
@@ -29,7 +29,7 @@ export function familyOf(name: string): Family {
   throw notFound({ what: 'family', field: 'family', name, known: familyNames })
 }
 
-/** A family reads only configurations that `readFields` made from its own table, so its own types may be forgotten. */
+/** A family reads only configurations that `readFields` made from its own table, so erasing its own types is safe. */
 function widened<T extends FieldTable>(family: Family<T>): Family {
   return family as unknown as Family
 }

@@ -1,5 +1,5 @@
 // What a family is, and the settings all families share. A new family is one file in families/ and one line in
-// families.ts: a table of fields, defaults with their source, and the plan that the fields mean.
+// families.ts: a table of fields, defaults with their source, and the plan that follows from them.
 import type { HookUse } from '@mistudio/contract'
 import type { HookSpan, SaeShape } from '@mistudio/sae'
 import { type ConfigOf, type FieldTable, fieldTable } from './fields.ts'
@@ -35,7 +35,7 @@ export const memberFields = fieldTable({
     default: null,
     min: 0,
     unit: 'steps',
-    help: 'The rate rises linearly over these steps.',
+    help: 'Steps over which the rate rises linearly.',
     chosen: 'the smaller of 1,000 and a tenth of the run',
     source: 'dictionary_learning and sparsify 1,000; Anthropic, April 2024, and SAELens: none',
   },
@@ -46,7 +46,7 @@ export const memberFields = fieldTable({
     default: 0.2,
     min: 0,
     max: 1,
-    help: 'The last share of the run over which the rate falls.',
+    help: 'The final share of the run over which the rate falls.',
     source: 'Anthropic April 2024; dictionary_learning demo',
   },
   adamBeta1: {
@@ -67,7 +67,7 @@ export const memberFields = fieldTable({
     min: 0,
     max: 0.9999999,
     help: 'Decay of the second moment.',
-    source: 'Kingma & Ba 2015; every peer but Bussmann et al. (0.99)',
+    source: 'Kingma & Ba 2015; every other tool, except Bussmann et al. (0.99)',
   },
   adamEpsilon: {
     group: 'optimiser',
@@ -95,7 +95,7 @@ export const memberFields = fieldTable({
     default: null,
     min: 0,
     unit: 'steps',
-    help: 'The coefficient of the sparsity penalty rises linearly over these steps.',
+    help: 'Steps over which the coefficient of the sparsity penalty rises linearly.',
     chosen: 'by family',
     source:
       'Anthropic, April 2024: 5 % of the run, January 2025: all of it; dictionary_learning 2,000; Gemma Scope 10,000',
@@ -107,7 +107,7 @@ export const memberFields = fieldTable({
     default: 'none',
     choices: ['none', 'expected_average', 'unit_mean_square', 'token_rms', 'layer_norm', 'whiten'],
     help:
-      'none; expected_average: one scalar so that E‖x‖ = √d, folded on save; unit_mean_square: one so that E‖x‖² = 1 ' +
+      'none; expected_average: one scalar that gives E‖x‖ = √d, folded on save; unit_mean_square: one that gives E‖x‖² = 1 ' +
       '(dictionary_learning, Gemma Scope), folded on save; token_rms: every row to norm √d; layer_norm: ' +
       'every row to mean 0 and variance 1; whiten: decorrelated (covariance, folded on save).',
     source:
@@ -119,7 +119,7 @@ export const memberFields = fieldTable({
     label: 'b_dec starts at',
     default: 'geometric_median',
     choices: ['zero', 'mean', 'geometric_median'],
-    help: 'Where the decoder bias starts, over the first batch.',
+    help: 'Initial decoder bias, computed over the first batch.',
     source:
       'OpenAI and dictionary_learning (TopK): geometric_median; sparsify: mean; Anthropic and SAELens: zero',
   },
@@ -132,7 +132,7 @@ export const memberFields = fieldTable({
     help:
       'tied: W_dec, times encoder_init_scale; tied_ratio: also times d_in / d_sae (Anthropic, January 2025); random: its ' +
       'own draw, uniform within ±1/√d_in.',
-    source: 'every peer ties; sparsify: random for transcoders',
+    source: 'every other tool: tied; sparsify: random for transcoders',
   },
   bEncInit: {
     group: 'initialisation',
@@ -141,9 +141,9 @@ export const memberFields = fieldTable({
     default: 'zero',
     choices: ['zero', 'centre', 'firing_rate'],
     help:
-      'zero; centre: −W_enc times the mean of the first batch (sparsify, transcoders); firing_rate: so that every latent ' +
+      'zero; centre: −W_enc times the mean of the first batch (sparsify, transcoders); firing_rate: every latent ' +
       'fires on 10,000 / d_sae of the first batch, at most half (Anthropic, January 2025).',
-    source: 'every peer: zero; sparsify: centre for transcoders; Anthropic, January 2025: firing_rate',
+    source: 'every other tool: zero; sparsify: centre for transcoders; Anthropic, January 2025: firing_rate',
   },
   encoderInitScale: {
     group: 'initialisation',
@@ -151,7 +151,7 @@ export const memberFields = fieldTable({
     label: 'W_enc scale',
     default: 1,
     above: 0,
-    help: 'Tied W_enc is W_dec times this.',
+    help: 'A tied W_enc is W_dec times this.',
     source: 'Gao et al. 2024 and dictionary_learning (TopK) 1',
   },
   decoderInit: {
@@ -172,13 +172,13 @@ export const memberFields = fieldTable({
     label: 'W_dec row norm',
     default: 1,
     above: 0,
-    help: 'Norm of the decoder rows at the start; unit decoders keep 1.',
+    help: 'Initial norm of the decoder rows; unit decoders keep 1.',
     source: 'unit decoders 1; Anthropic, April 2024, and SAELens 0.1',
   },
   initNormSearch: {
     group: 'initialisation',
     kind: 'flag',
-    label: 'Search the norm',
+    label: 'Search for the norm',
     default: false,
     help: 'Chooses decoder_init_norm from a grid by the reconstruction error of the first batch (Llamascopium).',
     source: 'Llamascopium grid_search_init_norm false',
@@ -190,7 +190,7 @@ export const memberFields = fieldTable({
     default: null,
     min: 1,
     unit: 'tokens',
-    help: 'A latent is dead once it has not fired for this many tokens.',
+    help: 'A latent is dead when it has not fired for this many tokens.',
     chosen: 'the smaller of 10 M and a tenth of the run',
     source: 'OpenAI, dictionary_learning and sparsify: 10 M; SAELens: 1,000 steps',
   },
@@ -201,14 +201,14 @@ export const memberFields = fieldTable({
     default: 0,
     min: 0,
     unit: 'steps',
-    help: 'Dead latents start anew from inputs with a large error (Bricken et al. 2023); 0: never.',
+    help: 'Steps between restarts of dead latents from inputs with a large error (Bricken et al. 2023); 0: never.',
     source:
       'Anthropic since April 2024, SAELens 6: never; Bricken et al. 2023: 25,000; dictionary_learning: optional',
   },
 } as const)
 export type MemberConfig = ConfigOf<typeof memberFields>
 
-/** What a configuration is judged against. */
+/** What a configuration is checked against. */
 export type FamilyContext = {
   shape: SaeShape
   batchSize: number
@@ -228,14 +228,14 @@ export interface Family<T extends FieldTable = FieldTable> {
   /** One sentence for the form. */
   readonly summary: string
   readonly paper: Paper
-  /** What is computed and minimised, a line each, in plain text. */
+  /** What is computed and minimised, one formula per line, in plain text. */
   readonly formula: readonly string[]
   readonly hooks: HookUse
   readonly fields: T
-  /** Defaults of the shared settings that this family changes. */
+  /** Shared settings whose default this family changes. */
   readonly defaults: Partial<MemberConfig>
   /**
-   * Chooses what is null and checks what contradicts. Receives the member's settings with `defaults` applied.
+   * Fills in nulls and rejects contradictions. Receives the member's settings with `defaults` applied.
    * @throws InputError naming both fields
    */
   complete(
@@ -244,7 +244,7 @@ export interface Family<T extends FieldTable = FieldTable> {
     context: FamilyContext,
   ): { config: ConfigOf<T>; member: MemberConfig }
   plan(config: ConfigOf<T>, member: MemberConfig, context: FamilyContext): Plan
-  /** Default: `sparsity` rises over sparsity_warm_up_steps, everything else is steady. */
+  /** Default: `sparsity` rises over sparsity_warm_up_steps, everything else is constant. */
   dynamics?(
     config: ConfigOf<T>,
     member: MemberConfig,
@@ -252,5 +252,5 @@ export interface Family<T extends FieldTable = FieldTable> {
   ): Dynamics
 }
 
-/** Keeps a family's own field types; the registry holds them widened. */
+/** Keeps a family's own field types; the registry stores them widened. */
 export const defineFamily = <const T extends FieldTable>(family: Family<T>): Family<T> => family

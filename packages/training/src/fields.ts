@@ -1,22 +1,22 @@
-// Fields: the one description of everything that can be set in a training. Families, the common member settings and the
-// run settings are tables of these; the command line, the studio's form and cards, the checks of a request, recipes
+// Fields: the single description of every training setting. Families, the common member settings and the
+// run settings are tables of these; the command line, the studio's form and cards, request checks, recipes
 // and the documents all read them, so nothing about a setting is written twice.
 import { InputError } from '@mistudio/files'
 
 export type FieldValue = number | string | boolean | readonly number[] | null
 
 type Described = {
-  /** For a person, e.g. `Bandwidth`. */
+  /** Shown to users, e.g. `Bandwidth`. */
   label: string
   /** What it does, one or two sentences. */
   help: string
   /** e.g. `tokens`, `steps`, `latents`; absent for a pure number. */
   unit?: string
-  /** The paper or the peer's file that the default comes from. */
+  /** The paper or the other tool's file that the default comes from. */
   source?: string
   /** How a null default is chosen, e.g. `d_in / 2`. */
   chosen?: string
-  /** Where a form shows it; absent: with the table's own. */
+  /** Where a form shows it; default with the table's own. */
   group?: FieldGroup
 }
 
@@ -28,11 +28,11 @@ export type Field = Described &
     | { kind: 'integer' | 'number'; default: number | null; min?: number; max?: number; above?: number }
     | { kind: 'choice'; default: string; choices: readonly string[] }
     | { kind: 'flag'; default: boolean }
-    /** Ascending or not is the family's to judge; comma-separated on the command line. */
+    /** The family checks whether they must ascend; comma-separated on the command line. */
     | { kind: 'integers' | 'numbers'; default: readonly number[] | null; min?: number; max?: number }
   )
 
-/** Keys are camelCase; `wireName` gives the name that users see. */
+/** Keys are camelCase; `wireName` gives the name users see. */
 export type FieldTable = Readonly<Record<string, Field>>
 
 type ValueOf<F extends Field> = F extends { kind: 'integer' | 'number'; default: infer D }
@@ -45,10 +45,10 @@ type ValueOf<F extends Field> = F extends { kind: 'integer' | 'number'; default:
       ? boolean
       : readonly number[] | null
 
-/** The values of a table, every one present. null: chosen later, by `complete` of the family or the run. */
+/** The values of a table, all present. null: chosen later, by `complete` of the family or the run. */
 export type ConfigOf<T extends FieldTable> = { -readonly [K in keyof T]: ValueOf<T[K]> }
 
-/** Settings under their wire names, as a person or a request gives them. */
+/** Settings under their wire names, as a user or a request gives them. */
 export type Settings = Readonly<Record<string, FieldValue>>
 
 /** Keeps the literal types of a table (its choices). */
@@ -63,8 +63,8 @@ export const byWireName = (table: FieldTable): Map<string, { key: string; field:
   new Map(Object.entries(table).map(([key, field]) => [wireName(key), { key, field }]))
 
 /**
- * Reads the settings of one table: defaults where nothing is given. Names of other tables are not looked at.
- * @throws InputError naming the field, the value found and what would do
+ * Reads the settings of one table: defaults for what is not given. Names of other tables are ignored.
+ * @throws InputError naming the field, the value found and what is allowed
  */
 export function readFields<T extends FieldTable>(table: T, given: Settings): ConfigOf<T> {
   const values: Record<string, FieldValue> = {}
@@ -135,7 +135,7 @@ export function rangeText({ kind, min, max, above }: Range): string {
 
 /**
  * A value from the command line, `--set KEY=VALUE`.
- * @throws InputError when the text is no value of the field
+ * @throws InputError if the text is not a value of the field
  */
 export function parseFieldText(name: string, field: Field, text: string): FieldValue {
   const numberOf = (word: string) => (word.trim() === '' ? Number.NaN : Number(word))

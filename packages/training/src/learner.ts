@@ -1,18 +1,18 @@
-// A learner: one SAE in training. Two implementations read the same plan: learner/ (the worker pool) and oracle/
-// (float64, slow, the judge). The training loop calls load, encode, decode, gradients, update, afterStep in this order.
+// A learner: one SAE in training. Two implementations read the same plan: learner/ (the worker pool) and testing/oracle/
+// (float64, slow, the reference). The training loop calls load, encode, decode, gradients, update, afterStep in this order.
 
 import type { ActivationPlace } from '@mistudio/capture'
 import type { BatchSums, Normaliser, SaeWeights } from '@mistudio/sae'
 import type { Place, WorkerPool } from '@mistudio/tensor'
 import type { Dynamics, Plan } from './plan.ts'
 
-/** [rows of the window, width] of one hook point; the batch's rows are chosen by `BatchSource.rows`. */
+/** [rows of the buffer, width] of one hook point; the batch's rows are chosen by `BatchSource.rows`. */
 export type Columns = { activations: ActivationPlace; width: number; normaliser: Normaliser }
 
 /** One batch: int32 row indices into every hook point's activations. `targets` absent: the inputs themselves. */
 export type BatchSource = { rows: Place; inputs: readonly Columns[]; targets?: readonly Columns[] }
 
-/** The loss of one step and its terms, as they enter it (with their coefficients). Means over the batch's rows. */
+/** The loss of one step and its terms, coefficients included. Means over the batch's rows. */
 export type StepLoss = {
   loss: number
   /** mean_B ‖x̂ − y‖² of the last level. */
@@ -28,7 +28,7 @@ export type StepLoss = {
   l0: number
   /** mean_B Σ f. */
   l1: number
-  /** null while fewer tokens were seen than `deadAfterTokens`. */
+  /** null until `deadAfterTokens` tokens were seen. */
   deadLatents: number | null
 }
 
@@ -52,27 +52,27 @@ export interface Learner {
   decode(): Promise<void>
   loss(): StepLoss
   sums(): BatchSums
-  /** Leaves all gradients in place. @returns the global L2 norm of the gradient, before clipping */
+  /** Computes all gradients. @returns the global L2 norm of the gradient, before clipping */
   gradients(): Promise<number>
   /** One Adam step with the gradient scaled by `clipScale`, then the plan's constraints. */
   update(rates: AdamRates): Promise<void>
   /** Counts which latents fired; moves the EMA threshold of BatchTopK. */
   afterStep(): Promise<void>
   /**
-   * Gives dead latents a new start from the rows of the running batch with the largest error (Bricken et al. 2023): rows
+   * Restarts dead latents from the rows of the current batch with the largest error (Bricken et al. 2023): rows
    * are drawn in proportion to their squared error, each at most once; W_dec row = (y − b_dec) / ‖·‖, W_enc row that direction at 0.2 × the
    * mean encoder norm of the alive (of x for transcoders), b_enc, r_mag and b_mag 0, moments 0, tokens since it fired 0.
    * For each dead latent in ascending order one draw u of `randomStream({ seed, purpose: 'resample' })`: the first row
-   * whose running sum of squared errors, rows drawn before left out, exceeds u times the total. @returns how many
+   * whose running sum of squared errors, skipping rows already drawn, exceeds u times the total. @returns how many
    */
   resample(options: { seed: number }): number
-  /** Current weights; views where that costs nothing. */
+  /** Current weights, as views where possible. */
   weights(): SaeWeights
-  /** Replaces the weights; moments stay. */
+  /** Replaces the weights but not the moments. */
   setWeights(weights: SaeWeights): void
   /**
-   * BatchTopK's EMA of the least positive score that a batch selects (π, or π·‖d‖ where normed); the first batch's own at
-   * first, null before it. A batch that selects nothing positive leaves it as it is.
+   * BatchTopK's EMA of the least positive score that a batch selects (π, or π·‖d‖ where normed); it starts with the first
+   * batch's, null before it. A batch that selects nothing positive does not change it.
    */
   threshold(): number | null
   /** Everything a resume needs, by name; `restore` takes the same names. @throws InputError for other shapes */
@@ -82,9 +82,9 @@ export interface Learner {
 }
 
 /**
- * `product`: scores of the float32 product are kept. `rescored`: they choose candidates, whose scores are computed again
+ * `product`: scores of the float32 product are kept. `rescored`: they choose candidates, whose scores are recomputed
  * one by one. `screened`: an eight-bit product chooses the candidates, the float32 product where it cannot settle a row;
- * the bits of `rescored`.
+ * same bits as `rescored`.
  */
 export type Scoring = 'product' | 'rescored' | 'screened'
 
@@ -93,7 +93,7 @@ export type LearnerOptions = {
   plan: Plan
   batchSize: number
   weights: SaeWeights
-  /** Latents per shared memory; default as many as fit 4 GiB. Smaller only to test the split. */
+  /** Latents per shared memory; default as many as fit in 4 GiB. Smaller only to test the split. */
   latentsPerBlock?: number
   /** How families that select k compute scores; default by size: see learner/screen.ts. */
   scoring?: Scoring

@@ -1,6 +1,6 @@
-// A member of a run: one SAE to be trained, as it is asked for, and everything that follows from it: the family's
-// configuration, the shared settings, the plan. This is where names are checked, hook points are counted and whatever a
-// family leaves open is chosen; after it nothing is null and nothing is guessed.
+// A member of a run: one SAE to train, as requested, and everything that follows from it: the family's
+// configuration, the shared settings, the plan. Names are checked, hook points counted and open
+// settings chosen here; nothing is null afterwards.
 import { InputError, notFound } from '@mistudio/files'
 import type { HookSpan, SaeHooks } from '@mistudio/sae'
 import { warmedUp } from './families/parts.ts'
@@ -24,9 +24,9 @@ export type TrainMember = {
   name: string
   /** Wire name. */
   family: string
-  /** Hook points that are read, in the order of their columns. */
+  /** Hook points read, in the order of their columns. */
   inputs: readonly string[]
-  /** Hook points that are rebuilt; none for families that rebuild what they read. */
+  /** Hook points predicted; none for families that reconstruct what they read. */
   outputs: readonly string[]
   dSae: number
   /** Settings of the family and of every member, under their wire names. */
@@ -50,8 +50,8 @@ export type CompleteMember = {
 
 /**
  * Completes and checks a member.
- * `widthOf`: the width of a hook point, throwing for one that does not exist. `known`: names of settings that belong to the
- * run, for the message when a name is mistyped; such names are still refused here.
+ * `widthOf`: the width of a hook point, throwing if it does not exist. `known`: names of the run's settings, suggested
+ * when a name is mistyped; they are still refused here.
  * @throws InputError naming the field or the fields that contradict each other
  */
 export function completeMember(options: {
@@ -116,7 +116,7 @@ export function completeMember(options: {
 }
 const most = 1_048_576
 
-/** The settings that a family's member takes: its own and the shared ones, with the family's defaults, by wire name. */
+/** The settings of a family's members: its own and the shared ones, with the family's defaults, by wire name. */
 export function settingsOf(family: Family): FieldTable {
   const shared = Object.entries(memberFields).map(([key, field]) => {
     const value = family.defaults[key as keyof MemberConfig]
@@ -130,7 +130,7 @@ function defaultsOf(family: Family): Settings {
   return Object.fromEntries(Object.entries(family.defaults).map(([key, value]) => [wireName(key), value]))
 }
 
-/** @throws InputError for a name that neither the family nor every member has */
+/** @throws InputError for a name that is neither the family's nor shared */
 function checkNames(options: { family: Family; settings: Settings; known: readonly string[] }): void {
   const { family, settings, known } = options
   const names = [...byWireName(family.fields).keys(), ...byWireName(memberFields).keys()]
@@ -151,7 +151,7 @@ function checkNames(options: { family: Family; settings: Settings; known: readon
 
 const widthOfAll = (spans: readonly HookSpan[]): number => spans.reduce((sum, { width }) => sum + width, 0)
 
-/** @throws InputError when the number or the widths of the hook points do not suit the family */
+/** @throws InputError if the number or the widths of the hook points do not suit the family */
 function hooksOf(options: {
   family: Family
   member: TrainMember
@@ -169,13 +169,13 @@ function hooksOf(options: {
   for (const hooks of [inputs, outputs]) {
     if (new Set(hooks).size < hooks.length) throw refuse('a hook point is named twice', 'each once')
   }
-  if (inputs.length === 0) throw refuse('no hook point is read', 'a hook point')
+  if (inputs.length === 0) throw refuse('no hook point to read', 'a hook point')
   const same = outputs.length === 0 || String(outputs) === String(inputs)
   switch (family.hooks) {
     case 'one':
       if (inputs.length !== 1) throw refuse('it reads one hook point', 'one hook point')
       if (!same) {
-        throw refuse('it rebuilds what it reads', 'no hook_out, or the family transcoder', [
+        throw refuse('it reconstructs what it reads', 'no hook_out, or the family transcoder', [
           'hook_out',
           'family',
         ])
@@ -192,12 +192,12 @@ function hooksOf(options: {
       break
     case 'several':
       if (inputs.length < 2) throw refuse('it joins several hook points', 'two hook points or more')
-      if (!same) throw refuse('it rebuilds what it reads', 'no hook_out', ['hook_out', 'family'])
+      if (!same) throw refuse('it reconstructs what it reads', 'no hook_out', ['hook_out', 'family'])
       break
     case 'layers':
       if (outputs.length !== inputs.length || same) {
         throw refuse(
-          'it reads a hook point a layer and predicts another of that layer',
+          'it reads one hook point per layer and predicts another of that layer',
           'as many hook_out as hook, layer by layer',
           ['hook_out', 'hook'],
         )
@@ -216,7 +216,7 @@ function checkWidths(spans: readonly HookSpan[], family: Family): void {
   for (const { hook, width } of spans) {
     if (width === first.width) continue
     throw contradiction({
-      message: `the hook points of a ${family.name} have one width`,
+      message: `the hook points of a ${family.name} must have one width`,
       fields: [first.hook, hook],
       found: `${first.width} and ${width}`,
       expected: 'hook points of one width',

@@ -1,5 +1,5 @@
 // The SAEs of one run: every choice of hook points that the family asks for, times every variant of a sweep. A member's
-// name is its folder's as well, so it is made here and nowhere else.
+// name is also its folder's, so it is made only here.
 
 import type { HookUse } from '@mistudio/contract'
 import { InputError } from '@mistudio/files'
@@ -17,8 +17,8 @@ export type RunMember = TrainMember & {
 
 /**
  * @param options.inputs hook points read, `outputs` those predicted (empty: what is read). A family of one hook point
- *   makes a member of each, one that predicts pairs them in order, the others join all of them in one member.
- * @throws InputError when the numbers of inputs and outputs cannot be paired, for an unknown family or an empty sweep
+ *   makes a member of each, one that predicts pairs them in order, the others join them all in one member.
+ * @throws InputError if inputs and outputs cannot be paired, for an unknown family or an empty sweep
  */
 export function membersOf(options: {
   family: string
@@ -55,7 +55,7 @@ export function variantsOf(sweep: Sweep): Settings[] {
     const once = new Set(values.map(textOf))
     if (values.length === 0 || once.size < values.length) {
       throw new InputError({
-        message: 'a sweep has each value once',
+        message: 'a value appears twice in a sweep',
         field: key,
         found: values.length === 0 ? 'no value' : values.map(textOf).join(', '),
         expected: 'different values',
@@ -76,7 +76,7 @@ function hookChoices(options: Place & { hooks: HookUse }): Place[] {
     case 'in_out': {
       if (inputs.length !== outputs.length) {
         throw new InputError({
-          message: 'every hook point that is read needs one that is predicted',
+          message: 'every hook point read needs one to predict',
           field: 'hook_out and hook',
           found: `${outputs.length} and ${inputs.length}`,
           expected: 'as many hook_out as hook',
@@ -106,6 +106,6 @@ function joined(hooks: readonly string[]): string {
   return hooks.join('+')
 }
 
-/** A value as the part of a folder's name. */
+/** A value as part of a folder name. */
 const textOf = (value: FieldValue): string =>
   Array.isArray(value) ? value.join('+') : String(value).replaceAll(/[^\w.+-]/g, '_')

@@ -1,5 +1,5 @@
 // A plan: what one SAE in training computes, as data. A family (families/*.ts) is a table of fields and a function from
-// their values to a plan; the float64 oracle (oracle/) and the fast learner (learner/) both read plans and know no family.
+// their values to a plan; the float64 oracle (testing/oracle/) and the fast learner (learner/) both read plans, not families.
 //
 // For a batch of B rows x [d_in] with targets y [d_out] (y = x for an SAE):
 //   π = (x − [centred] b_dec) W_encᵀ + b_enc                       pre-activations
@@ -14,8 +14,8 @@ export type Selection =
   | { kind: 'relu' }
   /**
    * f = ReLU(π) on a row's k largest scores, else 0. `score`: π, or π·‖d‖ (SAELens's rescale_acts_by_decoder_norm,
-   * whose reconstruction π·d is the same). Equal scores go to the lower latent. `mostK`: the largest k that dynamics
-   * gives (annealing), for room; default k.
+   * whose reconstruction π·d is the same). Equal scores go to the lower latent. `mostK`: the largest k of any
+   * step (annealing), to allocate for; default k.
    */
   | { kind: 'topk'; k: number; mostK?: number; score: Score }
   /** f = ReLU(π) on the k·B largest positive scores of the batch (Bussmann et al. 2024, arXiv 2412.06410). */
@@ -37,7 +37,7 @@ type Score = 'raw' | 'normed'
 
 /** n_i: ‖d_i‖, summed over `normSegments` (of gradient 0 where it is 0); 1 where `normWeighted` is false. λ = `coefficient` · dynamics.sparsity. */
 export type Penalty =
-  /** λ·mean_B Σ f·n. For a gated plan ReLU(π) stands in place of f. */
+  /** λ·mean_B Σ f·n, for a gated plan with ReLU(π) instead of f. */
   | { kind: 'l1'; coefficient: number; normWeighted: boolean }
   /**
    * λ·mean_B S_p, S_p = Σ f^p·n, p = dynamics.p (p-annealing, Karvonen et al. 2024, arXiv 2408.00113). When p falls
@@ -80,11 +80,11 @@ export type Plan = {
   shape: SaeShape
   /** In ascending latents; one group over everything except for cross-layer transcoders. */
   groups: readonly LatentGroup[]
-  /** Columns of W_dec whose norms are taken apart and summed into n_i; one span over all columns by default. */
+  /** Columns of W_dec whose norms are taken separately and summed into n_i; by default one span over all columns. */
   normSegments: readonly Span[]
-  /** Does the encoder read x − b_dec? Only where y is x. */
+  /** Whether the encoder reads x − b_dec. Only if y is x. */
   centred: boolean
-  /** Is there an affine W_skip [d_out, d_in]? */
+  /** Whether there is an affine W_skip [d_out, d_in]. */
   skip: boolean
   selection: Selection
   penalty: Penalty | null
@@ -92,7 +92,7 @@ export type Plan = {
   auxK: AuxK | null
   /** Ascending widths, the last d_sae. */
   levels: readonly Level[]
-  /** The most levels that dynamics gives in a step, for room; default those of `levels`. */
+  /** The most levels of any step, to allocate for; default those of `levels`. */
   mostLevels?: number
   /** `unit`: rows of W_dec keep norm 1 (gradient's parallel part removed, renormalised after the step); `free`. */
   decoder: 'unit' | 'free'
@@ -102,19 +102,19 @@ export type Plan = {
 
 /** What changes from step to step by a schedule: a pure function of the step. */
 export type Dynamics = {
-  /** Multiplies the penalty's coefficient (sparsity warm-up), as in SAELens not that of the pre-act loss. */
+  /** Multiplies the penalty's coefficient (sparsity warm-up) but, as in SAELens, not that of the pre-act loss. */
   sparsity: number
   /** Exponent of an `lp` penalty. */
   p: number
-  /** In place of the selection's k (k-annealing). */
+  /** Replaces the selection's k (k-annealing). */
   k?: number
-  /** In place of the plan's levels (sampled prefixes); at most as many, or `mostLevels`. */
+  /** Replaces the plan's levels (sampled prefixes); at most as many, or `mostLevels`. */
   levels?: readonly Level[]
 }
 
 export const steadyDynamics: Dynamics = { sparsity: 1, p: 1 }
 
-/** What is common to plans of a shape: one group, one level, one norm segment, and none of what a family may add. */
+/** The base of every plan of a shape: one group, one level, one norm segment, and no family's extras. */
 export function basePlan(shape: SaeShape): Omit<Plan, 'selection' | 'decoder' | 'deadAfterTokens'> {
   const { dIn, dSae, dOut } = shape
   return {

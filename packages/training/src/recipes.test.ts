@@ -1,4 +1,4 @@
-// Recipes are data: here is shown that each completes and sets only what exists.
+// Recipes are data: each must complete and set only what exists.
 import { describe, expect, it } from 'vitest'
 import { familyOf } from './families.ts'
 import { memberFields } from './family.ts'
@@ -43,7 +43,7 @@ describe.each(recipes.map(recipe => [recipe.name, recipe] as const))('recipe %s'
     const known = new Set([...own, ...byWireName(runFields).keys()])
     expect(Object.keys(recipe.sets).filter(key => !known.has(key))).toEqual([])
     expect(plan.shape.dSae).toBe(12_288)
-    // What a recipe sets is what is trained; null leaves the choice to the family.
+    // A recipe's settings are the ones trained with; null leaves the choice to the family.
     for (const [key, value] of Object.entries(splitRecipe(recipe).member)) {
       if (value !== null) expect([key, described[key]]).toEqual([key, value])
     }

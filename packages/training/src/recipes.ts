@@ -1,4 +1,4 @@
-// The recipes by name: named configurations with their source. `--recipe NAME` first, single settings on top of it.
+// The recipes by name: named configurations with their source. `--recipe NAME` applies first, single settings override it.
 
 import { notFound } from '@mistudio/files'
 import { familyOf } from './families.ts'
@@ -13,7 +13,7 @@ import { sparsifyRecipes } from './recipes/sparsify.ts'
 
 export type { Recipe } from './recipes/recipe.ts'
 
-/** In the order in which they are shown. */
+/** In display order. */
 export const recipes: readonly Recipe[] = [
   ...paperRecipes,
   ...saelensRecipes,
@@ -36,7 +36,7 @@ export function recipeOf(name: string): Recipe {
   throw notFound({ what: 'recipe', field: 'recipe', name, known: recipes.map(({ name }) => name) })
 }
 
-/** What of a recipe belongs to the member; the rest is the run's. */
+/** The member's part of a recipe; the rest is the run's. */
 export function splitRecipe(recipe: Recipe): { member: Settings; run: Settings } {
   const tables: FieldTable[] = [memberFields, familyOf(recipe.family).fields]
   const own = new Set(tables.flatMap(table => [...byWireName(table).keys()]))

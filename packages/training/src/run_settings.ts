@@ -1,6 +1,6 @@
-// The settings of a run, which all its SAEs share: how much is trained on, in what batches, when checkpoints are
-// written and which are kept, when an SAE may end early. A table of fields like those of the families, so that command
-// line, studio and records read one description.
+// The settings of a run, which all its SAEs share: how many tokens, in what batches, when checkpoints are
+// written and which are kept, when an SAE may end early. A table of fields like the families', so that the command
+// line, the studio and records read one description.
 import { InputError, notFound } from '@mistudio/files'
 import { byWireName, type ConfigOf, fieldTable, readFields, type Settings, wireName } from './fields.ts'
 
@@ -11,7 +11,7 @@ export const runFields = fieldTable({
     default: 10_000_000,
     min: 1,
     unit: 'tokens',
-    help: 'Unmasked tokens to train on, rounded up to whole batches. The text is passed again as often as needed.',
+    help: 'Unmasked tokens to train on, rounded up to whole batches. The text is repeated as often as needed.',
   },
   batchSize: {
     kind: 'integer',
@@ -20,7 +20,7 @@ export const runFields = fieldTable({
     min: 1,
     max: 1_048_576,
     unit: 'tokens',
-    help: 'Tokens of one step.',
+    help: 'Tokens per step.',
   },
   windowTokens: {
     kind: 'integer',
@@ -28,7 +28,7 @@ export const runFields = fieldTable({
     default: 65_536,
     min: 1,
     unit: 'tokens',
-    help: 'Activations captured at once, from which batches are drawn at random. Bounds the memory.',
+    help: 'Activations captured at once, from which batches are drawn at random. Sets memory use.',
   },
   seed: {
     kind: 'integer',
@@ -36,7 +36,7 @@ export const runFields = fieldTable({
     default: 0,
     min: 0,
     max: 0xffff_ffff,
-    help: 'Decides initial weights, the order of the text and every other draw.',
+    help: 'Determines initial weights, the order of the text and every other random draw.',
   },
   outlierNormMultiple: {
     kind: 'number',
@@ -44,7 +44,7 @@ export const runFields = fieldTable({
     default: 0,
     min: 0,
     unit: '× median norm',
-    help: 'Tokens whose activation has a larger norm than this multiple of the median are dropped and counted; 0: none.',
+    help: 'Tokens whose activation norm exceeds this multiple of the median are dropped and counted; 0: none.',
     source: 'dictionary_learning max_activation_norm_multiple (10 there, for Qwen)',
   },
   storedDtype: {
@@ -60,7 +60,7 @@ export const runFields = fieldTable({
     default: 100_000,
     min: 0,
     unit: 'tokens',
-    help: 'Training tokens over which the threshold of a BatchTopK SAE is set at the end so that mean L0 is k; 0: keep its EMA.',
+    help: 'Training tokens used at the end to set the threshold of a BatchTopK SAE so that mean L0 is k; 0: keep its EMA.',
   },
   checkpointEverySteps: {
     kind: 'integer',
@@ -68,7 +68,7 @@ export const runFields = fieldTable({
     default: 0,
     min: 0,
     unit: 'steps',
-    help: 'Steps between checkpoints; 0: by time.',
+    help: 'Steps between checkpoints; 0: go by time.',
   },
   checkpointEverySeconds: {
     kind: 'number',
@@ -76,7 +76,7 @@ export const runFields = fieldTable({
     default: 120,
     above: 0,
     unit: 'seconds',
-    help: 'Seconds between checkpoints where no steps are given.',
+    help: 'Seconds between checkpoints if no steps are given.',
   },
   keepLast: {
     kind: 'integer',
@@ -85,19 +85,19 @@ export const runFields = fieldTable({
     min: 1,
     max: 10_000,
     unit: 'checkpoints',
-    help: 'How many of the newest checkpoints are kept.',
+    help: 'How many of the newest checkpoints to keep.',
   },
   keepBest: {
     kind: 'flag',
     label: 'Keep best',
     default: false,
-    help: 'Also keeps the best checkpoint: least FVU over the steps before it (a tenth of the run, at most some 50), the mean over its SAEs.',
+    help: 'Also keeps the best checkpoint: lowest FVU over the steps before it (a tenth of the run, at most about 50), averaged over its SAEs.',
   },
   keepAtEnd: {
     kind: 'flag',
     label: 'Keep at the end',
     default: false,
-    help: 'Checkpoints stay when the run is complete, to finalise an earlier one.',
+    help: 'Keeps checkpoints when the run is complete, so that an earlier one can be finalised.',
   },
   diskBudgetBytes: {
     kind: 'integer',
@@ -105,7 +105,7 @@ export const runFields = fieldTable({
     default: null,
     min: 1,
     unit: 'bytes',
-    help: 'Most that checkpoints may take; the oldest go first, the newest always stays.',
+    help: 'Most disk space for checkpoints; the oldest are removed first, the newest is always kept.',
     chosen: 'no limit',
   },
   earlyStopWindowTokens: {
@@ -114,7 +114,7 @@ export const runFields = fieldTable({
     default: 0,
     min: 0,
     unit: 'tokens',
-    help: 'An SAE ends when its FVU over this many tokens is not better than over any window before; 0: never.',
+    help: 'An SAE ends when its FVU over this many tokens is no better than in every earlier window; 0: never.',
   },
   earlyStopMinGain: {
     kind: 'number',
@@ -122,7 +122,7 @@ export const runFields = fieldTable({
     default: 0.001,
     min: 0,
     max: 1,
-    help: 'The share by which FVU must fall to count as better.',
+    help: 'The fraction by which FVU must fall to count as better.',
   },
   earlyStopFvu: {
     kind: 'number',
@@ -136,12 +136,12 @@ export const runFields = fieldTable({
 } as const)
 
 export type RunConfig = ConfigOf<typeof runFields>
-/** What a caller gives: at least how long to train. */
+/** What a caller gives; how long to train is required. */
 export type GivenRun = Partial<RunConfig> & { trainTokens: number }
 
 /**
- * Settings of a run under their wire names, as a person gives them: those given, checked.
- * @throws InputError naming the setting; names the nearest for one that does not exist
+ * Settings of a run under their wire names, as the user gives them: only those given, checked.
+ * @throws InputError naming the setting, and the nearest if it does not exist
  */
 export function givenRun(settings: Settings): GivenRun {
   const known = byWireName(runFields)
@@ -154,7 +154,7 @@ export function givenRun(settings: Settings): GivenRun {
   return Object.fromEntries(given.map(key => [key, all[key]])) as GivenRun
 }
 
-/** They say when to save, never what: a resume may change them. */
+/** They affect when to save, never what: a resume may change them. */
 const bookkeeping: readonly (keyof RunConfig)[] = [
   'checkpointEverySteps',
   'checkpointEverySeconds',
@@ -166,7 +166,7 @@ const bookkeeping: readonly (keyof RunConfig)[] = [
 
 export type Run = RunConfig & { totalSteps: number; windowContexts: number }
 
-/** @throws InputError naming the setting, what was found and what would do */
+/** @throws InputError naming the setting, what was found and what is allowed */
 export function completeRun(given: GivenRun, text: { contextSize: number; contexts: number }): Run {
   const { contextSize, contexts } = text
   const named = Object.entries(given).flatMap(([key, value]) =>
@@ -206,7 +206,7 @@ export function decidingSettings(run: RunConfig): Record<string, unknown> {
   return Object.fromEntries(keys.map(key => [wireName(key), run[key]]))
 }
 
-/** @throws InputError for a window that holds no batch, saying why */
+/** @throws InputError for a buffer that holds no batch, saying why */
 export function checkWindow(options: { run: Run; usable: number; window: number }): void {
   const { run, usable, window } = options
   if (usable >= run.batchSize) return
@@ -219,7 +219,7 @@ export function checkWindow(options: { run: Run; usable: number; window: number 
     })
   }
   throw new InputError({
-    message: 'a window holds no whole batch of usable tokens',
+    message: 'a buffer holds no whole batch of usable tokens',
     field: 'window_tokens',
     found: `${run.windowTokens} (window ${window} has ${usable} usable tokens)`,
     expected: `more tokens than twice the batch size ${run.batchSize}`,

@@ -5,7 +5,7 @@ export type Schedule = {
   shape: 'constant' | 'linear' | 'cosine'
   learningRate: number
   warmUpSteps: number
-  /** `linear`: the share of the run at whose end the rate reaches 0; 0.2 decays over the last fifth. */
+  /** `linear`: the final share of the run over which the rate falls to 0; 0.2 is the last fifth. */
   decayFraction: number
   totalSteps: number
 }

@@ -1,4 +1,4 @@
-// Bugs of trainings that were found in other tools, each shown not to be ours; docs/bugs.md maps them.
+// Training bugs found in other tools, each shown to be absent here; docs/bugs.md lists them.
 
 import { createActivationBuffer } from '@mistudio/capture'
 import { createTable } from '@mistudio/capture/testing/table_forward.ts'
@@ -32,7 +32,7 @@ afterAll(() => pool.close())
 
 const [width, dSae, rows] = [6, 24, 20]
 
-/** What a family makes of settings for a small SAE. */
+/** A family's plan for a small SAE with these settings. */
 const complete = (family: string, settings: Settings = {}) => {
   const pairs = family.endsWith('transcoder')
   return completeMember({

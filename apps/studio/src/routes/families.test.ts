@@ -228,7 +228,7 @@ describe.each(databaseTargets())('on $kind', target => {
       status: 400,
       title: 'this training does not fit this machine',
       field: expect.stringContaining('hyperparameters.d_sae'),
-      found: expect.stringMatching(/of memory and .* are free/),
+      found: expect.stringMatching(/of memory and .* is free/),
       expected: expect.stringMatching(/d_sae at most \d+/),
     })
     expect((await server.client.listTrainings()).pagination.total).toBe(before)

@@ -326,7 +326,7 @@ test('bad input fails with file, field, what was found and what was expected', a
     ],
     [
       { ...train, hyperparameters },
-      /file: .*store\.json; field: context_size; found: 64; expected: 32, as asked for/,
+      /file: .*store\.json; field: context_size; found: 64; expected: 32, as requested/,
     ],
     [
       { ...train, members: [{ ...train.members[0], inputs: ['blocks.9.hook_resid_post'] }] },

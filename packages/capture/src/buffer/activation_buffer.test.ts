@@ -45,7 +45,7 @@ async function rowsOf(buffer: Window, count: number, hook = 'a'): Promise<number
   return rows
 }
 
-/** Changes rows of the table for the length of `use`. */
+/** Changes rows of the table while `use` runs. */
 async function withRows(changes: Record<number, (value: number) => number>, use: () => Promise<void>) {
   const before = table.rows.slice()
   for (const [row, change] of Object.entries(changes)) {
@@ -59,7 +59,7 @@ async function withRows(changes: Record<number, (value: number) => number>, use:
   }
 }
 
-/** The token that stands at row 15 of a buffer. */
+/** The token at row 15 of a buffer. */
 function tokenOf(index: number): number {
   const ids = new Int32Array(contexts * contextSize)
   source.read({ first: index * contexts, count: contexts, ids, mask: new Uint8Array(ids.length) })
@@ -112,7 +112,7 @@ describe('stored as bfloat16', () => {
       await buffer.close()
     }
     const rows = 3000 * contextSize
-    // Beside the rows: a mask, an id, a norm and an order a token, and scratch of fixed size.
+    // Besides the rows: a mask, an id, a norm and an order per token, and scratch of fixed size.
     expect(sizes.float32).toBeLessThan(rows * dIn * 4 + rows * 17 + 100_000)
     expect(sizes.bfloat16).toBeLessThan(rows * dIn * 2 + rows * 17 + 400_000)
   })

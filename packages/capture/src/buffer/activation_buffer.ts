@@ -1,7 +1,7 @@
 // The activations a training reads from: a buffer of a fixed number of contexts, captured once for all hook
-// points, its usable tokens in a random order. Which contexts a buffer holds and the order inside it are pure
-// functions of (seed, window), so nothing carries over: a resume captures the current buffer again and goes on
-// at the same token (docs/adr/0003). Memory is that of one buffer, whatever the length of the run.
+// points, its usable tokens in a random order. Which contexts a buffer holds and their order are pure
+// functions of (seed, buffer), so there is no state to save: a resume recaptures the current buffer and continues
+// at the same token (docs/adr/0003). Memory is that of one buffer, however long the run.
 // Cached activations are read through the same interface: cache_buffer.ts, saelens_cache.ts.
 import { InputError } from '@mistudio/files'
 import { type Place, randomStream, type StoredType, type Task, type WorkerPool } from '@mistudio/tensor'
@@ -26,12 +26,12 @@ export {
 } from './hook_rows.ts'
 
 export interface ActivationBuffer {
-  /** Contexts captured at once, where it captures. */
+  /** Contexts captured at once, if it captures. */
   readonly contexts: number
   /**
-   * Makes window `index` the current one.
-   * @returns how many usable tokens it has, at least 1
-   * @throws InputError for NaN or infinity at a usable token (names hook point and context or row), and when no token
+   * Makes buffer `index` the current one.
+   * @returns its number of usable tokens, at least 1
+   * @throws InputError for NaN or infinity at a usable token (names hook point and context or row), and if no token
    *   is usable
    */
   fill(index: number): Promise<number>
@@ -54,9 +54,9 @@ export async function createActivationBuffer(options: {
   source: ContextSource
   contexts: number
   seed: number
-  /** What the buffer keeps; bfloat16 halves its memory. Sums are taken over what is kept. Default float32. */
+  /** Number type of the buffer; bfloat16 halves its memory. Sums are over the stored values. Default float32. */
   storedDtype?: StoredType
-  /** 0, the default: none are dropped. See outliers.ts. */
+  /** Default 0: none are dropped. See outliers.ts. */
   outlierNormMultiple?: number
 }): Promise<ActivationBuffer> {
   const { pool, source, contexts, seed } = options
@@ -84,7 +84,7 @@ export async function createActivationBuffer(options: {
     outliers: hook => outliers.get(hook) ?? 0,
     async fill(index) {
       if (outlierNormMultiple > 0) {
-        // A resume finds the limits again in the first buffer.
+        // A resume recomputes the limits from the first buffer.
         if (limits === undefined && index > 0) await readNorms(0)
         outliers = dropOutliers({ hooks: await readNorms(index), limits: limits!, mask })
       } else {
@@ -106,7 +106,7 @@ export async function createActivationBuffer(options: {
     },
   }
 
-  /** Captures a buffer and gives the norms of its tokens; the first one sets the limits. */
+  /** Captures a buffer and computes the norms of its tokens; the first one sets the limits. */
   async function readNorms(index: number) {
     source.read({ first: index * contexts, count: contexts, ids: capture.ids, mask })
     await capture.run()
@@ -130,7 +130,7 @@ export async function createActivationBuffer(options: {
         const position = index * contexts + Math.floor(row / contextSize)
         const place = source.locate?.(position)
         return {
-          message: 'the model gives NaN or infinity',
+          message: 'the model produces NaN or infinity',
           ...(place?.file !== undefined && { file: place.file }),
           found: `context ${place?.context ?? position}, token ${row % contextSize}`,
           expected: 'finite activations; check the weights of the model and their number type',
@@ -156,7 +156,7 @@ export async function createActivationBuffer(options: {
   }
 }
 
-/** The model's calls for one buffer, float32 in place, or in groups through a scratch that is rounded into the buffer. */
+/** The model's calls for one buffer, float32 in place, or in groups through scratch that is rounded into the buffer. */
 async function openCapture(options: {
   pool: WorkerPool
   forward: Forward
@@ -173,7 +173,7 @@ async function openCapture(options: {
   // The capture writes whole calls: room for the padding of the last one.
   const padded = calls * callRows
   const narrow = storedDtype === 'bfloat16'
-  /** Calls of one group: enough for every worker, few enough that the scratch is small beside the buffer. */
+  /** Calls of one group: enough for every worker, few enough that the scratch is small compared with the buffer. */
   const group = narrow ? Math.min(calls, 2 * pool.count) : calls
   const places: HookRows[] = []
   const scratch = new Map<string, number>()
@@ -189,7 +189,7 @@ async function openCapture(options: {
 
   return {
     places,
-    /** Token ids of the buffer, to be set before `run`. */
+    /** Token ids of the buffer; set them before `run`. */
     ids: control.i32(idsAt, contexts * contextSize),
     async run(): Promise<void> {
       for (let call = 0; call < calls; call += group) {

@@ -1,5 +1,5 @@
 // Sums over the usable tokens of a buffer, on the worker pool in chunks of a fixed number of rows: norms of rows, and the
-// moments that normalisation and FVU are made from. Rows stored as bfloat16 are widened chunk by chunk.
+// moments behind normalisation and FVU. Rows stored as bfloat16 are widened chunk by chunk.
 import type {
   Arg,
   KernelStep,
@@ -20,7 +20,7 @@ const chunkRows = 1024
 /** Sums over the usable tokens of one buffer. */
 export type BufferMoments = { tokens: number; sum: Float64Array; sumSquares: number; sumNorms: number }
 
-/** The rows of one hook point: where they lie and what is computed of them. Pointers are byte offsets. */
+/** The rows of one hook point: where they are and what is computed from them. Pointers are byte offsets. */
 export type HookRows = {
   readonly hook: string
   readonly d: number
@@ -38,7 +38,7 @@ export type HookRows = {
   readonly widened: Arg
 }
 
-/** Makes a memory for the rows of one hook point. `spare` bytes are left for the caller. */
+/** Makes a memory for one hook point's rows. `spare` bytes are left for the caller. */
 export async function openHookRows(options: {
   pool: WorkerPool
   hook: string
@@ -58,7 +58,7 @@ export async function openHookRows(options: {
 
 export const bytesOf = (dtype: StoredType): 2 | 4 => (dtype === 'bfloat16' ? 2 : 4)
 
-/** A row of the hook point, as copies name it. */
+/** A row of the hook point, as the place of a copy. */
 export function rowPlace({ memory, x, d, dtype }: HookRows, row = 0): Place & { dtype: StoredType } {
   return { memory: memory.id, offset: x + row * d * bytesOf(dtype), dtype }
 }
@@ -98,7 +98,7 @@ export async function sumMoments(pool: WorkerPool, at: HookRows, rows: number): 
   return { tokens, sum, sumSquares, sumNorms }
 }
 
-/** A task a chunk; `from` is where its rows lie in float32. */
+/** One task per chunk; `from` is where its rows are in float32. */
 function chunked(
   at: HookRows,
   rows: number,

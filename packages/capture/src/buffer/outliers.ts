@@ -1,14 +1,14 @@
 // The outlier rule: a token whose activation has a norm above a multiple of the median norm is dropped (as
 // dictionary_learning's max_activation_norm_multiple; attention sinks have norms a hundred times the rest). The median is
-// that of the run's first buffer, so what is dropped is a function of the seed and the position alone and a resume
-// drops the same. A run has one mask: a token that is an outlier at one hook point is dropped for all its SAEs,
-// so that they train on the same tokens; it is counted at every hook point where it is one.
+// that of the run's first buffer, so what is dropped depends only on the seed and the position, and a resume
+// drops the same tokens. A run has one mask: a token that is an outlier at any hook point is dropped for all its SAEs,
+// so that they train on the same tokens; it is counted at every hook point where it is an outlier.
 import { InputError } from '@mistudio/files'
 
 /** Norms of one hook point's tokens, [tokens]. */
 export type HookNorms = { hook: string; norms: Float64Array }
 
-/** The largest norm kept: `multiple` times the (lower) median over usable tokens; infinite where `multiple` is 0. */
+/** The largest norm kept: `multiple` times the (lower) median over usable tokens; infinite if `multiple` is 0. */
 export function normLimit(options: { norms: Float64Array; mask: Uint8Array; multiple: number }): number {
   const { norms, mask, multiple } = options
   if (multiple === 0) return Number.POSITIVE_INFINITY
@@ -17,7 +17,7 @@ export function normLimit(options: { norms: Float64Array; mask: Uint8Array; mult
 }
 
 /**
- * Takes out of `mask` the tokens beyond the limit of a hook point.
+ * Removes from `mask` the tokens beyond a hook point's limit.
  * @returns for each hook point, how many of its usable tokens were beyond its own limit
  */
 export function dropOutliers(options: {
@@ -42,8 +42,8 @@ export function dropOutliers(options: {
 }
 
 /**
- * Refuses NaN and infinity at a usable token: a norm is finite where all numbers of its row are.
- * @param options.describe what is said of the row
+ * Rejects NaN and infinity at a usable token: a norm is finite if its row is.
+ * @param options.describe describes the row in the message
  * @throws InputError naming hook point and row
  */
 export function checkFinite(options: {

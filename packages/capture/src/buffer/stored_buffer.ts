@@ -1,6 +1,6 @@
 // A buffer whose rows come from files instead of a model: what the readers of cached activations share. A reader
-// loads the rows; masks, the outlier rule, sums, refusals of NaN and the order of the rows are made here, by the same
-// rules as in window.ts.
+// loads the rows; masks, the outlier rule, sums, NaN checks and the order of the rows are handled here, by the same
+// rules as in activation_buffer.ts.
 import { InputError } from '@mistudio/files'
 import type { StoredType, WorkerPool } from '@mistudio/tensor'
 import { type ActivationBuffer, shuffleUsable } from './activation_buffer.ts'
@@ -14,18 +14,18 @@ import {
 } from './hook_rows.ts'
 import { checkFinite, dropOutliers, normLimit } from './outliers.ts'
 
-/** Rows that a reader has put into the places of all hook points. */
+/** Rows that a reader has loaded into the places of all hook points. */
 export type LoadedRows = {
   rows: number
-  /** 1 where a row is usable; all are by default. */
+  /** 1 where a row is usable; default all. */
   mask?: Uint8Array
-  /** The rows' sums as their writer took them, by hook point; summed again by default or when rows are dropped. */
+  /** The rows' sums as written, by hook point; recomputed if absent or when rows are dropped. */
   moments?: ReadonlyMap<string, BufferMoments>
   /** Tokens that the writer dropped as outliers, by hook point. */
   outliers?: ReadonlyMap<string, number>
-  /** The rows stand in the order of the buffer already. */
+  /** The rows are already in the buffer's order. */
   inOrder: boolean
-  /** Where a row lies, for messages. */
+  /** Where a row is, for messages. */
   locate(row: number): { file: string; row: number }
 }
 
@@ -37,7 +37,7 @@ export async function createStoredBuffer(options: {
   dtype: StoredType
   seed: number
   outlierNormMultiple: number
-  /** Fills the places with window `index`. */
+  /** Fills the places with buffer `index`. */
   load(index: number, places: readonly HookRows[]): Promise<LoadedRows>
   /** Contexts of a buffer, for the record. */
   contexts: number
@@ -105,7 +105,7 @@ export async function createStoredBuffer(options: {
       describe: row => {
         const { file, row: inFile } = loaded.locate(row)
         return {
-          message: 'the cached activations hold NaN or infinity',
+          message: 'the cached activations contain NaN or infinity',
           file,
           found: `row ${inFile}`,
           expected: 'finite numbers; cache the activations again',
@@ -118,7 +118,7 @@ export async function createStoredBuffer(options: {
     return { loaded, mask, norms }
   }
 
-  /** Sums that do not belong to the rows would go unnoticed into normalisation and FVU. */
+  /** Wrong sums would silently corrupt normalisation and FVU. */
   function checkSums({
     place,
     written,
@@ -145,7 +145,7 @@ export async function createStoredBuffer(options: {
     )
       return
     throw new InputError({
-      message: 'the sums written with the activations are not theirs',
+      message: 'the sums stored with the activations do not match them',
       file: loaded.locate(0).file,
       field: place.hook,
       found: `Σ‖x‖ ${writtenNorms}, Σ‖x‖² ${sumSquares}`,
@@ -174,7 +174,7 @@ export async function createStoredBuffer(options: {
   }
 }
 
-/** The usable rows as they stand. */
+/** The usable rows in stored order. */
 function inOrder(mask: Uint8Array, order: Int32Array): number {
   let n = 0
   for (let i = 0; i < mask.length; i++) if (mask[i] === 1) order[n++] = i

@@ -1,7 +1,7 @@
-// An Arrow IPC stream file read by position: the messages are walked once when it is opened, then only the bytes of the
-// rows asked for are read. A batch of such a file may be gigabytes (a thousand contexts), so none is ever held whole; this
-// is why the reader is our own (docs/adr/0007). The file is hostile: every offset and length is checked against
-// the message, the message against the file.
+// An Arrow IPC stream file read by position: its messages are walked once on opening, then only the bytes of the
+// requested rows are read. A batch may be gigabytes (a thousand contexts), so none is ever held whole, which
+// is why we wrote our own reader (docs/adr/0007). The file is untrusted: every offset and length is checked against
+// the message, and the message against the file.
 import { closeSync, fstatSync } from 'node:fs'
 import { InputError, openRegularFile, readExactly } from '@mistudio/files'
 import { type ArrowField, type ArrowMessage, decodeMessage } from './arrow_metadata.ts'
@@ -9,7 +9,7 @@ import { type ArrowField, type ArrowMessage, decodeMessage } from './arrow_metad
 const maxMetadataBytes = 64 * 1024 * 1024
 const maxMessages = 1_000_000
 
-/** A list of numbers, or a list of lists of numbers, a row. */
+/** A list of numbers per row, or a list of lists. */
 export type ArrowColumn = {
   name: string
   /** The lists from the outside in, then the numbers. */
@@ -19,7 +19,7 @@ export type ArrowColumn = {
 export type ArrowBatch = {
   rows: number
   nodes: { length: number; nulls: number }[]
-  /** `offset` counts from the begin of the file. */
+  /** `offset` is from the start of the file. */
   buffers: { offset: number; length: number }[]
 }
 
@@ -124,7 +124,7 @@ function decoded(bytes: Uint8Array, path: string, at: number): ArrowMessage {
   }
 }
 
-/** Numbers nodes and buffers in the order in which a batch holds them: depth first. */
+/** Numbers nodes and buffers in batch order: depth first. */
 function layout(fields: readonly ArrowField[]): { columns: ArrowColumn[]; nodes: number; buffers: number } {
   const columns: ArrowColumn[] = []
   let [nodes, buffers] = [0, 0]

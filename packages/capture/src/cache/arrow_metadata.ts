@@ -1,9 +1,9 @@
 // The metadata of Arrow IPC messages: FlatBuffers tables of Schema.fbs and Message.fbs
-// (github.com/apache/arrow/tree/main/format), only what reading columns of numbers needs. The bytes are hostile: a
-// DataView refuses what lies outside, lengths of vectors are bounded by the bytes, and the number of fields has a cap,
-// as one table may be pointed to many times.
+// (github.com/apache/arrow/tree/main/format), only what reading columns of numbers needs. The bytes are untrusted: a
+// DataView rejects reads out of range, lengths of vectors are bounded by the bytes, and the number of fields is capped,
+// since many pointers may lead to the same table.
 
-/** What a column holds. `other`: nothing we read, with the number of its buffers, so that it can be passed over. */
+/** What a column holds. `other`: a type we do not read, with its number of buffers so that it can be skipped. */
 type ArrowType =
   | { kind: 'float'; bytes: 2 | 4 | 8 }
   | { kind: 'integer'; bytes: 1 | 2 | 4 | 8; signed: boolean }
@@ -13,7 +13,7 @@ type ArrowType =
 
 export type ArrowField = { name: string; type: ArrowType; children: ArrowField[] }
 
-/** `offset` counts from the begin of the message's body. */
+/** `offset` is from the start of the message's body. */
 type ArrowBuffer = { offset: number; length: number }
 
 export type ArrowMessage = { bodyLength: number } & (
@@ -25,7 +25,7 @@ export type ArrowMessage = { bodyLength: number } & (
 const maxFields = 10_000
 const maxDepth = 32
 
-/** @throws RangeError or Error for bytes that are no message */
+/** @throws RangeError or Error for bytes that are not a message */
 export function decodeMessage(bytes: Uint8Array): ArrowMessage {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   const message = tableAt(view, view.getUint32(0, true))
@@ -41,7 +41,7 @@ export function decodeMessage(bytes: Uint8Array): ArrowMessage {
       return { kind: 'schema', bodyLength, fields: header.tables(1).map(table => fieldOf(table, left, 0)) }
     }
     case 3: {
-      if (header === undefined) throw new Error('a batch without a head')
+      if (header === undefined) throw new Error('a batch without a header')
       if (header.table(3) !== undefined) throw new Error('compressed buffers')
       const pairs = (field: number) => {
         const { at, length } = header.vector(field, 16)
@@ -130,7 +130,7 @@ type Table = {
 function tableAt(view: DataView, at: number): Table {
   const vtable = at - view.getInt32(at, true)
   const size = view.getUint16(vtable, true)
-  /** Where a field lies; undefined where it is absent. */
+  /** Where a field is; undefined if absent. */
   const place = (field: number): number | undefined => {
     const entry = 4 + 2 * field
     const offset = entry + 2 <= size ? view.getUint16(vtable + entry, true) : 0
@@ -176,7 +176,7 @@ function tableAt(view: DataView, at: number): Table {
   }
 }
 
-/** @throws RangeError for what a number cannot hold */
+/** @throws RangeError if a number cannot hold it */
 function int64(view: DataView, at: number): number {
   const value = Number(view.getBigInt64(at, true))
   if (!Number.isSafeInteger(value)) throw new RangeError(`the number ${value}`)

@@ -1,12 +1,12 @@
-// Rows of an Arrow column that all have one shape, [length] or [length, width], read one at a time: how the lists lie is
-// checked for the row that is read, so nothing of a batch is held.
+// Rows of an Arrow column that all have one shape, [length] or [length, width], read one at a time: list offsets are
+// checked for the row being read, so no part of a batch is held.
 import { f16ToF32 } from '@mistudio/files'
 import type { ArrowBatch, ArrowColumn, ArrowFile } from './arrow_file.ts'
 
 /**
  * The numbers of one row.
  * @param options.shape what every row must have
- * @throws InputError naming the column and the row for other shapes, missing values and numbers of no use here
+ * @throws InputError naming the column and the row for other shapes, missing values and unusable number types
  */
 export function readRow(options: {
   file: ArrowFile

@@ -1,5 +1,5 @@
-// Cached activations: what training reads from a cache is what it would have captured, bit for bit; a writer that is
-// killed goes on; caches that are damaged, hostile or of something else are refused.
+// Cached activations: what training reads from a cache is what it would have captured, bit for bit; a killed
+// writer can continue; caches that are damaged, hostile or of something else are refused.
 import { spawn } from 'node:child_process'
 import {
   cpSync,
@@ -81,7 +81,7 @@ const capture = (options: Partial<BufferRequest> = {}) =>
 const openBuffer = (cache: CachedActivations, options: Partial<BufferRequest> = {}) =>
   cache.openBuffer({ pool, hooks, contexts, seed: 3, ...options })
 
-/** Rows of the buffer in its order, as a learner gets them. */
+/** The buffer's rows in its order, as a learner gets them. */
 async function rowsOf(buffer: ActivationBuffer, count: number, hook = 'a'): Promise<Float32Array> {
   const memory = await pool.memory({ bytes: count * dIn * 4 + 64 })
   const offset = memory.alloc(count * dIn * 4)
@@ -136,7 +136,7 @@ describe('training from a cache', () => {
     for (const pass of passes.slice(1)) {
       expect(all(pass)).toEqual(all(passes[0]))
       expect(pass).not.toEqual(passes[0])
-      // Also inside of each shard.
+      // Also inside each shard.
       expect(pass.every(rows => passes[0].every(first => first.join() !== rows.join()))).toBe(true)
     }
     const resumed = await openBuffer(cache)
@@ -152,7 +152,7 @@ describe('training from a cache', () => {
     const read = await openBuffer(cache, { storedDtype: 'bfloat16', outlierNormMultiple: 1.2 })
     const captured = await capture({ storedDtype: 'bfloat16', outlierNormMultiple: 1.2 })
     const count = await captured.fill(2)
-    // Reached without the buffers before, as by a resume.
+    // Reached without the earlier buffers, as by a resume.
     expect(await read.fill(2)).toBe(count)
     expect(sorted(await rowsOf(read, count))).toEqual(sorted(await rowsOf(captured, count)))
     expect(read.outliers('b')).toBe(captured.outliers('b'))
@@ -191,7 +191,7 @@ describe('writing a cache', () => {
       expect(stopped.complete).toBe(false)
       expect(stopped.shards.length).toBe(stopAfter)
       expect(() => openActivationCache({ dir: out })).toThrow(/not complete.*run the same `sae cache` again/)
-      // What a killed writer leaves: a file begun, and one whole that the index does not name yet.
+      // What a killed writer leaves: a partial file, and a complete one that the index does not list yet.
       writeFileSync(`${shardFile(out, stopAfter)}.partial`, 'half')
       writeFileSync(shardFile(out, stopAfter), 'not named')
       expect(await write({ out })).toEqual(whole)
@@ -265,7 +265,7 @@ describe('writing a cache', () => {
     const taken = join(folder, 'taken')
     mkdirSync(taken)
     writeFileSync(join(taken, 'thesis.txt'), '')
-    await expect(write({ out: taken })).rejects.toThrow(/the place is taken/)
+    await expect(write({ out: taken })).rejects.toThrow(/the output path is already taken/)
   })
 })
 
@@ -291,7 +291,7 @@ describe('a cache is refused', () => {
     expect(
       refusal({ hooks, model: { name: 'table', fingerprint: 'f00d' }, tokenizerFingerprint: 'beef' }),
     ).toBe(undefined)
-    // A model may be moved: its contents count where they are known.
+    // A model may be moved: its contents count if they are known.
     expect(refusal({ model: { name: 'moved', fingerprint: 'f00d' } })).toBe(undefined)
     expect(refusal({ model: { name: 'other' } })).toMatchObject({
       field: 'model',

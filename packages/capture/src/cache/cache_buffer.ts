@@ -1,5 +1,5 @@
 // Training from cached activations (cache_index.ts): a buffer is a shard. In the first pass of a training with the
-// cache's own seed the shards come in their order and the rows as they stand, which is what a capture would have given;
+// cache's own seed, shards and rows come in stored order, which is what a capture would have given;
 // in every other pass shards and rows are permuted by a function of (seed, pass, position), so a resume finds its place.
 import { permutation } from '@mistudio/corpus'
 import { InputError, type SafetensorsFile } from '@mistudio/files'
@@ -17,10 +17,10 @@ import {
 } from './cache_index.ts'
 import { type BufferRequest, type CachedActivations, widthAt } from './cached.ts'
 
-/** Rows that are rounded at once where the buffer keeps less than the file. */
+/** Rows rounded at a time if the buffer's number type is smaller than the file's. */
 const pieceRows = 4096
 
-/** @throws InputError for a damaged cache, one that is not complete, and shards that are missing or not as they should be */
+/** @throws InputError for a damaged or incomplete cache, and missing or wrong shards */
 export function openActivationCache(options: { dir: string }): CachedActivations & { info: CacheInfo } {
   const { dir } = options
   const info = readIndex(dir)
@@ -30,7 +30,7 @@ export function openActivationCache(options: { dir: string }): CachedActivations
       file: indexFile(dir),
       field: 'complete',
       found: `${tokensOf(info)} of ${info.tokensAsked} tokens`,
-      expected: 'a finished cache; run the same `sae cache` again to go on with it',
+      expected: 'a finished cache; run the same `sae cache` again to continue it',
     })
   }
   for (let index = 0; index < info.shards.length; index++) openShard({ dir, info, index }).close()
@@ -58,7 +58,7 @@ async function openCacheBuffer(options: BufferRequest & { dir: string; info: Cac
     name,
     width: widthAt({ dir, hooks: info.hooks }, name),
   }))
-  // Widening what is stored as bfloat16 would only cost memory.
+  // Widening stored bfloat16 would only cost memory.
   const dtype: StoredType = info.dtype === 'bfloat16' ? 'bfloat16' : storedDtype
   const shards = info.shards.length
   const shardAt = (index: number) => {
@@ -74,7 +74,7 @@ async function openCacheBuffer(options: BufferRequest & { dir: string; info: Cac
     capacity: Math.max(...info.shards.map(({ tokens }) => tokens)),
     dtype,
     seed,
-    // The writer's rule has been applied already.
+    // The writer has already applied its rule.
     outlierNormMultiple: info.outlierNormMultiple > 0 ? 0 : outlierNormMultiple,
     contexts: info.windowContexts,
     async load(index, places): Promise<LoadedRows> {
@@ -104,11 +104,11 @@ function checkOutlierRule({ dir, info, asked }: { dir: string; info: CacheInfo; 
     file: indexFile(dir),
     field: 'outlier_norm_multiple',
     found: `${info.outlierNormMultiple} in the cache`,
-    expected: `${asked}, as asked for; or 0 to take the cache as it is`,
+    expected: `${asked}, as requested; or 0 to use the cache unchanged`,
   })
 }
 
-/** A tensor into the place of its hook point, rounded where the place keeps less. */
+/** Loads a tensor into its hook point's place, rounded if the place's number type is smaller. */
 async function readRows(options: {
   pool: WorkerPool
   file: SafetensorsFile

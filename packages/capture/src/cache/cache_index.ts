@@ -1,11 +1,11 @@
-// Cached activations on disk: what the folder holds, and its index read as hostile.
+// Cached activations on disk: what the folder holds, and its index, read as untrusted.
 //
-//   activation_cache.json     this record, snake_case; a shard counts once it stands here
-//   shard-00000.safetensors   one buffer of training (window.ts) each, its usable tokens alone, in the buffer's order:
+//   activation_cache.json     this record, snake_case; only shards listed here count
+//   shard-00000.safetensors   one training buffer (activation_buffer.ts) each, only its usable tokens, in the buffer's order:
 //                             for every hook point HOOK [tokens, width] and HOOK/moments, float64 [width + 2]:
 //                             the sum of the rows, the sum of squares and the sum of norms
 //
-// So a training that reads the shards in order reads what a capture with the same seed would give, bit for bit.
+// Reading the shards in order gives the same bits as a capture with the same seed.
 import { readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { bytesPerElement, InputError, isObject, openSafetensors, writeFileAtomic } from '@mistudio/files'
@@ -19,9 +19,9 @@ const maxHooks = 1 << 16
 const maxShards = 1 << 20
 const maxWindowTokens = 2 ** 30
 
-/** What the activations are of; two caches with equal origins hold the same bits. */
+/** The origin of the activations; two caches with equal origins hold the same bits. */
 export type CacheOrigin = {
-  /** The model's name, and what tells it from another of that name; null where unknown. */
+  /** The model's name, and a fingerprint to distinguish models of the same name; null if unknown. */
   model: string
   modelFingerprint: string | null
   tokenizerFingerprint: string | null
@@ -37,7 +37,7 @@ export type CacheOrigin = {
 }
 
 export type CacheInfo = CacheOrigin & {
-  /** Usable tokens asked for; the last shard may go beyond. */
+  /** Usable tokens requested; the last shard may exceed it. */
   tokensAsked: number
   complete: boolean
   shards: { tokens: number; outliers: number[] }[]
@@ -177,8 +177,8 @@ function isHooks(value: unknown): value is CacheOrigin['hooks'] {
 }
 
 /**
- * Opens a shard and checks that it holds what the index says: nothing is allocated for a shard before its file has the
- * bytes.
+ * Opens a shard and checks that it holds what the index says: nothing is allocated before the file is known to have
+ * the bytes.
  * @throws InputError naming the shard's file and the tensor
  */
 export function openShard(options: { dir: string; info: CacheInfo; index: number }) {

@@ -1,5 +1,5 @@
-// What cached activations are to a training, whoever wrote them (openCachedActivations chooses): hook points, contexts,
-// buffers; and what they must be of.
+// Cached activations as a training sees them, in any format (openCachedActivations chooses): hook points, contexts,
+// buffers; and the checks of their origin.
 import { InputError } from '@mistudio/files'
 import type { StoredType, WorkerPool } from '@mistudio/tensor'
 import type { ActivationBuffer } from '../buffer/activation_buffer.ts'
@@ -7,7 +7,7 @@ import type { ActivationBuffer } from '../buffer/activation_buffer.ts'
 export type BufferRequest = {
   pool: WorkerPool
   hooks: readonly string[]
-  /** Contexts of a buffer. Our own caches keep the buffers they were written in. */
+  /** Contexts of a buffer. Our own caches keep the buffers they were written with. */
   contexts: number
   seed: number
   storedDtype?: StoredType
@@ -18,7 +18,7 @@ export interface CachedActivations {
   readonly kind: 'mistudio' | 'saelens'
   readonly dir: string
   readonly hooks: readonly { name: string; width: number }[]
-  /** null where the files do not say. */
+  /** null if the files do not say. */
   readonly model: string | null
   readonly modelFingerprint: string | null
   readonly tokenizerFingerprint: string | null
@@ -28,19 +28,19 @@ export interface CachedActivations {
   /** Contexts and rows of one pass. */
   readonly contexts: number
   readonly tokens: number
-  /** @throws InputError for a hook point that is not cached, and for another outlier rule than the cache was made with */
+  /** @throws InputError for a hook point that is not cached, and for an outlier rule other than the cache's */
   openBuffer(options: BufferRequest): Promise<ActivationBuffer>
   close(): void
 }
 
 /**
- * Refuses a cache of another model or without a hook point that is asked for.
+ * Rejects a cache of another model or without a requested hook point.
  * @throws InputError naming both
  */
 export function checkCachedActivations(options: {
   cache: CachedActivations
   hooks?: readonly string[]
-  /** What the cache must be of; names are compared where a fingerprint is not known on both sides. */
+  /** The required origin; names are compared unless both fingerprints are known. */
   model?: { name: string; fingerprint?: string }
   /** Of the tokenizer in use. */
   tokenizerFingerprint?: string
@@ -70,7 +70,7 @@ export function checkCachedActivations(options: {
   for (const hook of hooks) widthAt(cache, hook)
 }
 
-/** Elements per token. @throws InputError naming the hook point asked for and those there are */
+/** Elements per token. @throws InputError naming the requested hook point and the available ones */
 export function widthAt(cache: Pick<CachedActivations, 'dir' | 'hooks'>, hook: string): number {
   const found = cache.hooks.find(({ name }) => name === hook)
   if (found !== undefined) return found.width

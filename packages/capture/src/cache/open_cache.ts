@@ -1,4 +1,4 @@
-// Cached activations of either make: our own (cache/cache_index.ts) and SAELens's (cache/saelens_cache.ts).
+// Cached activations in either format: our own (cache/cache_index.ts) and SAELens's (cache/saelens_cache.ts).
 import type { WorkerPool } from '@mistudio/tensor'
 import type { ActivationBuffer } from '../buffer/activation_buffer.ts'
 import { openActivationCache } from './cache_buffer.ts'
@@ -8,7 +8,7 @@ import { isSaeLensCache, openSaeLensCache } from './saelens_cache.ts'
 /**
  * Opens a cache written by `sae cache`, or a folder of cached activations written by SAELens.
  * @param options.maskTokens special tokens, which SAELens caches and our own caches leave out
- * @throws InputError for neither of them, and for damaged ones
+ * @throws InputError if it is neither, or damaged
  */
 export function openCachedActivations(options: {
   dir: string
@@ -17,7 +17,7 @@ export function openCachedActivations(options: {
   return isSaeLensCache(options.dir) ? openSaeLensCache(options) : openActivationCache(options)
 }
 
-/** Cached activations as the training loop takes them: in place of buffers captured from a model. */
+/** Cached activations for the training loop, instead of buffers captured from a model. */
 export function cachedSource(options: { pool: WorkerPool; cache: CachedActivations }) {
   const { pool, cache } = options
   return {

@@ -204,7 +204,7 @@ describe('a folder is refused', () => {
     expect((error as InputError).details).toMatchObject({ file, field: hook, found: 'row 3' })
   })
 
-  /** Opens, reads one pass and gives what was thrown. */
+  /** Opens, reads one pass and returns what was thrown. */
   async function use(dir: string): Promise<unknown> {
     try {
       const cache = openCachedActivations({ dir })

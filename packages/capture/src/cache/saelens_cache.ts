@@ -1,7 +1,7 @@
 // Cached activations written by SAELens (CacheActivationsRunner): a folder as Hugging Face's `datasets` saves it, with
-// dataset_info.json, state.json and Arrow files; a row is a context, a column a hook point, [context, d_in], beside it
-// `token_ids` [context]. SAELens does not shuffle what it saves, so a buffer takes contexts in an order of its own: a
-// permutation of all of them that is a function of (seed, pass, position), then its tokens shuffled as always.
+// dataset_info.json, state.json and Arrow files; a row is a context, a column a hook point, [context, d_in], plus
+// `token_ids` [context]. SAELens does not shuffle what it saves, so a buffer permutes the contexts itself: a
+// permutation of all of them that is a function of (seed, pass, position); its tokens are then shuffled as usual.
 import { existsSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { permutation } from '@mistudio/corpus'
@@ -21,7 +21,7 @@ export const isSaeLensCache = (dir: string): boolean =>
   existsSync(join(dir, 'dataset_info.json')) && existsSync(join(dir, 'state.json'))
 
 /**
- * @param options.maskTokens token ids that are not trained on (special tokens); needs the column `token_ids`
+ * @param options.maskTokens token ids to exclude from training (special tokens); needs the column `token_ids`
  * @throws InputError naming file, column and what is wrong
  */
 export function openSaeLensCache(options: {
@@ -32,7 +32,7 @@ export function openSaeLensCache(options: {
   const { hooks, contextSize, hasTokens } = readFeatures(dir)
   if (maskTokens !== undefined && !hasTokens) {
     throw new InputError({
-      message: 'tokens can only be masked where their ids were cached',
+      message: 'tokens can only be masked if their ids were cached',
       file: join(dir, 'dataset_info.json'),
       field: tokenColumn,
       found: 'nothing',
@@ -78,7 +78,7 @@ export function openSaeLensCache(options: {
 }
 
 type Hook = { name: string; width: number }
-/** Contexts [start, end) of all are the rows of one batch. */
+/** One batch's rows are contexts [start, end) of all. */
 type Batch = { file: ArrowFile; batch: ArrowBatch; start: number; end: number }
 
 async function openSaeLensBuffer(
@@ -143,7 +143,7 @@ async function openSaeLensBuffer(
   })
 }
 
-/** The batch that holds a context: the first whose end lies beyond it. */
+/** The batch that holds a context: the first whose end is beyond it. */
 function find(
   batches: readonly Batch[],
   context: number,
@@ -174,7 +174,7 @@ function columnOf(file: ArrowFile, name: string) {
   throw file.refuse('schema', file.columns.map(column => column.name).join(', '), `a column ${name}`)
 }
 
-/** Every batch with the bytes that its rows need, so that no size of the folder's JSON is believed without them. */
+/** Checks that every batch has the bytes its rows need, so that no size in the folder's JSON is trusted without them. */
 function checkedBatches(options: {
   files: readonly ArrowFile[]
   hooks: readonly Hook[]
@@ -217,7 +217,7 @@ function readFeatures(dir: string): { hooks: Hook[]; contextSize: number; hasTok
   const features = readJson(file).features
   const refuse = (field: string, found: unknown, expected: string) =>
     new InputError({
-      message: 'no cached activations of SAELens',
+      message: 'not cached activations of SAELens',
       file,
       field,
       found: JSON.stringify(found) ?? 'absent',
@@ -270,13 +270,13 @@ function dataFiles(dir: string): string[] {
     throw refuse('_data_files', list, 'a list of files')
   return list.map((entry: unknown) => {
     const name = isObject(entry) ? entry.filename : undefined
-    // A file of this folder and no other.
+    // Only a file in this folder.
     if (typeof name === 'string' && /^[A-Za-z0-9][A-Za-z0-9_.-]*\.arrow$/.test(name)) return name
     throw refuse('_data_files', entry, 'the name of an .arrow file in this folder')
   })
 }
 
-/** On the Hub SAELens puts the runner's settings beside the data. */
+/** On the Hub SAELens puts the runner's settings next to the data. */
 function readRunner(dir: string): { model: string | null; datasets: string[] } {
   const file = join(dir, 'cache_activations_runner_cfg.json')
   if (!existsSync(file)) return { model: null, datasets: [] }

@@ -1,6 +1,6 @@
 // Writes cached activations (cache_index.ts): the buffers that a training with this seed would capture, one shard each.
-// Memory is that of one buffer. A shard is whole on disk before the index names it, so after a kill the same call goes
-// on behind the last shard named; the bits of a shard are a function of the origin and its number alone.
+// Memory is that of one buffer. A shard is whole on disk before the index names it, so after a kill the same call continues
+// after the last shard listed; a shard's bits depend only on the origin and its number.
 import { existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { checkSettings, InputError, type StreamedTensor, streamSafetensors } from '@mistudio/files'
@@ -27,8 +27,8 @@ const taskRows = 1024
 export type CacheProgress = { tokens: number; tokensAsked: number; shards: number }
 
 /**
- * @returns the index as it stands; `complete` is false where `stopped` ended it
- * @throws InputError when the folder holds something else or a cache of another origin (lists the differences), and for
+ * @returns the current index; `complete` is false if `stopped` ended it
+ * @throws InputError if the folder holds something else or a cache of another origin (lists the differences), and for
  *   NaN or infinity in the activations
  */
 export async function writeActivationCache(options: {
@@ -40,7 +40,7 @@ export async function writeActivationCache(options: {
   /** Usable tokens; whole buffers are written. */
   tokens: number
   out: string
-  /** Asked between shards. */
+  /** Called between shards. */
   stopped?: () => boolean
   onProgress?: (progress: CacheProgress) => void
 }): Promise<CacheInfo> {
@@ -80,7 +80,7 @@ export async function writeActivationCache(options: {
   }
 }
 
-/** The index of the folder, a new one where it holds none. */
+/** The folder's index, or a new one. */
 function begin(options: { out: string; origin: CacheOrigin; tokens: number }): CacheInfo {
   const { out, origin, tokens } = options
   if (!Number.isSafeInteger(tokens) || tokens < 1) {
@@ -94,9 +94,9 @@ function begin(options: { out: string; origin: CacheOrigin; tokens: number }): C
   if (!existsSync(indexFile(out))) {
     if (existsSync(out) && readdirSync(out).length > 0) {
       throw new InputError({
-        message: 'the place is taken',
+        message: 'the output path is already taken',
         file: out,
-        expected: 'a new or empty folder, or a cache of the same activations to go on with',
+        expected: 'a new or empty folder, or a cache of the same activations to continue',
       })
     }
     mkdirSync(out, { recursive: true })
@@ -108,7 +108,7 @@ function begin(options: { out: string; origin: CacheOrigin; tokens: number }): C
   const { tokensAsked: _tokens, complete: _complete, shards, ...saved } = found
   const plain = (value: CacheOrigin) => JSON.parse(JSON.stringify(value)) as Record<string, unknown>
   checkSettings({ file: indexFile(out), saved: plain(saved), asked: plain(origin) })
-  // Named shards are whole; what a killed process was writing is not.
+  // Listed shards are whole; what a killed process was writing is not.
   for (const name of readdirSync(out)) {
     if (/^shard-\d+\.safetensors\.(partial|tmp-\d+)$/.test(name)) rmSync(join(out, name), { force: true })
   }

@@ -1,11 +1,11 @@
-// Advice before a training starts: what it will take on this machine, and what about its settings looks wrong.
+// Advice before a training starts: what it will need on this machine, and which settings look wrong.
 import { z } from 'zod'
 import { count } from '../base.ts'
 import { settingValue } from './family.ts'
 
 const bytes = count.meta({ description: 'bytes' })
 
-/** A value to try in place of one that cannot work or looks wrong. */
+/** A value to try instead of one that cannot work or looks wrong. */
 export const suggestion = z
   .strictObject({
     field: z.string().meta({ description: 'd_sae, batch_size, members or the name of a setting' }),
@@ -45,14 +45,14 @@ export const advice = z
       })
       .nullable()
       .meta({ description: 'what the probe found on this machine' }),
-    busy: z.boolean().meta({ description: 'a job runs here: what is measured meanwhile is too slow' }),
+    busy: z.boolean().meta({ description: 'a job is running here, so measured speeds are too low' }),
     fits: z.boolean(),
     refusal: z.string().nullable().meta({ description: 'why it cannot be started' }),
     suggestions: z.array(suggestion).meta({ description: 'what would fit' }),
     warnings: z.array(
       z.strictObject({ field: z.string(), message: z.string(), suggestion: suggestion.nullable() }),
     ),
-    reasons: z.array(z.string()).meta({ description: 'how the suggested values come about' }),
+    reasons: z.array(z.string()).meta({ description: 'how the suggested values are derived' }),
   })
   .meta({ id: 'Advice' })
 export type Advice = z.infer<typeof advice>

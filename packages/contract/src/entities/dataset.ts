@@ -12,19 +12,19 @@ export const dataset = z
     format: formatName.meta({ description: 'the kind of file, by its name in GET /formats' }),
     status: z.enum(['ready', 'error']),
     size_bytes: count,
-    documents: count.meta({ description: 'documents that hold text: lines of a .jsonl file, 1 for .txt' }),
-    bad_lines: count.meta({ description: 'lines passed over on upload' }),
+    documents: count.meta({ description: 'documents with text: lines of a .jsonl file, 1 for .txt' }),
+    bad_lines: count.meta({ description: 'lines skipped on upload' }),
     text_field: z
       .string()
       .nullable()
-      .meta({ description: 'field that holds the text; null where documents have no fields' }),
+      .meta({ description: 'field with the text; null if documents have no fields' }),
     error_message: z.string().nullable(),
     created_at: time,
   })
   .meta({ id: 'Dataset' })
 export type Dataset = z.infer<typeof dataset>
 
-/** The fields of a multipart upload beside the part `file`. */
+/** The fields of a multipart upload besides the part `file`. */
 export const datasetUpload = z.strictObject({
   name: name.optional().meta({ description: "default: the file's name" }),
   text_field: z.string().min(1).max(100).default('text'),

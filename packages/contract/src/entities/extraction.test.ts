@@ -1,4 +1,4 @@
-// Requests for extractions, and the name of a template that a person did not name.
+// Requests for extractions, and the default name of a template.
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { name } from '../base.ts'

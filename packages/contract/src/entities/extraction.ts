@@ -14,7 +14,8 @@ export const extractionConfig = z
       .default(250_000)
       .meta({ description: 'tokens to read, at most' }),
     context_size: contextSize.optional().meta({
-      description: 'tokens a context; default: as the SAE was trained. An extraction says which it was',
+      description:
+        'tokens per context; default: as the SAE was trained. The extraction reports the value used',
     }),
     examples_per_feature: z
       .number()
@@ -95,7 +96,7 @@ export const extraction = z
     dataset_names: z.array(name),
     config: extractionConfig,
     status: z.enum(statesOf(extractionMachine)),
-    nlp_status: z.enum(statesOf(nlpMachine)).nullable().meta({ description: 'null: no analysis asked for' }),
+    nlp_status: z.enum(statesOf(nlpMachine)).nullable().meta({ description: 'null: no analysis requested' }),
     stage: z.enum(stages),
     batch_id: idOf('batch').nullable(),
     batch_position: count.nullable().meta({ description: 'from 1' }),
@@ -106,7 +107,7 @@ export const extraction = z
     features: count.nullable().meta({ description: 'd_sae; null until completed' }),
     features_alive: count.nullable().meta({ description: 'features that fired' }),
     tokens: count.nullable().meta({ description: 'unmasked tokens read' }),
-    complete: z.boolean().nullable().meta({ description: 'false: stopped early, what was read is kept' }),
+    complete: z.boolean().nullable().meta({ description: 'false: stopped early, keeping what was read' }),
     job_id: idOf('job').nullable(),
     error_message: z.string().nullable(),
     nlp_error_message: z.string().nullable(),
@@ -127,7 +128,7 @@ export const extractionsCreated = z
   })
   .meta({ id: 'ExtractionsCreated' })
 
-/** The name of a template of this configuration, when none is given. */
+/** The default name of a template with this configuration. */
 export function extractionTemplateName(config: ExtractionConfig): string {
   const tokens =
     config.max_tokens >= 1e6

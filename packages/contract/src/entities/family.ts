@@ -1,5 +1,5 @@
-// Families of SAEs, their settings, recipes and metrics as data. The tables themselves are in @mistudio/sae; a form or
-// a card is drawn from what these routes give, and knows no family by name.
+// Families of SAEs, their settings, recipes and metrics as data. The tables are in @mistudio/training and @mistudio/evaluation; forms and
+// cards are drawn from what these routes return and are independent of family names.
 import { z } from 'zod'
 
 const text = z.string().max(2000)
@@ -21,11 +21,11 @@ const described = {
   unit: text.nullable(),
   source: text.nullable().meta({ description: 'where the default comes from' }),
   chosen: text.nullable().meta({ description: 'how a null is chosen' }),
-  group: text.meta({ description: '`family`, or the group of shared settings it stands in' }),
+  group: text.meta({ description: '`family`, or its group of shared settings' }),
 }
 const bound = z.number().nullable()
 
-/** One setting: what a form needs to show and to check it. */
+/** One setting: what a form needs to show and check it. */
 export const settingField = z
   .discriminatedUnion('kind', [
     z.strictObject({

@@ -1,23 +1,23 @@
-// Features: what an extraction found, a row each; examples are read from its Parquet.
+// Features of an extraction, one row each; examples are read from its Parquet file.
 import { z } from 'zod'
 import { count, featureId, idOf, paging, share } from '../base.ts'
 
-/** A text, in how many examples it stands, and that over all examples. */
+/** A text, how many examples contain it, and their share of all examples. */
 const tokenShare = z.strictObject({ text: z.string(), count, share })
 export type TokenShare = z.infer<typeof tokenShare>
 
-/** What the examples of a feature say in words: counted, not guessed. */
+/** What a feature's examples have in common, counted. */
 export const nlpSummary = z
   .strictObject({
     examples: count.meta({ description: 'top examples analysed' }),
     summary: z.string(),
     peak_words: z
       .array(tokenShare)
-      .meta({ description: 'words that hold the peak token, the commonest first' }),
+      .meta({ description: 'words that contain the peak token, commonest first' }),
     parts_of_speech: z
       .array(tokenShare)
       .meta({ description: 'universal part-of-speech tags of the peak words in their sentences' }),
-    words: z.array(tokenShare).meta({ description: 'words of the windows, stop words left out' }),
+    words: z.array(tokenShare).meta({ description: 'words of the windows, without stop words' }),
     bigrams: z.array(tokenShare),
     trigrams: z.array(tokenShare),
     before: z.array(tokenShare).meta({ description: 'the word before the peak word' }),
@@ -37,9 +37,7 @@ export const feature = z
     mean: z.number().nullable().meta({ description: 'of the activations above 0' }),
     readability: z.number().meta({ description: 'see the extraction’s definitions' }),
     top_examples: count,
-    peak_tokens: z
-      .array(z.string())
-      .meta({ description: 'of the top examples, the commonest first, at most 5' }),
+    peak_tokens: z.array(z.string()).meta({ description: 'of the top examples, commonest first, at most 5' }),
     top_tokens: z.array(z.string()).nullable(),
     nlp_summary: z.string().nullable(),
     snippet: z
@@ -53,7 +51,7 @@ export type FeatureItem = z.infer<typeof feature>
 export const featureExample = z
   .strictObject({
     kind: z.enum(['top', 'quantile']),
-    rank: count.meta({ description: 'from 0, among its examples of its kind; the strongest first' }),
+    rank: count.meta({ description: 'from 0, within its kind of examples; strongest first' }),
     peak_activation: z.number(),
     dataset: z.string(),
     document: count,
@@ -63,7 +61,7 @@ export const featureExample = z
     peak_index: count.meta({ description: 'which of the tokens is the peak' }),
     token_texts: z.array(z.string()).meta({
       description:
-        'one a token; where tokens split a character, its text stands at the first, the others are empty',
+        'one per token; if tokens split a character, its text is at the first and the others are empty',
     }),
     activations: z.array(z.number()),
   })
@@ -87,7 +85,7 @@ export const featureDetail = feature
     top_logits: z
       .array(logit)
       .nullable()
-      .meta({ description: 'null where the hook is not in the residual stream' }),
+      .meta({ description: 'null if the hook is not in the residual stream' }),
     bottom_logits: z.array(logit).nullable(),
     nlp: nlpSummary.nullable(),
     examples: z.array(featureExample),

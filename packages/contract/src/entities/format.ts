@@ -1,5 +1,5 @@
 // Formats of files: which texts and SAEs this server reads. The lists are the engine's (document sources, SAE formats);
-// the contract knows only what an entry looks like, so that a new format needs no change here.
+// the contract only defines an entry's shape, so a new format needs no change here.
 import { z } from 'zod'
 
 export const formatName = z.string().regex(/^[a-z][a-z0-9_]{0,31}$/, 'the name of a format')
@@ -7,9 +7,9 @@ export const formatName = z.string().regex(/^[a-z][a-z0-9_]{0,31}$/, 'the name o
 export const textFormat = z
   .strictObject({
     name: formatName,
-    extensions: z.array(z.string()).meta({ description: 'endings of file names, with the dot' }),
+    extensions: z.array(z.string()).meta({ description: 'file extensions, with the dot' }),
     summary: z.string(),
-    has_fields: z.boolean().meta({ description: 'one of the fields of a document holds its text' }),
+    has_fields: z.boolean().meta({ description: 'documents have fields, one of which is the text' }),
   })
   .meta({ id: 'TextFormat' })
 export type TextFormat = z.infer<typeof textFormat>
@@ -18,7 +18,7 @@ export const saeFormat = z
   .strictObject({
     name: formatName,
     summary: z.string().meta({ description: 'which files make up such an SAE' }),
-    writes: z.boolean().meta({ description: 'SAEs can be written in it as well' }),
+    writes: z.boolean().meta({ description: 'SAEs can also be written in it' }),
   })
   .meta({ id: 'SaeFormat' })
 export type SaeFormat = z.infer<typeof saeFormat>

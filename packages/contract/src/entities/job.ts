@@ -1,4 +1,4 @@
-// Jobs: the queue's own view of what runs.
+// Jobs: the queue's view of what is running.
 import { z } from 'zod'
 import { count, idOf, share, time } from '../base.ts'
 import { jobMachine, statesOf } from '../states.ts'
@@ -20,12 +20,12 @@ export const job = z
     id: idOf('job'),
     kind: z.enum(jobKinds),
     entity: z.string().meta({ description: 'what it works for, as in `training/train_…`; an event channel' }),
-    title: z.string().meta({ description: 'for a person: names, never ids' }),
+    title: z.string().meta({ description: 'for display: names, never ids' }),
     status: z.enum(statesOf(jobMachine)),
     progress: share,
     attempt: count.meta({ description: 'starts so far' }),
     needs: z.array(idOf('job')).meta({ description: 'jobs that must have completed' }),
-    after: z.array(idOf('job')).meta({ description: 'jobs that must have ended, however' }),
+    after: z.array(idOf('job')).meta({ description: 'jobs that must have ended, with any outcome' }),
     error_message: z.string().nullable(),
     created_at: time,
     started_at: time.nullable(),

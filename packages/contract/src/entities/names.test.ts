@@ -1,4 +1,4 @@
-// A person reads names, never ids: whatever refers to something by its id has its name beside it.
+// Users read names, never ids: every reference by id comes with a name.
 import { expect, test } from 'vitest'
 import type { z } from 'zod'
 import { tokenization } from './dataset.ts'

@@ -13,7 +13,7 @@ export const sae = z
     member: z.string().nullable().meta({ description: 'its name within its training' }),
     checkpoint: count
       .nullable()
-      .meta({ description: 'step of the checkpoint it was made of; null: its training’s end' }),
+      .meta({ description: 'step of the checkpoint it was made from; null: its training’s end' }),
     model_id: idOf('model'),
     model_name: name,
     hook_point: z.string(),
@@ -30,11 +30,11 @@ export const sae = z
   .meta({ id: 'Sae' })
 export type Sae = z.infer<typeof sae>
 
-/** What a training offers: hook and sizes are read from each SAE's own file. */
+/** SAEs a training offers: hook and sizes are read from each SAE's own file. */
 export const availableSae = z
   .strictObject({
     member: memberName,
-    checkpoint: count.nullable().meta({ description: 'step of the checkpoint it was made of, or null' }),
+    checkpoint: count.nullable().meta({ description: 'step of the checkpoint it was made from, or null' }),
     hook_point: z.string(),
     layer: layer.nullable(),
     hook_type: hookType.nullable(),
@@ -42,7 +42,7 @@ export const availableSae = z
     d_in: count,
     d_sae: count,
     k: count.nullable(),
-    imported_sae_id: idOf('sae').nullable().meta({ description: 'the SAE it already is, or null' }),
+    imported_sae_id: idOf('sae').nullable().meta({ description: 'the SAE it was imported as, or null' }),
   })
   .meta({ id: 'AvailableSae' })
 export type AvailableSae = z.infer<typeof availableSae>
@@ -59,10 +59,10 @@ export const saeImport = z
       .array(memberName)
       .min(1)
       .optional()
-      .meta({ description: 'which of the training’s SAEs by name, in place of hook_points' }),
+      .meta({ description: 'which of the training’s SAEs by name, instead of hook_points' }),
     checkpoint: count
       .optional()
-      .meta({ description: 'those made of the checkpoint of this step; default: of the training’s end' }),
+      .meta({ description: 'those made from the checkpoint of this step; default: from the training’s end' }),
     path: z.string().min(1).max(4096).optional().meta({
       description: 'the folder of an SAE (GET /formats), in place of a training',
     }),

@@ -1,4 +1,4 @@
-// Templates: a configuration under a name. Kinds beside `extraction` come with their pages.
+// Templates: a configuration under a name. Kinds besides `extraction` come with their pages.
 import { z } from 'zod'
 import { idOf, name, time } from '../base.ts'
 import { extractionConfig } from './extraction.ts'

@@ -1,4 +1,4 @@
-// Requests for trainings: what the datasets are called by, and what is filled in.
+// Requests for trainings: how datasets are named, and what is filled in.
 import { expect, test } from 'vitest'
 import { trainingRequest } from './training.ts'
 

@@ -1,4 +1,4 @@
-// Trainings: one pass of a model over one or several datasets, one SAE for each choice of hook points and each variant.
+// Trainings: one pass of a model over one or several datasets, one SAE per choice of hook points and variant.
 import { z } from 'zod'
 import { count, hookType, idOf, layer, name, share, time } from '../base.ts'
 import { statesOf, trainingMachine } from '../states.ts'
@@ -7,7 +7,7 @@ import { settingName, settings, settingValue } from './family.ts'
 
 const dSae = z.number().int().min(1).max(1_048_576).meta({ description: 'latents of each SAE' })
 const trainTokens = z.number().int().min(1).max(1e12).meta({ description: 'tokens to train on' })
-const batchSize = z.number().int().min(1).max(1_048_576).meta({ description: 'tokens a step' })
+const batchSize = z.number().int().min(1).max(1_048_576).meta({ description: 'tokens per step' })
 const seed = z.number().int().min(0).max(0xffff_ffff)
 
 const wordOf = (what: string) =>
@@ -16,14 +16,14 @@ const wordOf = (what: string) =>
     .regex(/^[a-z0-9][a-z0-9_.-]{0,99}$/, `the name of a ${what}`)
     .meta({ description: `name of a ${what}` })
 
-/** What all SAEs of a training have in common. */
+/** What all SAEs of a training share. */
 export const hyperparameters = z
   .strictObject({
     family: wordOf('family'),
     recipe: wordOf('recipe').nullable(),
     d_sae: dSae,
     settings: settings.meta({
-      description: 'of the family and of every SAE; the rest is the recipe’s or default',
+      description: 'of the family and of every SAE; others come from the recipe or defaults',
     }),
     train_tokens: trainTokens,
     batch_size: batchSize,
@@ -34,7 +34,7 @@ export const hyperparameters = z
   .meta({ id: 'Hyperparameters' })
 export type Hyperparameters = z.infer<typeof hyperparameters>
 
-/** What was asked for before there were families: `architecture`, `k`, `learning_rate`, `normalisation`. */
+/** Fields of requests from before there were families: `architecture`, `k`, `learning_rate`, `normalisation`. */
 const before = {
   architecture: z.literal('topk').optional().meta({ deprecated: true, description: 'family' }),
   k: z.number().int().min(1).max(65_536).optional().meta({ deprecated: true, description: 'settings.k' }),
@@ -51,7 +51,7 @@ const before = {
     .meta({ deprecated: true, description: 'settings.normalisation' }),
 }
 
-/** As they are given, each field with its default. */
+/** As given, each field with its default. */
 export const hyperparametersGiven = z
   .strictObject({
     family: wordOf('family').optional().meta({ description: 'default the recipe’s, or topk' }),
@@ -59,8 +59,8 @@ export const hyperparametersGiven = z
     d_sae: dSae,
     settings: settings.default({}),
     train_tokens: trainTokens,
-    batch_size: batchSize.optional().meta({ description: 'tokens a step; default the recipe’s, or 1,024' }),
-    context_size: contextSize.default(128).meta({ description: 'tokens a context' }),
+    batch_size: batchSize.optional().meta({ description: 'tokens per step; default the recipe’s, or 1,024' }),
+    context_size: contextSize.default(128).meta({ description: 'tokens per context' }),
     seed: seed.default(0),
     run: settings.default({}),
     ...before,
@@ -84,13 +84,13 @@ export const hyperparametersRequest = hyperparametersGiven
 
 type Before = { [K in keyof typeof before]?: z.infer<(typeof before)[K]> }
 
-/** As a request gives them: the recipe fills in what is not there. */
+/** As in a request: the recipe fills in what is missing. */
 export type HyperparametersAsked = Omit<Hyperparameters, 'family' | 'batch_size'> & {
   family?: string
   batch_size?: number
 }
 
-/** @returns the request with fields of before under settings */
+/** @returns the request with the old fields moved into settings */
 function renamed(given: HyperparametersAsked & Before): HyperparametersAsked {
   const { family, architecture, k, learning_rate, normalisation, settings, ...rest } = given
   const old = family === undefined && given.recipe === null
@@ -98,7 +98,7 @@ function renamed(given: HyperparametersAsked & Before): HyperparametersAsked {
     ...rest,
     family: family ?? architecture ?? (given.recipe === null ? 'topk' : undefined),
     settings: {
-      // What was the default before.
+      // The former default.
       ...(old && { normalisation: 'expected_average' }),
       ...(k !== undefined && { k }),
       ...(learning_rate !== undefined && { learning_rate }),
@@ -108,14 +108,14 @@ function renamed(given: HyperparametersAsked & Before): HyperparametersAsked {
   }
 }
 
-/** Members of a training at most: layers × hook types × variants. */
+/** Most members of a training: layers × hook types × variants. */
 export const membersAtMost = 512
 
 const requested = {
   name: name.optional(),
   model_id: idOf('model'),
   dataset_ids: z.array(idOf('dataset')).min(1).max(50).optional(),
-  dataset_id: idOf('dataset').optional().meta({ description: 'one dataset, in place of dataset_ids' }),
+  dataset_id: idOf('dataset').optional().meta({ description: 'one dataset, instead of dataset_ids' }),
   dataset_weights: z.array(z.number().gt(0).max(1e6)).min(1).max(50).nullable().default(null).meta({
     description: 'share of the tokens from each dataset; null: all texts once, one after the other',
   }),
@@ -124,12 +124,12 @@ const requested = {
   output_hook_type: hookType
     .nullable()
     .default(null)
-    .meta({ description: 'what is predicted, for families that read one hook point and predict another' }),
+    .meta({ description: 'predicted, for families that read one hook point and predict another' }),
   hyperparameters: hyperparametersRequest,
   sweep: z
     .record(settingName, z.array(settingValue).min(1).max(64))
     .default({})
-    .meta({ description: 'values by setting: every combination is a variant, an SAE of its own' }),
+    .meta({ description: 'values by setting: every combination is a variant with its own SAE' }),
 }
 
 export const trainingRequest = z
@@ -147,7 +147,7 @@ export const trainingRequest = z
 export type TrainingRequest = z.infer<typeof trainingRequest>
 export type TrainingRequestGiven = z.input<typeof trainingRequest>
 
-/** A training that is being thought about: its texts do not matter yet. */
+/** A training under consideration: its texts do not matter yet. */
 export const trainingAdviceRequest = z
   .strictObject({
     ...requested,
@@ -160,7 +160,7 @@ const measured = z.number().nullable()
 export const memberStates = ['pending', 'training', 'completed', 'stopped', 'failed'] as const
 export type MemberStatus = (typeof memberStates)[number]
 
-/** What a person can act on while an SAE trains. */
+/** A warning the user can act on while an SAE trains. */
 export const trainingWarning = z
   .strictObject({
     kind: z.string(),
@@ -171,13 +171,13 @@ export const trainingWarning = z
   .meta({ id: 'TrainingWarning' })
 export type TrainingWarning = z.infer<typeof trainingWarning>
 
-/** A folder's name as well. */
+/** Also a folder's name. */
 export const memberName = z
   .string()
   .regex(/^\w[\w.,:=+~-]{0,199}$/, 'the name of an SAE of the training')
   .meta({ description: 'name of an SAE within its training' })
 
-/** One SAE of a training as last measured: means over the stretch since the event before. */
+/** One SAE of a training as last measured: means over the interval since the last event. */
 export const trainingMember = z
   .strictObject({
     name: memberName,
@@ -195,11 +195,11 @@ export const trainingMember = z
     loss: measured,
     fvu: measured,
     l0: measured,
-    dead_latents: count.nullable().meta({ description: 'null until the window of tokens was seen' }),
+    dead_latents: count.nullable().meta({ description: 'null until dead_after_tokens tokens were seen' }),
     grad_norm: measured,
     metrics: z
       .record(z.string(), measured)
-      .meta({ description: 'everything measured, by the names of /metrics; null: not measured' }),
+      .meta({ description: 'everything measured, under the names of /metrics; null: not measured' }),
     l0_histogram: z
       .array(count)
       .nullable()
@@ -215,7 +215,7 @@ export type TrainingMember = z.infer<typeof trainingMember>
 
 export const outlierTokens = z
   .record(z.string(), count)
-  .meta({ description: 'tokens that the outlier rule has left out so far, by hook point' })
+  .meta({ description: 'tokens dropped by the outlier rule so far, by hook point' })
 
 export const training = z
   .strictObject({
@@ -240,7 +240,7 @@ export const training = z
     total_tokens: count,
     tokens_per_second: measured,
     eta_seconds: count.nullable(),
-    memory_bytes: count.nullable().meta({ description: 'resident memory of the process that trains' }),
+    memory_bytes: count.nullable().meta({ description: 'resident memory of the training process' }),
     outlier_tokens: outlierTokens,
     saes: z.array(trainingMember),
     saes_available: z.boolean().meta({ description: 'SAEs can be imported' }),
@@ -256,11 +256,11 @@ export type Training = z.infer<typeof training>
 /** pause: checkpoint and wait; resume; stop: end and keep the SAEs (`keep`), or end and drop them. */
 export const trainingStop = z.strictObject({ keep: z.boolean().default(true) })
 
-/** `step` absent: what there is now, ending a training that still runs; else the checkpoint of that step. */
+/** `step` absent: the current state, ending a running training; otherwise the checkpoint of that step. */
 export const trainingFinalise = z.strictObject({ step: count.optional() })
 
 export const trainingRetry = z.strictObject({
-  member: memberName.meta({ description: 'the SAE to train anew; the others stay as they are' }),
+  member: memberName.meta({ description: 'the SAE to train again; the others are unchanged' }),
 })
 
 export const checkpoint = z
@@ -272,7 +272,7 @@ export const checkpoint = z
     best: z.boolean().meta({ description: 'the one with the lowest mean FVU' }),
     fvu: measured.meta({ description: 'mean over the SAEs when it was written' }),
     saes: z.array(memberName),
-    finalised: z.boolean().meta({ description: 'its SAEs are there to import' }),
+    finalised: z.boolean().meta({ description: 'its SAEs can be imported' }),
   })
   .meta({ id: 'Checkpoint' })
 export type Checkpoint = z.infer<typeof checkpoint>

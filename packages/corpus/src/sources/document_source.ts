@@ -1,21 +1,21 @@
-// What a kind of text file is to the rest of the program: a name, the endings it goes by, and a way to read its documents
+// The interface of a kind of text file: a name, its extensions, and a way to read its documents
 // as a stream. Sources are listed in document_sources.ts; each is a file here.
 import type { InputError } from '@mistudio/files'
 
-/** `sourceRow`: where in its file a document comes from, counted from 0; what a row is says the source. */
+/** `sourceRow`: where in its file a document comes from, counted from 0; the source defines what a row is. */
 export type TextDocument = { text: string; sourceFile: string; sourceRow: number }
 
 export type DocumentRequest = {
   /** Names the file in documents and errors. */
   file: string
   bytes: AsyncIterable<Uint8Array>
-  /** Which field holds the text, where documents have fields. */
+  /** Which field has the text, if documents have fields. */
   textField: string
   /** The most bytes of one document. */
   maxDocumentBytes: number
   /**
-   * Told of a document that cannot be used, which is then passed over. Absent: the first one ends the reading with its
-   * error. Sources of one document have none to pass over.
+   * Called for an unusable document, which is then skipped. Absent: the first one ends the reading with its
+   * error. Sources of one document have none to skip.
    */
   onBad?(error: InputError): void
 }
@@ -23,11 +23,11 @@ export type DocumentRequest = {
 export type DocumentSource = {
   /** In rows, JSON and forms, e.g. `jsonl`. */
   name: string
-  /** Endings of file names in lower case, with the dot. */
+  /** File extensions in lower case, with the dot. */
   extensions: readonly string[]
-  /** For a person: what such a file holds. */
+  /** Shown to users: what such a file holds. */
   summary: string
-  /** Do documents have fields, one of which holds the text? */
+  /** Whether documents have fields, one of which is the text. */
   hasFields: boolean
   /** @throws InputError naming file, line and field */
   read(request: DocumentRequest): AsyncIterable<TextDocument>

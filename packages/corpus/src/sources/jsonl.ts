@@ -1,4 +1,4 @@
-// JSON Lines: an object a line, one of whose fields is the text of a document. A row is a line, blank ones counted.
+// JSON Lines: an object per line, one of whose fields is the text of a document. A row is a line, counting blank ones.
 import { InputError, isObject } from '@mistudio/files'
 import type { DocumentSource } from './document_source.ts'
 import { decode, linesOf, tooLong } from './lines.ts'
@@ -6,7 +6,7 @@ import { decode, linesOf, tooLong } from './lines.ts'
 export const jsonl: DocumentSource = {
   name: 'jsonl',
   extensions: ['.jsonl'],
-  summary: 'a JSON object a line, with a field that holds the text',
+  summary: 'one JSON object per line, with a field for the text',
   hasFields: true,
   async *read({ file, bytes: source, textField, maxDocumentBytes: maxLineBytes, onBad }) {
     for await (const { row, bytes } of linesOf({ source, separate: true, maxLineBytes })) {
@@ -28,7 +28,7 @@ function textOf(file: string, row: number, line: string, field: string): string 
   try {
     value = JSON.parse(line)
   } catch {
-    const expected = 'one JSON object a line'
+    const expected = 'one JSON object per line'
     throw new InputError({
       message: 'a line is not JSON',
       file,

@@ -1,12 +1,12 @@
-// Lines of a stream of bytes, and UTF-8 out of them: no line is held beyond its bound, and bytes that are not UTF-8 are
-// named, not replaced.
+// Splits a stream of bytes into lines and decodes UTF-8: no line is held beyond its limit, and invalid UTF-8 is
+// reported, not replaced.
 import { InputError } from '@mistudio/files'
 
 const newline = 0x0a
 
 export type Line = { row: number; bytes: Uint8Array | undefined }
 
-/** Lines without their newline; `bytes` is undefined, at once, for a line beyond `maxLineBytes`. */
+/** Lines without their newline; `bytes` is undefined, without reading on, for a line beyond `maxLineBytes`. */
 export async function* linesOf(options: {
   source: AsyncIterable<Uint8Array>
   separate: boolean
@@ -50,7 +50,7 @@ export function decode(file: string, row: number, bytes: Uint8Array): string {
   try {
     return utf8.decode(marked ? bytes.subarray(3) : bytes)
   } catch {
-    const expected = 'UTF-8; convert the file, or pass over such lines'
+    const expected = 'UTF-8; convert the file, or skip such lines'
     throw new InputError({
       message: 'bytes that are not UTF-8',
       file,
@@ -60,7 +60,7 @@ export function decode(file: string, row: number, bytes: Uint8Array): string {
   }
 }
 
-/** In a .txt file the document is many lines; the one with the bad bytes is named. */
+/** In a .txt file the document is many lines; reports the one with the bad bytes. */
 function firstBadLine(row: number, bytes: Uint8Array): number {
   let line = row
   let from = 0
@@ -79,6 +79,6 @@ function firstBadLine(row: number, bytes: Uint8Array): number {
 }
 
 export function tooLong(file: string, row: number, maxLineBytes: number): never {
-  const expected = `at most ${maxLineBytes} bytes a document`
+  const expected = `at most ${maxLineBytes} bytes per document`
   throw new InputError({ message: 'a document is too long', file, line: row + 1, expected })
 }

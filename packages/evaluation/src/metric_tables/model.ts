@@ -1,4 +1,4 @@
-// What a reconstruction does to the model's predictions; measured by evaluation/splice.ts.
+// What a reconstruction does to the model's predictions; measured by spliced.ts.
 import type { Metric } from '../metric.ts'
 
 const evaluation = ['evaluation'] as const
@@ -22,7 +22,7 @@ export const modelMetrics = {
     where: evaluation,
     source: 'SAELens ce_loss_with_sae',
     definition:
-      'The same with the reconstruction in place of the activation at every unmasked position; masked positions keep the model’s own.',
+      'The same with the activation replaced by the reconstruction at every unmasked position; masked positions keep the model’s own.',
   },
   ce_zero: {
     label: 'CE zero-ablated',
@@ -31,7 +31,7 @@ export const modelMetrics = {
     counted: 'ce_tokens',
     where: evaluation,
     source: 'SAELens ce_loss_with_ablation, which zeroes masked positions too',
-    definition: 'The same with 0 in place of the activation at every unmasked position.',
+    definition: 'The same with the activation set to 0 at every unmasked position.',
   },
   ce_mean: {
     label: 'CE mean-ablated',
@@ -40,7 +40,7 @@ export const modelMetrics = {
     counted: 'ce_tokens',
     where: evaluation,
     source: '',
-    definition: 'The same with the mean activation over the evaluation’s unmasked tokens in its place.',
+    definition: 'The same with the activation replaced by its mean over the evaluation’s unmasked tokens.',
   },
   delta_ce: {
     label: 'ΔCE',

@@ -34,7 +34,7 @@ export const qualityMetrics = {
     where: both,
     source: '',
     definition:
-      'Mean over the dimensions of y that vary of 1 − Σ(y_j − x̂_j)² / Σ(y_j − ȳ_j)²: every dimension counts alike, however large.',
+      'Mean over the dimensions of y that vary of 1 − Σ(y_j − x̂_j)² / Σ(y_j − ȳ_j)²: every dimension counts equally, however large.',
   },
   explained_variance_min: {
     label: 'Explained variance, worst dimension',
@@ -43,7 +43,7 @@ export const qualityMetrics = {
     counted: 'tokens',
     where: both,
     source: '',
-    definition: 'The least of 1 − Σ(y_j − x̂_j)² / Σ(y_j − ȳ_j)² over the dimensions of y that vary.',
+    definition: 'The smallest of 1 − Σ(y_j − x̂_j)² / Σ(y_j − ȳ_j)² over the dimensions of y that vary.',
   },
   explained_variance_by_dimension: {
     label: 'Explained variance by dimension',
@@ -153,7 +153,7 @@ export const qualityMetrics = {
     where: evaluation,
     source: '',
     definition:
-      'Share of latents that fired at none of the tokens counted. More tokens make it smaller: compare at equal counts.',
+      'Share of latents that never fired on the tokens counted. It falls with more tokens: compare at equal counts.',
   },
   alive_fraction: {
     label: 'Alive',
@@ -172,7 +172,7 @@ export const qualityMetrics = {
     where: training,
     source: 'Gao et al. 2024, arXiv 2406.04093',
     definition:
-      'Latents that have not fired for dead_after_tokens tokens, whichever batches those lay in; null while fewer were seen.',
+      'Latents that have not fired for dead_after_tokens tokens, regardless of batches; null until that many were seen.',
   },
   density_histogram: {
     label: 'Density histogram',

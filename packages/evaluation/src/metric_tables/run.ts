@@ -1,4 +1,4 @@
-// What only a training knows: the terms of the loss as they enter it, and how the run goes.
+// What only a training measures: the terms of the loss, coefficients included, and the progress of the run.
 import type { Metric } from '../metric.ts'
 
 const training = ['training'] as const
@@ -11,7 +11,7 @@ export const lossTerms = {
     counted: 'step_tokens',
     where: training,
     source: '',
-    definition: 'Everything that is minimised: the sum of the terms below, in the space the SAE trains in.',
+    definition: 'What is minimised: the sum of the terms below, in the space the SAE trains in.',
   },
   reconstruction: {
     label: 'Reconstruction term',
@@ -30,7 +30,7 @@ export const lossTerms = {
     counted: 'step_tokens',
     where: training,
     source: '',
-    definition: 'The sparsity penalty times its coefficient as warmed up.',
+    definition: 'The sparsity penalty times its coefficient after warm-up.',
   },
   aux: {
     label: 'AuxK term',
@@ -87,7 +87,7 @@ export const runMetrics = {
     counted: null,
     where: training,
     source: '',
-    definition: 'Median over latents of θ of JumpReLU, in the space the SAE trains in.',
+    definition: 'Median JumpReLU threshold θ over latents, in the space the SAE trains in.',
   },
   threshold_moved: {
     label: 'Thresholds moved',
@@ -96,7 +96,7 @@ export const runMetrics = {
     counted: null,
     where: training,
     source: '',
-    definition: 'Mean over latents of |θ − θ at the start|: 0 means that the thresholds do not learn.',
+    definition: 'Mean over latents of |θ − θ at the start|: 0 means the thresholds are not learning.',
   },
   threshold_ema: {
     label: 'Running threshold',
@@ -105,7 +105,7 @@ export const runMetrics = {
     counted: null,
     where: training,
     source: 'SAELens BatchTopK; dictionary_learning',
-    definition: 'Running mean of the least positive score that a batch of a BatchTopK SAE selects.',
+    definition: 'Running mean of the smallest positive score selected in a batch of a BatchTopK SAE.',
   },
   resampled_latents: {
     label: 'Resampled latents',
@@ -114,7 +114,7 @@ export const runMetrics = {
     counted: null,
     where: training,
     source: 'Bricken et al. 2023',
-    definition: 'Dead latents that were given a new start so far.',
+    definition: 'Dead latents restarted so far.',
   },
   grad_norm: {
     label: 'Gradient norm',
@@ -123,7 +123,8 @@ export const runMetrics = {
     counted: 'step_tokens',
     where: training,
     source: '',
-    definition: 'L2 norm of the whole gradient before clipping, mean over the steps since the last event.',
+    definition:
+      'L2 norm of the whole gradient before clipping, averaged over the steps since the last event.',
   },
   learning_rate: {
     label: 'Learning rate',
@@ -141,7 +142,8 @@ export const runMetrics = {
     counted: null,
     where: training,
     source: '',
-    definition: 'Unmasked tokens trained on per second of wall clock since the last event, capture included.',
+    definition:
+      'Unmasked tokens trained on per second of wall-clock time since the last event, including capture.',
   },
   memory_bytes: {
     label: 'Memory',
@@ -150,6 +152,6 @@ export const runMetrics = {
     counted: null,
     where: training,
     source: '',
-    definition: 'Resident memory of the process that trains, at the event.',
+    definition: 'Resident memory of the training process at the time of the event.',
   },
 } as const satisfies Record<string, Metric>

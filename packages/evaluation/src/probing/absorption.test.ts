@@ -1,5 +1,5 @@
-// Absorption on planted dictionaries: a letter's latent that fires for all of its words, for all but those whose own
-// latent carries the letter, or that is split in two.
+// Absorption on planted dictionaries: a letter's latent fires for all its words, for all but those whose own
+// latent carries the letter, or is split in two.
 
 import { gaussianStream, randomStream } from '@mistudio/tensor'
 import { describe, expect, test } from 'vitest'
@@ -13,7 +13,7 @@ const dSae = 2 * letters.length + letters.length * wordsPerLetter
 
 type Kind = 'letter' | 'absorbed' | 'split'
 
-/** x = letter direction + word direction + a little noise; what the latents say depends on `kindOf`. */
+/** x = letter direction + word direction + a little noise; the latents' activations depend on `kindOf`. */
 function world(kindOf: (letter: string, word: number) => Kind) {
   const draw = gaussianStream({ seed: 2, purpose: 'world' })
   const side = randomStream({ seed: 2, purpose: 'side' })
@@ -32,7 +32,7 @@ function world(kindOf: (letter: string, word: number) => Kind) {
       const own = direction().map((value, j) => (j < letters.length ? 0 : value))
       const kind = kindOf(letter, w)
       const latent = 2 * letters.length + l * wordsPerLetter + w
-      // The word's own latent writes the letter too where it has absorbed it.
+      // The word's own latent also writes the letter if it has absorbed it.
       const absorbing = kind === 'absorbed'
       decoder.set(
         own.map((value, j) => value + (absorbing ? along[j] : 0)),

@@ -1,14 +1,14 @@
-// Feature absorption (Chanin et al. 2024, arXiv 2409.14507) on the first-letter task, by probe projections as SAEBench's
-// absorption evaluation has it, which works at every layer: where a linear probe knows a word's first letter but the
-// latents that stand for the letter stay silent, does another latent carry the letter's direction in their place?
+// Feature absorption (Chanin et al. 2024, arXiv 2409.14507) on the first-letter task, by probe projections as in SAEBench's
+// absorption evaluation, which works at every layer: where a linear probe knows a word's first letter but the
+// latents for the letter stay silent, does another latent carry the letter's direction instead?
 import { denseRows, fitLasso, fitLogistic, type Probe, type SparseRows, scoreOf } from './logistic.ts'
 
-/** A word at the token where it stands in the prompt. */
+/** A word at its token in the prompt. */
 export type AbsorptionWord = {
   word: string
   /** Lower case, a to z. */
   letter: string
-  /** The probes are fitted on these, everything is measured on the others. */
+  /** The probes are fitted on these and everything is measured on the others. */
   train: boolean
   /** Activation [d]. */
   x: Float64Array
@@ -18,22 +18,22 @@ export type AbsorptionWord = {
 
 /** SAEBench's thresholds (evals/absorption/feature_absorption.py, eval_config.py). */
 const absorptionSettings = {
-  /** A letter counts when the probe's F1 on held-out words is above this. */
+  /** A letter counts if the probe's F1 on held-out words is above this. */
   leastProbeF1: 0.6,
   /** SAEBench refuses a model with fewer letters; we report how many there were. */
   enoughLetters: 20,
-  /** k-sparse probes of 1 … so many latents. */
+  /** k-sparse probes of 1 … this many latents. */
   mostLatents: 10,
-  /** One more latent belongs to the letter when F1 rises by more than this. */
+  /** Another latent belongs to the letter if F1 rises by more than this. */
   f1Jump: 0.03,
-  /** Cosine of an absorbing latent with the probe, at least: for full absorption, for the fraction. */
+  /** Least cosine of an absorbing latent with the probe: for full absorption, for the fraction. */
   fullCosine: 0.025,
   fractionCosine: 0.1,
   /** Share of the probe's projection that absorbers must carry. */
   projectionShare: 0.4,
   /** Latents that may absorb together, for the fraction. */
   mostAbsorbers: 3,
-  /** L1 on the weights of the probe over all latents that chooses them. */
+  /** L1 on the weights of the probe over all latents, which selects them. */
   l1: 0.01,
 } as const
 
@@ -45,7 +45,7 @@ type LetterAbsorption = {
   num_full_absorption: number
   num_probe_true_positives: number
   num_split_features: number
-  /** The latents that stand for the letter. */
+  /** The letter's latents. */
   latents: number[]
 }
 
@@ -99,7 +99,7 @@ export function absorption(options: {
   }
 }
 
-/** undefined where the probe does not know the letter well enough. */
+/** undefined if the probe does not know the letter well enough. */
 function absorptionOfLetter(options: {
   train: readonly AbsorptionWord[]
   test: readonly AbsorptionWord[]
@@ -139,8 +139,8 @@ function absorptionOfLetter(options: {
 }
 
 /**
- * The latents that stand for a letter: those with the largest positive weights in an L1 probe over all latents, as many
- * as still raise the F1 of a probe on them alone by more than `f1Jump`.
+ * A letter's latents: those with the largest positive weights in an L1 probe over all latents, as long
+ * as each raises the F1 of a probe on them alone by more than `f1Jump`.
  */
 function letterLatents(options: {
   train: readonly AbsorptionWord[]
@@ -181,7 +181,7 @@ function columnsOf({ index, value }: AbsorptionWord, columns: readonly number[])
   return { index: columns.map((_, i) => i), value: values }
 }
 
-/** Below this an activation counts as none. */
+/** Activations below this count as none. */
 const silent = 1e-8
 
 function absorptionOfWord(options: {
@@ -206,7 +206,7 @@ function absorptionOfWord(options: {
       latent,
       activation: word.value[i],
       cosine: squares === 0 ? 0 : along / Math.sqrt(squares),
-      // What the latent writes along the probe: SAEBench's activation · cosine where rows have norm 1.
+      // What the latent writes along the probe: SAEBench's activation · cosine if rows have norm 1.
       projection: word.value[i] * along,
     }
   })

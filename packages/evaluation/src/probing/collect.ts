@@ -1,5 +1,5 @@
 // Activations of chosen tokens, in the model and in several SAEs at once, for probes: each unit is some positions of one
-// context, and what it has is the mean over them.
+// context, and its activation is the mean over them.
 
 import { type Forward, widthOf } from '@mistudio/capture'
 import type { Encoder, HitList } from '@mistudio/sae'
@@ -10,14 +10,14 @@ import { createCaptures } from '../captures.ts'
 export type Unit = { positions: readonly number[] }
 
 export type Collected = {
-  /** Mean activation at the SAE's input hook points, beside each other [d_in]. */
+  /** Mean activation at the SAE's input hook points, concatenated [d_in]. */
   x: Float64Array
   /** Latents that fire somewhere in the unit, ascending, and their mean activation over all its positions. */
   index: Int32Array
   value: Float64Array
 }
 
-/** @returns for each encoder the units of all contexts, in order */
+/** @returns for each encoder, the units of all contexts in order */
 export async function collectUnits(options: {
   pool: WorkerPool
   prefix: Forward

@@ -1,5 +1,5 @@
-// Logistic regression in float64, by deterministic full-batch methods: no seeds, no steps to choose. Rows are dense or
-// lists of hits; an L2 penalty as scikit-learn's (½‖w‖² beside C Σ loss, the bias free), an L1 penalty to choose latents.
+// Logistic regression in float64, by deterministic full-batch methods: no seed or step size to choose. Rows are dense or
+// lists of hits; an L2 penalty as scikit-learn's (½‖w‖² against C Σ loss, no penalty on the bias), an L1 penalty to choose latents.
 
 /** A linear score w·x + bias; positive means the class. */
 export type Probe = { weights: Float64Array; bias: number }
@@ -29,7 +29,7 @@ export function denseRows(values: ArrayLike<number>, width: number): SparseRows 
   }
 }
 
-/** Weight of each example: 1, or so that both classes weigh alike (`balanced`, as scikit-learn's class_weight). */
+/** Weight of each example: 1, or so that both classes weigh the same (`balanced`, as scikit-learn's class_weight). */
 function weightsOf(labels: Uint8Array, balanced: boolean): Float64Array {
   const positive = labels.reduce((sum, label) => sum + label, 0)
   const share = [labels.length - positive, positive].map(count => labels.length / (2 * Math.max(count, 1)))
@@ -65,8 +65,8 @@ function logLoss(options: {
 }
 
 /**
- * L-BFGS on mean loss + ‖w‖² / (2 C n). Columns are scaled inside to mean square 1 for speed; the penalty is that of the
- * columns as given, so the result is not changed by it.
+ * L-BFGS on mean loss + ‖w‖² / (2 C n). Columns are scaled inside to mean square 1 for speed; the penalty applies to the
+ * columns as given, so this does not change the result.
  * @param options.C default 1, as scikit-learn's
  */
 export function fitLogistic(options: {
@@ -115,7 +115,7 @@ function minimise(options: {
   objective: (point: Float64Array, gradient: Float64Array) => number
   scales: Float64Array
   maxIterations: number
-  /** Largest entry of the scaled gradient at which to end. */
+  /** Stops when the largest entry of the scaled gradient is at most this. */
   tolerance: number
 }): void {
   const { at, objective, scales, maxIterations, tolerance } = options
@@ -166,8 +166,8 @@ function minimise(options: {
 }
 
 /**
- * Mean loss + `l1` · ‖w‖₁ by FISTA (Beck and Teboulle 2009), balanced: which columns predict the class by themselves.
- * Columns are used as they are, so the step follows from the largest eigenvalue, bounded by power iteration.
+ * Mean loss + `l1` · ‖w‖₁ by FISTA (Beck and Teboulle 2009), balanced: for choosing columns that predict the class.
+ * Columns are not scaled, so the step follows from the largest eigenvalue, bounded by power iteration.
  */
 export function fitLasso(options: {
   data: SparseRows
@@ -198,7 +198,7 @@ export function fitLasso(options: {
   return { weights: at.slice(0, width), bias: at[width] }
 }
 
-/** An upper bound, near the true value, of the loss's curvature: ¼ λ_max(Σ weight x xᵀ) / n. */
+/** A tight upper bound of the loss's curvature: ¼ λ_max(Σ weight x xᵀ) / n. */
 function lipschitz({ rows, width }: SparseRows, weights: Float64Array): number {
   let vector = new Float64Array(width + 1).fill(1 / Math.sqrt(width + 1))
   let value = 0

@@ -9,7 +9,7 @@ import type { ProbeTask, WordPrompts } from './tasks.ts'
 
 export type ProbedSae = {
   probing: ProbingReport[]
-  /** null where it was not asked for, or does not apply: an SAE that reads and writes one and the same hook point. */
+  /** null if not requested or not applicable; needs an SAE that reads and writes the same hook point. */
   absorption: (AbsorptionReport & { icl_examples: number }) | null
 }
 

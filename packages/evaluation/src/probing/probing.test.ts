@@ -7,7 +7,7 @@ import { type ProbeExample, probe, splitByDocument } from './probing.ts'
 const labels = ['a', 'b', 'c']
 const dSae = 50
 
-/** Class i lights latent 10 + i nearly always; in x it is spread over all coordinates. Two examples a document. */
+/** Class i nearly always activates latent 10 + i; in x it is spread over all coordinates. Two examples per document. */
 function planted(options: { count: number; known?: boolean }): ProbeExample[] {
   const { count, known = true } = options
   const draw = gaussianStream({ seed: 1, purpose: 'planted' })

@@ -1,5 +1,5 @@
-// k-sparse probing (Gurnee et al. 2023, arXiv 2305.01610; SAEBench's sparse_probing): how well a class can be told from k
-// latents alone, beside k coordinates of the activation and the whole of it. Every probe is judged on documents that it
+// k-sparse probing (Gurnee et al. 2023, arXiv 2305.01610; SAEBench's sparse_probing): how well a class can be predicted from k
+// latents alone, compared with k coordinates of the activation and all of it. Every probe is scored on documents that it
 // was not fitted on.
 import { randomStream } from '@mistudio/tensor'
 import { denseRows, fitLogistic, type Probe, type SparseRows, scoreOf } from './logistic.ts'
@@ -7,7 +7,7 @@ import { denseRows, fitLogistic, type Probe, type SparseRows, scoreOf } from './
 /** One thing to classify: a text, a context or a token. */
 export type ProbeExample = {
   label: string
-  /** Examples of one document lie on one side of the split. */
+  /** Examples of one document are on the same side of the split. */
   document: string
   /** Mean activation over its tokens [d_in]. */
   x: Float64Array
@@ -18,7 +18,7 @@ export type ProbeExample = {
 
 const probeKs = [1, 2, 5] as const
 
-/** Accuracies on held-out examples; chance is 0.5, since both classes are equally many. SAEBench's names. */
+/** Accuracies on held-out examples; chance is 0.5, since both classes have equal size. SAEBench's names. */
 export type ProbingReport = {
   task: string
   classes: string[]
@@ -36,13 +36,13 @@ export type ProbingReport = {
     label: string
     train_examples: number
     test_examples: number
-    /** Chosen for k = 5, the strongest first. */
+    /** Chosen for k = 5, strongest first. */
     latents: number[]
     accuracies: Record<string, number>
   }[]
 }
 
-/** A class needs so many examples on either side. */
+/** A class needs this many examples on each side. */
 const leastExamples = 8
 const testShare = 0.25
 
@@ -87,7 +87,7 @@ export function probe(options: {
   }
 }
 
-/** Whole documents on one side or the other, about a quarter on the test's; a function of the seed. */
+/** Whole documents on one side or the other, about a quarter for testing; a function of the seed. */
 export function splitByDocument(
   examples: readonly ProbeExample[],
   seed: number,
@@ -115,7 +115,7 @@ function balance(side: readonly ProbeExample[], label: string, seed: number): La
   for (const example of shuffled(side.filter(one => one.label !== label))) {
     groups.set(example.label, [...(groups.get(example.label) ?? []), example])
   }
-  // Round the other classes in turn, so that none stands for all.
+  // Cycles through the other classes, so that none dominates.
   const negatives: ProbeExample[] = []
   const others = [...groups.entries()].sort(([a], [b]) => a.localeCompare(b)).map(([, list]) => list)
   for (let i = 0; others.some(list => i < list.length); i++) {
@@ -184,7 +184,7 @@ function byMeanDifference({ rows, width }: SparseRows, labelled: readonly Labell
   return [...difference.keys()].sort((a, b) => Math.abs(difference[b]) - Math.abs(difference[a]) || a - b)
 }
 
-/** Only the columns named, renumbered. */
+/** Only the given columns, renumbered. */
 function keep({ rows }: SparseRows, columns: readonly number[]): SparseRows {
   const at = new Map(columns.map((column, i) => [column, i]))
   return {

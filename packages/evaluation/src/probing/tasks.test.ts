@@ -83,7 +83,7 @@ test('words stand alone at the end of prompts whose examples come from their own
   prompts.contexts.forEach(({ ids, units: [unit] }, i) => {
     expect(tokenizer.tokenText(ids[unit.positions[0]])).toBe(prompts.words[i])
     expect(unit.label).toBe(plain(prompts.words[i])[0])
-    // No word stands on both sides, whatever its case or space.
+    // No word is on both sides, whatever its case or space.
     expect(side.get(plain(prompts.words[i]))).toBe(prompts.train[i])
     const text = tokenizer.decode(ids.slice(1, unit.positions[0] + 1))
     const examples = [...text.matchAll(/\n ?(\w+) has the first letter: (\w)/g)]
@@ -162,7 +162,7 @@ test('all tasks run on the demo model, for several SAEs at once', async () => {
   await pool.close()
   expect(result).toHaveLength(2)
   for (const { probing, absorption } of result) {
-    // Verse against SQL: the activation tells them apart without fail.
+    // Verse against SQL: the activation always distinguishes them.
     expect(probing[0].llm_test_accuracy).toBe(1)
     expect(probing[0].sae_test_accuracy).toBeGreaterThan(0.9)
     expect(absorption!.train_words + absorption!.test_words).toBe(120)

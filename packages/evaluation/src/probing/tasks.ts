@@ -1,6 +1,6 @@
-// What is probed: contexts of tokens with marked units and their labels. Texts with labels from a file; which dataset a
+// Probing tasks: contexts of tokens with marked units and their labels. Texts with labels from a file; which dataset a
 // piece of text comes from; the first letter of the next word; and the words of the first-letter task, each at the end of
-// a prompt with examples (the token after which "has the first letter:" would stand, which a causal model cannot see).
+// a prompt with examples (the token before "has the first letter:", which a causal model cannot see).
 import { readFileSync } from 'node:fs'
 import type { TokenSplit } from '@mistudio/corpus'
 import { InputError } from '@mistudio/files'
@@ -16,12 +16,12 @@ export type ProbeTask = {
   contexts: { ids: Int32Array; units: LabelledUnit[] }[]
 }
 
-/** Contexts of one task from a dataset, at most; spread over it by the seed. */
+/** Most contexts of one task from a dataset; spread over it by the seed. */
 const mostContexts = 400
 /** Of the next-letter task. */
 const mostLetters = 10
 const perContext = 4
-/** A file larger than this is no set of labelled texts. */
+/** A larger file is not a set of labelled texts. */
 const largestFileBytes = 1 << 28
 
 type Named = { name: string; split: TokenSplit }
@@ -43,7 +43,7 @@ export function datasetTask(options: {
   return { task: 'dataset', contexts }
 }
 
-/** Positions whose next token begins a word, labelled with its first letter; at most `perContext` a context. */
+/** Positions whose next token begins a word, labelled with its first letter; at most `perContext` per context. */
 export function nextLetterTask(options: {
   datasets: readonly Named[]
   tokenizer: Tokenizer
@@ -85,7 +85,7 @@ export function nextLetterTask(options: {
 }
 
 /**
- * Texts with labels, one JSON object a line with `text` and `label`. Texts are cut at the context's length.
+ * Texts with labels, one JSON object per line with `text` and `label`. Texts are cut at the context's length.
  * @throws InputError naming file, line and field
  */
 export function fileTask(options: { file: string; tokenizer: Tokenizer; contextSize: number }): ProbeTask {
@@ -133,14 +133,14 @@ export function fileTask(options: { file: string; tokenizer: Tokenizer; contextS
 export type WordPrompts = {
   /** `label` is the letter, `document` the word without its space, in lower case. */
   contexts: ProbeTask['contexts']
-  /** By context: is the word one that probes are fitted on? */
+  /** Per context: whether probes are fitted on its word. */
   train: boolean[]
   words: string[]
   iclExamples: number
 }
 
 /**
- * Every word is a token of letters alone, a space before it or not, at the end of a prompt with `iclExamples` examples
+ * Every word is a token of letters alone, with or without a leading space, at the end of a prompt with `iclExamples` examples
  * "WORD has the first letter: L", drawn from the words on its own side of the split (SAEBench's template and number).
  */
 export function firstLetterPrompts(options: {
@@ -188,7 +188,7 @@ export function firstLetterPrompts(options: {
   }
 }
 
-/** The document token, the ids as far as they fit, and the document token again to the end. */
+/** The document token, as many ids as fit, then padding with the document token. */
 function padded(tokenizer: Tokenizer, ids: readonly number[], contextSize: number) {
   const context = new Int32Array(contextSize).fill(tokenizer.documentToken)
   const length = Math.min(contextSize, ids.length + 1)

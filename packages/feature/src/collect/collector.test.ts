@@ -62,7 +62,7 @@ function feed(texts: Text[], contextsPerBatch: number, seed = 1) {
   return collector
 }
 
-/** Activations of a feature along a context, masked tokens 0. */
+/** Activations of a feature over a context, masked tokens 0. */
 function along({ mask, hits }: Text, feature: number): number[] {
   return hits.map((row, i) => (mask[i] === 1 ? (row.find(hit => hit.feature === feature)?.value ?? 0) : 0))
 }
@@ -89,7 +89,7 @@ function peaks(texts: Text[], feature: number) {
   })
 }
 
-/** As in heap.test.ts, but by the content itself and not by its hash. */
+/** As in heap.test.ts, but by the content itself, not its hash. */
 function topOracle(texts: Text[], feature: number) {
   const best = new Map<string, ReturnType<typeof peaks>[number]>()
   for (const peak of peaks(texts, feature)) {

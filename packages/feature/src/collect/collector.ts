@@ -1,7 +1,7 @@
-// What one SAE's sparse hits become: statistics, top examples and quantile examples, in one pass.
-// The hits of a batch are turned from token order into feature order (a counting sort, CSR) because then a
-// feature's counters and its current minimum stay in registers, its peak in a context is a walk over neighbours,
-// and the text around a peak is built only for the few candidates that a heap or a reservoir lets in.
+// Turns one SAE's sparse hits into statistics, top examples and quantile examples, in one pass.
+// A batch's hits are reordered from tokens to features (a counting sort, CSR), because then a
+// feature's counters and current minimum stay in registers, finding its peak in a context scans neighbours,
+// and the text around a peak is built only for the few candidates that a heap or a reservoir accepts.
 
 import { InputError } from '@mistudio/files'
 import type { HitList } from '@mistudio/sae'
@@ -22,7 +22,7 @@ import {
 export type CollectorBatch = {
   /** Contexts in the batch. */
   contexts: number
-  /** Number of the batch's first context; the collector keeps `firstContext + i` with every example. */
+  /** Index of the batch's first context; the collector keeps `firstContext + i` with every example. */
   firstContext: number
   /** Token ids [contexts, contextSize]. */
   ids: Int32Array
@@ -30,7 +30,7 @@ export type CollectorBatch = {
   mask: Uint8Array
   /** The firing latents of all rows, in order. */
   hits: readonly HitList[]
-  /** The documents of a context of this batch, asked for only where an example is kept; default one document. */
+  /** The documents of a context of this batch, called only for examples that are kept; default one document. */
   documentsOf?: (context: number) => readonly Span[]
 }
 
@@ -56,8 +56,8 @@ export interface Collector {
   add(batch: CollectorBatch): void
   getStats(): HeapStats
   /**
-   * Examples of a feature: the top ones by rank, then the quantile ones (the strongest first). A quantile
-   * example whose content a top example or an earlier quantile example shows already is left out.
+   * Examples of a feature: the top ones by rank, then the quantile ones (strongest first). Quantile
+   * examples that repeat the content of an earlier example are left out.
    */
   examples(feature: number): CollectedExample[]
   /** Tokens of every window that `examples` may show, of all features. */
@@ -65,8 +65,8 @@ export interface Collector {
 }
 
 /**
- * One example is one context: of a feature's activations in a context only the largest counts (the first of
- * equals). Masked tokens count nowhere; in a window their activation reads 0.
+ * One example is one context: only a feature's largest activation in a context counts (the first of
+ * equals). Masked tokens are never counted; in a window their activation is 0.
  * @param options.features latents; contextSize: tokens of a context
  */
 export function createCollector(options: {
@@ -85,7 +85,7 @@ export function createCollector(options: {
   const statistics = createStatistics({ features })
   const reservoirs = createReservoirs({ features, seed, perBin: quantilesPerBin })
   const pool = createWindowPool({ shape: options.window ?? defaultWindow })
-  // Window number + 1 of each slot, 0 while the slot was never used: dead features cost no text.
+  // Window number + 1 of each slot, 0 if the slot was never used: dead features need no text.
   const heapWindows = new Int32Array(features * heap.capacity)
   const reservoirWindows: number[] = []
   // Offsets of the features' hits in the CSR arrays of the current batch [features + 1].
@@ -232,7 +232,7 @@ export function createCollector(options: {
 
 function notAnActivation(value: number, row: number): Error {
   return new InputError({
-    message: 'the SAE gave a value that is no activation, so the extraction stops',
+    message: 'the SAE gave an invalid activation, so the extraction stops',
     field: `token ${row} of the batch`,
     found: String(value),
     expected: 'a finite number of at least 0',

@@ -1,14 +1,13 @@
-// IncrementalTopKHeap: the strongest examples of every feature, kept while the tokens stream by. A candidate costs
-// one comparison with its feature's weakest kept example; all but a few thousand of millions end there.
-// The kept ones lie unordered in a fixed block of slots per feature, with a pointer to the weakest: a duplicate is
-// searched along the whole block anyway, so a heap-ordered array would save nothing at the few dozen examples that
-// people look at.
+// IncrementalTopKHeap: keeps the strongest examples of every feature as tokens stream by. A candidate costs
+// one comparison with its feature's weakest kept example; of millions, all but a few thousand stop there.
+// Not a heap inside: each feature has a fixed block of unordered slots with a pointer to the weakest. Looking for
+// duplicates scans the whole block anyway, so heap order would save nothing at the few dozen examples that people view.
 import { InputError } from '@mistudio/files'
 
-/** What was kept: features with at least one example, examples over all features. */
+/** Features with at least one example, and examples over all features. */
 export type HeapStats = { features_in_heap: number; heap_examples_count: number }
 
-/** A candidate: a context with the peak of one feature in it. */
+/** A candidate: a context with one feature's peak in it. */
 export type HeapCandidate = {
   feature: number
   /** The peak activation; only finite values above 0 are examples. */
@@ -16,7 +15,7 @@ export type HeapCandidate = {
   /** The content of the window as two 32-bit hashes (`windowKey`); equal keys are the same example. */
   keyHigh: number
   keyLow: number
-  /** Where the example stands; two integers that the heap only keeps. Default 0. */
+  /** Where the example is; two integers that are only stored. Default 0. */
   context?: number
   position?: number
 }
@@ -36,25 +35,25 @@ export interface IncrementalTopKHeap {
   readonly capacity: number
   /** Adds a candidate. @returns whether it was kept. */
   add(candidate: HeapCandidate): boolean
-  /** As `add`. @returns the slot it was kept in (`feature * capacity` … `+ capacity − 1`), or −1: for callers with payload of their own. */
+  /** As `add`. @returns the slot it was kept in (`feature * capacity` … `+ capacity − 1`), or −1: for callers that store their own payload. */
   claim(candidate: HeapCandidate): number
-  /** False when no candidate of this activation can be kept, whatever its content: the cheap first look. */
+  /** A cheap first check: false if no candidate of this activation can be kept, whatever its content. */
   admits(feature: number, activation: number): boolean
   /** O(1): both counters are kept up to date by `add`. */
   getStats(): HeapStats
-  /** Examples of a feature, the strongest first; equal activations in the order in which they were added. */
+  /** Examples of a feature, strongest first; equal activations in the order added. */
   examples(feature: number): HeapEntry[]
   /** How many examples a feature has. */
   count(feature: number): number
 }
 
 /**
- * Keeps for every feature the `capacity` strongest examples of distinct content.
+ * Keeps each feature's `capacity` strongest examples of distinct content.
  *
- * - Order: larger activation first; of equal activations the one that was added first. A full feature evicts its
- *   last in this order when a candidate comes before it; an equal activation therefore never evicts.
- * - Duplicates (equal keys) are refused, unless the new one is strictly stronger: then it takes the place of the
- *   old one and no counter moves. So the result does not depend on which of the two came first.
+ * - Order: larger activation first; then the one added first. A full feature evicts its
+ *   last when a candidate ranks before it; an equal activation therefore never evicts.
+ * - Duplicates (equal keys) are refused, unless the new one is strictly stronger: then it replaces the
+ *   old one and no counter changes, so the result does not depend on which of the two came first.
  * - A candidate that is not a finite number above 0 is refused.
  *
  * The result equals: for each content its first strongest occurrence, sorted, cut at `capacity` (the test's oracle).
@@ -77,13 +76,13 @@ export function createIncrementalTopKHeap(options: {
   const counts = new Uint32Array(features)
   /** The activation a candidate must exceed: 0 while the feature has room. */
   const thresholds = new Float32Array(features)
-  /** The slot that is evicted next, of full features. */
+  /** The slot to evict next, for full features. */
   const weakest = new Uint32Array(features)
   let featuresInHeap = 0
   let exampleCount = 0
   let order = 0
 
-  /** After a change in a full feature. */
+  /** Called after a change in a full feature. */
   function findWeakest(feature: number): void {
     const from = feature * capacity
     let least = from
@@ -105,7 +104,7 @@ export function createIncrementalTopKHeap(options: {
   }
 
   function claim({ feature, activation, keyHigh, keyLow, context = 0, position = 0 }: HeapCandidate): number {
-    // Rounded first, so that what is compared is what is kept.
+    // Rounded first, so that the value compared is the value kept.
     const value = Math.fround(activation)
     if (!(value > thresholds[feature]) || value === Infinity) return -1
     const high = keyHigh | 0

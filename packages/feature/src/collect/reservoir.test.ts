@@ -33,7 +33,7 @@ test('every context is kept equally often over seeds', () => {
   for (let seed = 0; seed < runs; seed++) {
     for (const { context } of fill({ seed, perBin: 2, contexts }).examples(0)) times[context]++
   }
-  // Binomial with p = 0.1: mean 600, standard deviation 23; the seeds are fixed, so this never flickers.
+  // Binomial with p = 0.1: mean 600, standard deviation 23; the seeds are fixed, so this is never flaky.
   for (const count of times) expect(Math.abs(count - 600)).toBeLessThan(5 * 23)
 })
 

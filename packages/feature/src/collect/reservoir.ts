@@ -1,8 +1,8 @@
-// Examples of weaker activations: for every feature a small uniform sample of the contexts whose peak lies in each
-// power of two, so that a person sees what a feature does below its maximum. Quantiles of a stream need a second
-// pass; bins of fixed width do not, and their counts say how common each strength is.
-// Every draw is a function of (seed, feature, bin, how many came before): no state but the counts, and the result
-// does not depend on what other features drew.
+// Examples of weaker activations: for each feature a small uniform sample of the contexts whose peak is in each
+// power of two, to show what a feature does below its maximum. Quantiles of a stream need a second
+// pass; fixed bins do not, and their counts show how common each strength is.
+// Every draw is a function of (seed, feature, bin, how many came before): the counts are the only state, and the
+// result does not depend on other features' draws.
 import { InputError } from '@mistudio/files'
 import { logBins } from './statistics.ts'
 import { mix32 } from './windows.ts'
@@ -20,11 +20,11 @@ type ReservoirEntry = {
 export interface QuantileReservoirs {
   readonly perBin: number
   /**
-   * Counts a context of a feature whose peak lies in `bin` and draws its place.
-   * @returns the slot that it would take, or −1 when it was not drawn; `put` fills the slot
+   * Counts a context of a feature whose peak is in `bin` and draws its place.
+   * @returns the slot it would take, or −1 if it was not drawn; `put` fills the slot
    */
   draw(feature: number, bin: number): number
-  /** @returns false, and nothing changes, when an example of equal content is in the same bin already */
+  /** @returns false, changing nothing, if the bin already has an example of equal content */
   put(options: {
     feature: number
     bin: number
@@ -35,15 +35,15 @@ export interface QuantileReservoirs {
     context: number
     position: number
   }): boolean
-  /** Contexts of a feature whose peak lies in each bin of `logBins`, kept or not. */
+  /** Contexts of a feature by the `logBins` bin of their peak, kept or not. */
   counts(feature: number): number[]
-  /** The sample, the strongest bin first, in a bin the strongest first. */
+  /** The sample, strongest bin first, and within a bin strongest first. */
   examples(feature: number): ReservoirEntry[]
 }
 
 /**
  * Reservoir sampling (Vitter's algorithm R) of `perBin` contexts for each feature and bin of `logBins`.
- * Slots are numbered as they are first needed. A duplicate that is drawn is refused and the older one stays.
+ * Slots are numbered as they are first needed. A drawn duplicate is refused; the older one stays.
  */
 export function createReservoirs(options: {
   features: number
@@ -82,7 +82,7 @@ export function createReservoirs(options: {
         bases[cell] = entries.length + 1
         for (let i = 0; i < perBin; i++) entries.push(undefined)
       }
-      // Refused duplicates leave places empty; drawing any of those fills the first.
+      // Refused duplicates leave empty places; drawing any of them fills the first.
       return bases[cell] - 1 + Math.min(place, filled[cell])
     },
     put({ feature, bin, slot, activation, keyHigh, keyLow, context, position }) {

@@ -3,7 +3,7 @@
 // of a float32 is its exponent: no logarithm is computed.
 import type { FeatureItem } from '@mistudio/contract'
 
-/** Bins of [2^e, 2^(e+1)) for e from `minExponent` to `maxExponent − 1`, one for less and one for more. */
+/** Bins of [2^e, 2^(e+1)) for e from `minExponent` to `maxExponent − 1`, one below and one above. */
 export const logBins = {
   minExponent: -16,
   maxExponent: 16,

@@ -1,7 +1,7 @@
-// The text around a peak: tokens and the feature's activation on each. Windows of kept examples lie in blocks of
-// fixed width that grow with need, since most features of a wide SAE keep few examples or none.
+// The text around a peak: tokens and the feature's activation on each. Windows of kept examples are stored in blocks of
+// fixed width that grow on demand, since most features of a wide SAE keep few examples or none.
 
-/** Tokens kept around a peak, in tokens; cut where the context or the document ends. */
+/** Tokens kept around a peak; cut at the ends of the context and the document. */
 export type WindowShape = { before: number; after: number }
 
 export const defaultWindow: WindowShape = { before: 24, after: 16 }
@@ -62,7 +62,7 @@ export interface WindowPool {
   /** Takes a new window. @returns its number */
   take(): number
   /**
-   * Writes a window: tokens `ids[from … to)` and activations 0 but where hits of the feature lie.
+   * Writes a window: tokens `ids[from … to)` and activations 0 except at the feature's hits.
    * @param options.start position of `ids[from]` in its context
    */
   write(options: {

@@ -291,7 +291,7 @@ test('an SAE of another width is refused before anything is written', async () =
   )
   const twice = [common.saes[0], { sae, out: folder.path('x/../no') }]
   await expect(extractWith({ ...common, stores: [store], saes: twice })).rejects.toThrow(
-    /one folder; field: out/,
+    /the same folder; field: out/,
   )
   expect(existsSync(folder.path('no'))).toBe(false)
   await forward.close()

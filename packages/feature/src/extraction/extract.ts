@@ -1,4 +1,4 @@
-// The main job of this room: features of one or many SAEs of a model, from text to folders that a person can open.
+// Feature extraction: features of one or more SAEs of a model, from text to a folder per SAE.
 import { resolve } from 'node:path'
 import { type Forward, type LiveCapture, widthOf } from '@mistudio/capture'
 import type { SplitName, TokenStore } from '@mistudio/corpus'
@@ -32,7 +32,7 @@ export type ExtractOptions = {
   saes: readonly { sae: SaeFile; out: string }[]
   /** Tokens to read, masked ones included; default 250,000, at most what the stores hold. */
   maxTokens?: number
-  /** Which contexts are read in which order, and the reservoirs' draws. */
+  /** Determines which contexts are read, in which order, and the reservoirs' draws. */
   seed: number
   /** Top examples of each feature, default 20. */
   examplesPerFeature?: number
@@ -40,15 +40,15 @@ export type ExtractOptions = {
   quantilesPerBin?: number
   /** Tokens around a peak, default 24 before and 16 after. */
   contextTokens?: WindowShape
-  /** Written from loading to writing; give its buffer to an emitter in a thread that does not compute. */
+  /** Updated throughout; give its buffer to an emitter in a thread that does not compute. */
   board?: ProgressBoard
-  /** Read between batches: a stopped extraction writes what it has and says so (`complete`: false). */
+  /** Read between batches: a stopped extraction writes what it has, with `complete` false. */
   signal?: { stopped(): boolean }
 }
 
 /**
  * Extracts the features of all SAEs in one pass of the model, and writes a folder for each.
- * @param options.capture has every hook point that the SAEs read (`inputHooks`)
+ * @param options.capture must have every hook point that the SAEs read (`inputHooks`)
  * @throws InputError for stores, SAEs and model that do not fit each other
  * @example
  * const texts = { stores: ['data/text'] }
@@ -77,7 +77,7 @@ export async function extractFeatures(
   })
 }
 
-/** Hook points that the SAEs read, each once: what the capture of an extraction is asked for. */
+/** Hook points that the SAEs read, each once: what an extraction captures. */
 export const inputHooks = (saes: readonly { hooks: SaeHooks }[]): string[] => [
   ...new Set(saes.flatMap(({ hooks }) => hooks.inputs.map(({ hook }) => hook))),
 ]
@@ -88,7 +88,7 @@ export async function extractWith(
     forward: Forward
     contextsPerCall: number
     model: { dir: string; name: string }
-    /** The model's end, asked for once if an SAE sits in the residual stream; undefined: no logits. */
+    /** The model's final norm and unembedding, called once if an SAE is in the residual stream; undefined: no logits. */
     head?: () => LogitHead
   },
 ): Promise<ExtractionSummary[]> {
@@ -180,7 +180,7 @@ async function writeAll(
   return summaries
 }
 
-/** Features between two looks at the board: each wakes its watcher. */
+/** Features between board updates, since each update wakes the watcher. */
 const featuresPerWrite = 64
 
 const defaultSplit: SplitName = 'train'
@@ -191,15 +191,15 @@ function sourceOf(options: ExtractOptions): TextSource {
   return openTextSource({ stores, split, seed, maxTokens })
 }
 
-/** Hooks whose value is, or is added to, the residual stream: only there does a decoder row reach the unembedding. */
+/** Hooks whose value is, or is added to, the residual stream: only their decoder rows reach the unembedding. */
 export function inResidualStream(hook: string): boolean {
   return /\.hook_(resid_(pre|mid|post)|attn_out|mlp_out)$/.test(hook)
 }
 
 /**
- * What a feature adds to the residual stream, [d_sae, d]: its decoder row; of a cross-layer transcoder, which writes into
- * several layers, the sum over them. undefined where it writes elsewhere, and for a crosscoder, whose hook points are one
- * stream seen several times.
+ * What a feature adds to the residual stream, [d_sae, d]: its decoder row; for a cross-layer transcoder, which writes into
+ * several layers, the sum over them. undefined if it writes elsewhere, and for a crosscoder, whose hook points are the
+ * same stream several times.
  */
 function residualDirections({ hooks, groups, shape, weights }: SaeFile): Float32Array | undefined {
   const { outputs } = hooks
@@ -221,7 +221,7 @@ function checkFolders(folders: string[]): void {
   const twice = folders.find((folder, i) => folders.indexOf(folder) < i)
   if (twice === undefined) return
   throw new InputError({
-    message: 'two SAEs would write to one folder',
+    message: 'two SAEs would write to the same folder',
     field: 'out',
     found: twice,
     expected: 'a folder for each SAE',

@@ -47,7 +47,7 @@ test('statistics and examples of every kind of SAE equal a plain recount', async
   )
   const forward = await lookupForward({ pool, embeddings, contextsPerCall, contextSize })
   const saes = kinds.map(([structure, kind], i) => {
-    // The first fires far more latents than a list has room for at first.
+    // The first fires far more latents than a list initially has room for.
     const random = randomSae({
       structure,
       activation: activations[kind],

@@ -52,7 +52,7 @@ for (const kind of ['llama', 'gpt2']) {
       sae: randomSae({ dir: folder.path(`sae${i}`), hookPoint, dIn, dSae: 64, k: 4 }),
       out: folder.path(`out${i}`),
     }))
-    // A decoder row that is the stream itself at some token: its direct logits are the model's own logits there.
+    // A decoder row equal to the stream at some token: its direct logits are the model's own logits there.
     const residual = tensor(last)
     saes[0].sae.weights.wDec.set(residual.subarray(0, 64 * dIn))
 
@@ -95,7 +95,7 @@ for (const kind of ['llama', 'gpt2']) {
     }
     await expectModelLogits(tensor('logits'), saes[0].out, biasLogits())
 
-    /** LayerNorm's bias adds the same to the logits of every token, and is no part of a direction's effect. */
+    /** LayerNorm's bias adds the same to the logits of every token, and is not part of a direction's effect. */
     function biasLogits(): number[] {
       if (kind === 'llama') return new Array<number>(vocabSize).fill(0)
       const bias = model.weights.readF32('transformer.ln_f.bias')
@@ -107,7 +107,7 @@ for (const kind of ['llama', 'gpt2']) {
   })
 }
 
-/** Features 0 to 19 point where the model stood at tokens 0 to 19: the order of tokens must be the model's. */
+/** Features 0 to 19 point along the stream at tokens 0 to 19: the order of tokens must be the model's. */
 async function expectModelLogits(logits: Float32Array, out: string, bias: number[]): Promise<void> {
   const extraction = await openExtraction({ dir: out })
   for (let number = 0; number < 20; number++) {

@@ -1,6 +1,6 @@
 // One pass of the model for all SAEs: text in, sparse hits out, collectors fed. While the workers compute a batch,
-// this thread collects the batch before; model and encoders of one call are one task, so that a worker never waits
-// for another and activations are read while they are warm.
+// this thread collects the previous one; the model and encoders of one call are one task, so that workers never wait
+// for each other and activations are still in cache when read.
 import { setImmediate as turn } from 'node:timers/promises'
 import type { Forward } from '@mistudio/capture'
 import type { EncodeRequest, Encoder, HitList, HitRoom } from '@mistudio/sae'
@@ -14,7 +14,7 @@ export type PassMember = { encoder: Encoder; collector: Collector }
 
 export type PassResult = { contexts: number; batches: number; complete: boolean }
 
-/** Tokens of a batch, about: enough that a feature's hits lie together, and few enough to stay in the cache. */
+/** Approximate tokens of a batch: enough to group a feature's hits, few enough to stay in the cache. */
 const batchTokens = 8192
 const largestEncoderCall = 256
 
@@ -72,7 +72,7 @@ export async function runPass(options: {
         hits: hits[i],
         documentsOf: source.documentsOf,
       })
-      // Timers of this thread get their turn between SAEs.
+      // Lets this thread's timers run between SAEs.
       await turn()
     }
     collected += count
@@ -105,7 +105,7 @@ export async function runPass(options: {
       } finally {
         await running
       }
-      // Hits that did not fit are encoded again while the activations are still there.
+      // Re-encodes hits that did not fit while the activations are still in memory.
       const hits: HitList[][] = []
       for (const [i, { encoder }] of members.entries()) hits.push(await encoder.finish(requests[i]))
       waiting = { batch: filled, hits }
@@ -155,7 +155,7 @@ function tasksOf(options: {
   ])
 }
 
-/** Activations of one batch; ids, masks and hits of two, since one is collected while the next is computed. */
+/** Activations of one batch, but ids, masks and hits of two, since one is collected while the next is computed. */
 async function createRoom(options: { pool: WorkerPool; rows: number; members: readonly PassMember[] }) {
   const { pool, rows, members } = options
   const memories: SharedMemory[] = []
@@ -185,7 +185,7 @@ async function createRoom(options: { pool: WorkerPool; rows: number; members: re
   return {
     activations,
     slots,
-    /** What each member's encoder is asked for one batch. */
+    /** The encoder call of each member for one batch. */
     requests: (slot: number, used: number): Request[] =>
       members.map(({ encoder }, i) => ({
         rows: used,

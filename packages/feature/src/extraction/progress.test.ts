@@ -5,7 +5,7 @@ import { expect, test } from 'vitest'
 import { createProgressEmitter, type ExtractionEvent, type ProgressClock } from './progress.ts'
 import { createProgressBoard } from './progress_board.ts'
 
-/** A clock that tests move; timers fire in order as time passes them. */
+/** A clock advanced by tests; timers fire in order as time passes them. */
 function fakeClock() {
   let time = 100
   let timers: { at: number; call: () => void }[] = []
@@ -179,7 +179,7 @@ test('a timer that fires early is set again and says nothing', () => {
     emit: () => events.push(fake.clock.now() - 100),
   })
   emitter.start()
-  // Each time nine tenths of the rest: under a microsecond is left after a few, and floats end it.
+  // Nine tenths of the rest each time: after a few less than a microsecond is left, and rounding ends it.
   fake.advance(1.9)
   expect(events).toEqual([0])
   emitter.stop()
@@ -258,7 +258,7 @@ test('a worker that blocks 5 seconds does not stop the events of this thread', a
   expect(progress[0]).toBe(0)
   expect(progress.slice(-2)).toEqual([1, 1])
   expect(events[events.length - 1].data).toMatchObject({ features_in_heap: 12, heap_examples_count: 50 })
-  // Between events lie 2 s and this machine's delay; 4 s would be one event left out.
+  // Events are 2 s plus this machine's delay apart; 4 s would mean a missing event.
   for (let i = 1; i < times.length; i++) expect(times[i] - times[i - 1]).toBeLessThan(4)
 })
 

@@ -1,7 +1,7 @@
 // Progress events of an extraction: channel extraction/{id}, emitted every 2 seconds or at each 5 % boundary,
-// whichever comes first: (now − last ≥ 2.0 s) or ⌊20·progress⌋ > ⌊20·previous⌋. The rule is looked at after each
-// batch and by a timer in this thread, which never computes, from start to completed: an extraction that loads,
-// writes or stands in a slow batch never looks stalled.
+// whichever comes first: (now − last ≥ 2.0 s) or ⌊20·progress⌋ > ⌊20·previous⌋. The rule is checked after each
+// batch and, from start to completed, by a timer in this thread, which never computes: an extraction that is
+// loading, writing or in a slow batch never looks stalled.
 import type { EventData, EventName } from '@mistudio/contract'
 import type { ProgressBoard } from './progress_board.ts'
 import { createRate } from './rate.ts'
@@ -10,7 +10,7 @@ export const emitEverySeconds = 2
 /** Events at each twentieth. */
 const boundaries = 20
 
-/** Fields of every event, but those that only the studio knows; a client merges only what an event names. */
+/** Fields of every event, except those only the studio knows; clients merge only the fields an event has. */
 export type ExtractionEventData = Omit<
   EventData<'extraction:progress'>,
   'status' | 'nlp_status' | 'stage'
@@ -27,7 +27,7 @@ export type ExtractionEventName = Extract<
 
 export type ExtractionEvent = { channel: string; event: ExtractionEventName; data: ExtractionEventData }
 
-/** Time, given by tests: a monotonic clock in seconds and a timer that returns its canceller. */
+/** Time, replaced in tests: a monotonic clock in seconds and a timer that returns its canceller. */
 export type ProgressClock = {
   now(): number
   after(seconds: number, call: () => void): () => void
@@ -42,20 +42,20 @@ export const systemClock: ProgressClock = {
 }
 
 export interface ProgressEmitter {
-  /** Begins: the first event comes at once, and from now on no two are more than 2.1 s apart. */
+  /** Starts: emits the first event immediately; from then on events are at most 2.1 s apart. */
   start(): void
-  /** Call after each batch: emits if the rule says so. Not needed where `watch` is on. */
+  /** Call after each batch: emits if the rule says so. Not needed if `watch` is on. */
   batchDone(): void
   /** The last event, with progress 1. Nothing is emitted afterwards. */
   completed(): void
   failed(options: { message: string }): void
-  /** Ends without an event. */
+  /** Stops without an event. */
   stop(): void
 }
 
 /**
  * Watches a board and emits. Lives in the thread that owns timers; the computing thread only writes the board.
- * @param options.watch look at the board whenever it is written (Atomics.waitAsync); default true
+ * @param options.watch check the board whenever it is written (Atomics.waitAsync); default true
  */
 export function createProgressEmitter(options: {
   extractionId: string
@@ -94,11 +94,11 @@ export function createProgressEmitter(options: {
     emit({ channel, event, data })
   }
 
-  /** The rule. The timer is set anew after each event, so two events are 2 s apart and not 2 s and a tick. */
+  /** The rule. The timer is reset after each event, so events are 2 s apart and not 2 s plus a tick. */
   function check(): void {
     if (state !== 'running') return
     const data = dataOf('extracting')
-    // As `arm` reckons it: with a difference, rounding could find a timer too early for ever.
+    // Computed as in `arm`: with a difference, rounding could make every timer look early.
     const due = clock.now() >= last + emitEverySeconds
     const crossed = Math.floor(boundaries * data.progress) > Math.floor(boundaries * previous)
     if (!due && !crossed) return
@@ -108,7 +108,7 @@ export function createProgressEmitter(options: {
 
   function arm(): void {
     cancel()
-    // A timer may fire a little early by this clock: then it is set again for the rest.
+    // A timer may fire slightly early by this clock; then it is set again for the rest.
     cancel = clock.after(last + emitEverySeconds - clock.now(), () => {
       if (state !== 'running') return
       const before = last

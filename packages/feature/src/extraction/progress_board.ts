@@ -1,6 +1,6 @@
-// Where the computing thread leaves its counters for the thread that owns timers and sockets. A seqlock over
+// Passes counters from the computing thread to the thread that owns timers and sockets. A seqlock over
 // shared memory: the writer never waits, a reader never sees half an update. So a batch that takes a minute
-// does not keep the timer thread from saying where the work stands.
+// does not stop the timer thread from reporting progress.
 import type { EventData } from '@mistudio/contract'
 
 type Told = EventData<'extraction:progress'>
@@ -18,7 +18,7 @@ export type ProgressCounters = Pick<
   | 'features_in_heap'
   | 'heap_examples_count'
 > & {
-  /** While writing, over all SAEs: for a person to watch, no part of the event. */
+  /** While writing, over all SAEs: for display, not part of the event. */
   features_written: number
   features_to_write: number
 }
@@ -37,19 +37,19 @@ const fields = [
 export interface ProgressBoard {
   /** Post this to the other thread and give it to `createProgressBoard` there. */
   readonly buffer: SharedArrayBuffer
-  /** Sets the counters named and wakes a waiting reader. One thread writes. */
+  /** Sets the given counters and wakes a waiting reader. Only one thread may write. */
   write(counters: Partial<ProgressCounters>): void
   read(): ProgressCounters
-  /** Resolves at the next write after `version`, or at once if there was one; 'timed-out' after the time. */
+  /** Resolves at the next write after `version`, immediately if there was one; 'timed-out' after the timeout. */
   changed(version: number, timeoutMs: number): Promise<'changed' | 'timed-out'>
-  /** Counts writes; even while nobody writes. */
+  /** Counts writes; even when no write is in progress. */
   version(): number
 }
 
-/** A reader gives up waiting for a writer after so many looks: the writer was ended in the middle of a write. */
+/** A reader gives up on the writer after this many tries: it was terminated in the middle of a write. */
 const readAttempts = 10_000
 
-/** Makes a board, or joins the one that lies in `buffer`. */
+/** Makes a board, or joins the one in `buffer`. */
 export function createProgressBoard(options: { buffer?: SharedArrayBuffer } = {}): ProgressBoard {
   const { buffer = new SharedArrayBuffer(8 + 8 * (fields.length + 1)) } = options
   const version = new Int32Array(buffer, 0, 1)

@@ -1,21 +1,21 @@
-// Samples per second, as a person wants to read it: over the last seconds, and over the whole run.
+// Samples per second for display: over the last seconds, and over the whole run.
 
-/** The moving window; longer where a batch takes longer than it. */
+/** The moving window; longer if a batch takes longer. */
 const windowSeconds = 5
 
 export interface RateMeter {
   start(now: number): void
   /**
-   * Takes note of `done` samples at `now`. While `loading` the moving window has not begun.
+   * Records `done` samples at `now`. The moving window starts after `loading`.
    * @returns samples per second, both 0 until the first sample
    */
   at(now: number, done: number, loading?: boolean): { moving: number; mean: number }
 }
 
 /**
- * `moving`: samples since the latest moment that is at least 5 s ago (or the start) and lies before the last
- * change, over the time since: with slow batches the window intervals until it holds one, and while nothing
- * arrives it falls slowly instead of dropping to 0. `mean`: all samples over the time from start to the last change.
+ * `moving`: samples since the latest moment that is at least 5 s ago (or the start) and is before the last
+ * change, over the time since: with slow batches the window grows until it holds one, and while nothing
+ * arrives the rate falls slowly instead of dropping to 0. `mean`: all samples over the time from start to the last change.
  * Times in seconds.
  */
 export function createRate(): RateMeter {

@@ -1,6 +1,6 @@
 // The text of an extraction: contexts of one split of several token stores in one seeded order, so that the first
-// n of them are a fair sample of all stores. Position in this order is the number under which the collector
-// remembers a context.
+// n of them are a fair sample of all stores. The collector identifies a context by its position
+// in this order.
 import { contextOrder, type DocumentSpan, type SplitName, type TokenStore } from '@mistudio/corpus'
 import { InputError } from '@mistudio/files'
 import type { Span } from '../collect/windows.ts'
@@ -14,14 +14,14 @@ export type TextSource = {
   read(options: { first: number; count: number; ids: Int32Array; mask: Uint8Array }): void
   /** The documents of a context, by its position in the order. */
   documentsOf(position: number): readonly Span[]
-  /** Where a token stands in the stores. */
+  /** Where a token is in the stores. */
   originOf(options: { context: number; position: number }): ExampleOrigin
 }
 
 const contextsRemembered = 16_384
 
 /**
- * @param options.maxTokens tokens to read, masked ones included, rounded up to whole contexts; less where the
+ * @param options.maxTokens tokens to read, masked ones included, rounded up to whole contexts; less if the
  * stores hold less
  * @throws InputError for no stores, stores of different context sizes, or maxTokens below 1
  */
@@ -35,7 +35,7 @@ export function openTextSource(options: {
   const contextSize = checkStores(stores)
   if (!(maxTokens >= 1)) {
     throw new InputError({
-      message: 'an extraction reads text',
+      message: 'an extraction needs text',
       field: 'max_tokens',
       found: String(maxTokens),
       expected: 'at least 1',
@@ -44,7 +44,7 @@ export function openTextSource(options: {
   const splits = stores.map(store => store.split(split))
   const order = contextOrder({ counts: splits.map(({ contexts }) => contexts), seed, epoch: 0 })
   const contexts = Math.min(order.length, Math.ceil(maxTokens / contextSize))
-  // Asked for again and again by the examples of one context; bounded, so that memory does not grow with the text.
+  // The examples of one context ask for this repeatedly; bounded, so that memory does not grow with the text.
   const known = new Map<number, DocumentSpan[]>()
   function documentsOf(position: number): DocumentSpan[] {
     const found = known.get(position)
@@ -80,7 +80,7 @@ export function openTextSource(options: {
 function checkStores(stores: readonly TokenStore[]): number {
   if (stores.length === 0) {
     throw new InputError({
-      message: 'an extraction reads text',
+      message: 'an extraction needs text',
       field: 'stores',
       found: 'none',
       expected: 'a token store',
@@ -90,7 +90,7 @@ function checkStores(stores: readonly TokenStore[]): number {
   for (const store of stores) {
     if (store.contextSize === contextSize) continue
     throw new InputError({
-      message: 'token stores of one extraction have one context size',
+      message: 'the token stores of one extraction must have the same context size',
       file: store.dir,
       field: 'context_size',
       found: String(store.contextSize),

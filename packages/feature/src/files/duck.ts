@@ -1,5 +1,5 @@
-// DuckDB as our Parquet reader and writer: one in-memory instance, no extension ever loaded or looked for on a
-// network. All text that is not our own goes in as a parameter, or through the two quoting functions below.
+// DuckDB as our Parquet reader and writer: one in-memory instance that never loads an extension or looks for one
+// on a network. All text that is not ours is passed as a parameter or through the two quoting functions below.
 import { setImmediate as turn } from 'node:timers/promises'
 import {
   type DuckDBConnection,
@@ -17,12 +17,12 @@ const memoryLimit = '1GB'
 
 export type Duck = {
   connection: DuckDBConnection
-  /** A further connection, for an answer that is read in pieces while others ask. Its caller closes it. */
+  /** Another connection, for a result that is streamed while others query. The caller closes it. */
   connect(): Promise<DuckDBConnection>
   close(): void
 }
 
-/** @param options.spillFolder where tables go that outgrow memory; default nowhere */
+/** @param options.spillFolder where tables that outgrow memory spill; default nowhere */
 export async function openDuck(options: { spillFolder?: string; threads?: number } = {}): Promise<Duck> {
   const { spillFolder, threads = 2 } = options
   const instance = await DuckDBInstance.create(':memory:', {
@@ -51,23 +51,23 @@ export function quoteText(text: string): string {
   return `'${text.replaceAll("'", "''")}'`
 }
 
-/** A path that read_parquet takes literally: what would be a pattern (* ? [) becomes a set of one character. */
+/** A path that read_parquet takes literally: wildcards (* ? [) become one-character sets. */
 export function literalPattern(path: string): string {
   return path.replace(/[*?[]/g, character => `[${character}]`)
 }
 
-/** Text as DuckDB's binding can keep it: a NUL would end it, half a surrogate pair is no UTF-8. */
+/** Text as DuckDB's binding can keep it: a NUL would end it, and half a surrogate pair is not UTF-8. */
 export function storedText(text: string): string {
   return text.toWellFormed().replaceAll('\0', '␀')
 }
 
-/** A column of a file. `type` is SQL of our own; 'dictionary' and 'dictionary[]' are text from `dictionary`. */
+/** A column of a file. `type` is our own SQL; 'dictionary' and 'dictionary[]' are text from `dictionary`. */
 export type ParquetColumn = { name: string; type: string }
 
 /**
  * Writes rows to a Parquet file (zstd, small row groups) sorted by `orderBy`.
  * @param options.dictionary every text that a dictionary column holds, distinct: such a column is stored as
- * numbers until DuckDB writes it as text, which is ten times faster than handing over each string
+ * numbers until DuckDB writes it as text, which is ten times faster than passing each string
  */
 export async function writeParquet(options: {
   path: string
@@ -96,7 +96,7 @@ export async function writeParquet(options: {
 
 async function createDictionary(connection: DuckDBConnection, texts: readonly string[]): Promise<void> {
   await connection.run('CREATE TABLE texts (place INTEGER, text VARCHAR)')
-  // An empty ENUM cannot be made.
+  // DuckDB has no empty ENUM.
   const known = texts.length > 0 ? texts : ['']
   await append(connection, 'texts', numbered(known))
   await connection.run('CREATE TYPE dictionary AS ENUM (SELECT text FROM texts ORDER BY place)')
@@ -116,7 +116,7 @@ async function append(
   let count = 0
   for (const row of rows) {
     writer.appendRow(row)
-    // Rows of text take time to make, and a chunk to hand over: timers get their turn in between.
+    // Building rows of text and appending a chunk take time, so timers run in between.
     if (++count % rowsPerTurn === 0) await turn()
   }
   writer.flush()

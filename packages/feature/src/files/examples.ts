@@ -1,12 +1,12 @@
 // examples.parquet: every kept example of every feature with its text, sorted by feature, so that one feature is
-// read in milliseconds. Text is stored beside the ids: a reader needs no tokenizer.
+// read in milliseconds. Text is stored next to the ids, so a reader needs no tokenizer.
 import { setImmediate as turn } from 'node:timers/promises'
 import { type DuckDBValue, listValue } from '@duckdb/node-api'
 import type { FeatureExample } from '@mistudio/contract'
 import type { CollectedExample } from '../collect/collector.ts'
 import { type ParquetColumn, storedText, writeParquet } from './duck.ts'
 
-/** An example as it is stored and read: what the API shows of it, and what only the file holds. */
+/** An example as stored and read: the API's fields, and those only in the file. */
 export type Example = Pick<
   FeatureExample,
   | 'kind'
@@ -47,10 +47,10 @@ export const exampleColumns: readonly ParquetColumn[] = [
   { name: 'activations', type: 'FLOAT[]' },
 ]
 
-/** Timers get their turn after so many windows. */
+/** Windows between turns for timers. */
 const windowsPerTurn = 4096
 
-/** Where a context lies. */
+/** Where a context is. */
 export type ExampleOrigin = {
   store: string
   context: number
@@ -59,15 +59,15 @@ export type ExampleOrigin = {
   sourceRow: number
 }
 
-/** An example with all that is stored of it. */
+/** An example with all its stored fields. */
 export type PlacedExample = { example: CollectedExample; origin: ExampleOrigin; texts: string[] }
 
 /**
  * Writes the examples of all features.
- * @param options.examplesOf called once for each feature, in order
+ * @param options.examplesOf called once per feature, in order
  * @param options.windows tokens of every window that an example may have, for the dictionary of texts
- * @param options.originOf the place of an example's peak
- * @param options.onFeature told what was written of a feature
+ * @param options.originOf the origin of an example's peak
+ * @param options.onFeature called with what was written for a feature
  * @returns examples of each kind
  */
 export async function writeExamples(options: {
@@ -136,7 +136,7 @@ function rowOf({ example, origin, texts }: PlacedExample): DuckDBValue[] {
   ]
 }
 
-/** What a tokenizer must offer here (packages/model, openTokenizer). */
+/** The part of a tokenizer that is needed here (packages/tokenizer, openTokenizer). */
 export type PieceTokenizer = {
   /** One more than the highest token id. */
   vocabSize: number
@@ -146,10 +146,10 @@ export type PieceTokenizer = {
 
 /** Texts of tokens as examples store them. */
 export type TokenTexts = {
-  /** One token alone; an id that no token has (models pad their vocabulary) reads `<token 160>`. */
+  /** One token alone; an id without a token (models pad their vocabulary) becomes `<token 160>`. */
   one(token: number): string
   /**
-   * One text per token: each token's own where it is whole; where tokens split a character, the joined piece's
+   * One text per token: its own if it is whole; if tokens split a character, the joined piece's
    * text at its first token and '' at the others.
    */
   of(tokens: Int32Array): string[]

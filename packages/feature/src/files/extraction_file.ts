@@ -1,4 +1,4 @@
-// extraction.json read back as hostile: what readers rely on is checked once, with file and field in the message.
+// Reads extraction.json as untrusted: what readers rely on is checked once, with file and field in the message.
 import { readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { InputError, isObject } from '@mistudio/files'
@@ -20,7 +20,7 @@ export type ExtractionInfo = {
 
 const largestFileBytes = 1 << 20
 
-/** @throws InputError for a folder that is no extraction, naming file, field, found and expected */
+/** @throws InputError for a folder that is not an extraction, naming file, field, found and expected */
 export function readExtractionInfo({ dir }: { dir: string }): ExtractionInfo {
   const file = join(dir, 'extraction.json')
   const bytes = statSync(file, { throwIfNoEntry: false })?.size

@@ -1,11 +1,11 @@
-// features.parquet: one row a feature with its statistics, logits and the score by which lists are sorted.
+// features.parquet: one row per feature with its statistics, logits and the score that lists are sorted by.
 import { type DuckDBValue, listValue } from '@duckdb/node-api'
 import type { FeatureItem } from '@mistudio/contract'
 import type { FeatureStatistics } from '../collect/statistics.ts'
 import type { FeatureLogits } from '../logits.ts'
 import { type ParquetColumn, writeParquet } from './duck.ts'
 
-/** A feature as it is stored and read: what the API shows of it, and what only the file holds. */
+/** A feature as stored and read: the API's fields, and those only in the file. */
 export type Feature = Pick<
   FeatureItem,
   | 'feature'
@@ -23,10 +23,10 @@ export type Feature = Pick<
   /** Contexts by the bin of their peak: what the quantile examples were drawn from. */
   peak_histogram: number[]
   quantile_examples: number
-  /** Tokens of the largest direct logit effects, the largest first; null where the hook is not in the residual stream. */
+  /** Tokens of the largest direct logit effects, largest first; null where the hook is not in the residual stream. */
   top_token_ids: number[] | null
   top_logits: number[] | null
-  /** The smallest ones, the smallest first. */
+  /** The smallest ones, smallest first. */
   bottom_token_ids: number[] | null
   bottom_tokens: string[] | null
   bottom_logits: number[] | null
@@ -52,7 +52,7 @@ export const featureColumns: readonly ParquetColumn[] = [
   { name: 'bottom_logits', type: 'FLOAT[]' },
 ]
 
-/** What extraction found about a feature beside statistics and logits. */
+/** What extraction found about a feature besides statistics and logits. */
 export type FeatureSummary = {
   statistics: FeatureStatistics
   peakHistogram: number[]

@@ -10,8 +10,8 @@ export type MarkOptions = {
 }
 
 /**
- * One line: line breaks and tabs become signs, other control characters '·' (no escape sequence of the text
- * reaches a terminal). Where tokens split a character the whole character is marked.
+ * One line: line breaks and tabs become symbols, other control characters '·' (so no escape sequence in the text
+ * reaches a terminal). If tokens split a character, the whole character is marked.
  */
 export function markPeak({ example, style = 'brackets', width = Infinity }: MarkOptions): string {
   const { token_texts: texts, position, window_start: start } = example
@@ -29,7 +29,7 @@ export function markPeak({ example, style = 'brackets', width = Infinity }: Mark
   return left + marked + right
 }
 
-/** Line breaks, tabs and other control characters as signs. */
+/** Line breaks, tabs and other control characters as symbols. */
 export function oneLine(text: string): string {
   return text
     .replaceAll('\r\n', '⏎')

@@ -1,19 +1,19 @@
-// An order in which to show features to a person. It is a rule of thumb about the examples' surface, made to put
-// what can be named at a glance first; it does not measure whether a feature is interpretable or causal.
+// A display order for features. It is a heuristic on the surface of the examples that puts features that
+// are easy to name first; it does not measure whether a feature is interpretable or causal.
 
-/** What the score looks at: a feature's top examples. */
+/** Input of the score: a feature's top examples. */
 export type ReadabilityInput = {
   /** Peak token of each top example, as text. */
   peakTokens: readonly string[]
-  /** Document of each top example; any text that tells documents apart. */
+  /** Document of each top example; any text that identifies it. */
   documents: readonly string[]
-  /** Top examples that a feature can have. */
+  /** Most top examples of a feature. */
   capacity: number
   /** Firing tokens over all tokens; null when none were seen. */
   density: number | null
 }
 
-/** Densities of features that people can usually name: rarer ones have no evidence, commoner ones say too much. */
+/** Densities of features that people can usually name: rarer ones have too little evidence, commoner ones are too general. */
 export const readableDensity = { low: 1e-4, high: 1e-2 }
 
 export const readabilityDefinition =

@@ -11,9 +11,9 @@ import { type FeatureExamples, readTopExamples } from './top_examples.ts'
 export type FeatureOrder = 'readability' | 'density' | 'max' | 'feature'
 
 export type FeatureWithExamples = Feature & {
-  /** The strongest first. */
+  /** Strongest first. */
   top: Example[]
-  /** The strongest bin first. */
+  /** Strongest bin first. */
   quantile: Example[]
 }
 
@@ -22,14 +22,14 @@ export type Extraction = {
   info: ExtractionInfo
   /**
    * Features that fired.
-   * @param options.sortBy default 'readability'; all descending but 'feature'; ties by feature
+   * @param options.sortBy default 'readability'; all descending except 'feature'; ties by feature
    */
   features(options?: { sortBy?: FeatureOrder; limit?: number; offset?: number }): Promise<Feature[]>
-  /** @throws InputError for a number that is no feature of this SAE */
+  /** @throws InputError for a number that is not a feature of this SAE */
   feature(feature: number): Promise<FeatureWithExamples>
-  /** The strongest example of every feature that has one, in order of features. */
+  /** The strongest example of every feature that has one, in feature order. */
   strongest(): Promise<Example[]>
-  /** Every feature with top examples, ascending, each with all of them; one pass over the file in little memory. */
+  /** Every feature with top examples, ascending, each with all of them; one pass over the file, with little memory. */
   topExamples(): AsyncIterable<FeatureExamples>
   close(): void
 }
@@ -53,12 +53,12 @@ export async function openExtraction(options: { dir: string }): Promise<Extracti
   const dir = resolve(options.dir)
   if (!existsSync(dir)) recoverDirectory(dir)
   const info = readExtractionInfo({ dir })
-  // A second thread costs more than it reads for one feature (measured: 6.4 against 8 to 11 ms on a busy machine).
+  // A second thread costs more than it saves for one feature (measured: 6.4 against 8 to 11 ms on a busy machine).
   const duck = await openDuck({ threads: 1 })
   const { connection } = duck
   try {
     await connection.run('SET parquet_metadata_cache = true')
-    // Views bind a file once; partitions by folder names like kind=top are no columns of ours.
+    // Views bind a file once; partitions from folder names like kind=top are not our columns.
     for (const [view, columns] of [
       ['features', featureColumns],
       ['examples', exampleColumns],
@@ -84,7 +84,7 @@ export async function openExtraction(options: { dir: string }): Promise<Extracti
     throw error
   }
 
-  // A statement of its own for each call: bindings of a shared one would mix when two features are asked at once.
+  // A new statement for each call: concurrent calls would mix the bindings of a shared one.
   async function select(sql: string, values: number[]) {
     return (await connection.runAndReadAll(sql, values)).getRowObjectsJS()
   }

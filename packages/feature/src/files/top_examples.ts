@@ -1,16 +1,16 @@
-// The top examples of all features in one pass over examples.parquet, for work that needs them all: a query a feature
+// The top examples of all features in one pass over examples.parquet, for work that needs them all: a query per feature
 // would read each row group many times.
 import { join } from 'node:path'
 import { InputError } from '@mistudio/files'
 import type { Duck } from './duck.ts'
 import type { Example } from './examples.ts'
 
-/** A top example without its place in the text's files. */
+/** A top example without its origin in the text. */
 export type TopExample = Pick<Example, (typeof columns)[number]>
 
 export type FeatureExamples = {
   feature: number
-  /** The strongest first. */
+  /** Strongest first. */
   examples: TopExample[]
 }
 

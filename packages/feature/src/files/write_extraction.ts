@@ -1,4 +1,4 @@
-// The folder of an extraction: extraction.json, features.parquet, examples.parquet, put in place as one.
+// The folder of an extraction: extraction.json, features.parquet, examples.parquet, written as a unit.
 import { rmSync, writeFileSync } from 'node:fs'
 import { join, relative, resolve, sep } from 'node:path'
 import { writeDirectoryAtomic } from '@mistudio/files'
@@ -14,10 +14,10 @@ import { readability, readabilityDefinition } from './readability.ts'
 export const extractionFormat = 'mistudio extraction'
 export const extractionVersion = 1
 
-/** What extraction.json says of where the features come from. Paths are given absolute and stored relative. */
+/** The origin of the features in extraction.json. Paths are passed absolute and stored relative. */
 export type ExtractionOrigin = {
   sae: Pick<SaeFile, 'dir' | 'hooks' | 'shape' | 'architecture' | 'family'> & {
-    /** Latents a token of TopK; null where their number varies. */
+    /** Latents per token for TopK; null if their number varies. */
     k: number | null
   }
   model: { dir: string; name: string }
@@ -28,13 +28,13 @@ export type ExtractionOrigin = {
   contexts: number
   contextSize: number
   seed: number
-  /** False when it was stopped before the end of its text. */
+  /** False if it was stopped before the end of its text. */
   complete: boolean
   window: WindowShape
   quantilesPerBin: number
 }
 
-/** What `extractFeatures` gives back, and the heart of extraction.json. */
+/** The result of `extractFeatures`, and the main part of extraction.json. */
 export type ExtractionSummary = {
   path: string
   hook_point: string
@@ -115,7 +115,7 @@ export async function writeExtraction(options: {
   return summary!
 }
 
-/** What a feature's row says of its examples. */
+/** The part of a feature's row about its examples. */
 type ExampleSummary = Omit<FeatureSummary, 'statistics' | 'peakHistogram'>
 
 function summarise(options: {
@@ -135,7 +135,7 @@ function summarise(options: {
   }
 }
 
-/** The peak's text: that of the whole piece where tokens split a character. */
+/** The peak's text: that of the whole piece if tokens split a character. */
 function peakText(texts: string[], peak: number): string {
   let at = peak
   while (at > 0 && texts[at] === '') at--
@@ -160,7 +160,7 @@ function recordOf(options: {
 }) {
   const { out, origin, collector, summary, logits } = options
   const { path: _, ...counts } = summary
-  // Relative and with '/', so that a data folder can move to another place or system.
+  // Relative and with '/', so that a data folder can be moved to another place or system.
   const portable = (dir: string) => relative(out, resolve(dir)).split(sep).join('/')
   const { sae, model, stores } = origin
   return {

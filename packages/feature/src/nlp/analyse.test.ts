@@ -36,18 +36,18 @@ test('words, neighbours, sequences and parts of speech are counted in examples, 
   ])
   expect(found.before).toEqual([{ text: 'cgs', count: 3, share: 0.5 }])
   expect(found.after).toEqual([{ text: 'of', count: 5, share: 5 / 6 }])
-  // `force` stands three times in one window: it is one example of it. Stop words and words of one window are not here.
+  // `force` occurs three times in one window, which counts as one example. Stop words and words of one window are not here.
   expect(found.words.map(({ text, count }) => [text, count])).toEqual([
     ['unit', 5],
     ['cgs', 3],
     ['force', 3],
   ])
-  // No sequence of stop words, none across a comma. Case does not part them.
+  // No sequence of stop words, none across a comma. Case does not separate them.
   expect(texts(found.bigrams)).toEqual(['unit of', 'cgs unit', 'The CGS'])
   expect(texts(found.trigrams)).toEqual(['cgs unit of', 'The CGS unit'])
   expect(found.summary).toBe(
     'Peaks on "unit" (5 of 6), a noun; often after "cgs" (3), before "of" (5). ' +
-      'Its windows often hold "force" (3 of 6).',
+      'Its windows often contain "force" (3 of 6).',
   )
 })
 
@@ -57,7 +57,7 @@ test('a peak token may be a piece of a word, hold several words, or a piece of a
   expect(peakWords('a def[[ foo_]]|bar(x)')).toEqual(['foo_bar'])
   expect(peakWords('x [[= y;]] z')).toEqual(['='])
   expect(peakWords('it[[\n\tworks]] now')).toEqual(['works'])
-  // The text of 日 stands at the first of its three tokens.
+  // The text of 日 is at the first of its three tokens.
   const split = { token_texts: ['a ', '日', '', '', ' b'], position: 3, window_start: 0 }
   expect(texts(analyser.analyse({ examples: [split] }).peak_words)).toEqual(['日'])
 })
@@ -81,7 +81,7 @@ test('scripture: old words, names and punctuation', () => {
   ])
   expect(texts(found.peak_words)).toEqual(['unto'])
   expect(found.parts_of_speech).toEqual([{ text: 'ADP', count: 2, share: 1 }])
-  // wink's own normal form would make `yes` of it.
+  // wink's own normal form would turn it into `yes`.
   expect(texts(found.words)).toEqual(['LORD', 'unto', 'ye'])
 })
 
@@ -113,7 +113,7 @@ test('a peak of white space is shown by signs; one without text is no word', () 
   expect(analyser.analyse({ examples: lost })).toMatchObject({
     examples: 3,
     peak_words: [],
-    summary: 'Only 3 examples. The peaks hold no text.',
+    summary: 'Only 3 examples. The peaks have no text.',
   })
 })
 
@@ -143,7 +143,7 @@ test('lists are short, equals stand in the order of their text, long words are c
 })
 
 test('what was analysed before changes nothing', () => {
-  // wink alone would cut `zorblax's` in two once it knows `zorblax`.
+  // wink itself would split `zorblax's` after it has seen `zorblax`.
   const first = analyse(["the[[ zorblax's]] tail"])
   analyse(['a[[ zorblax]] tail', '@36[[ 36]] and 36'])
   expect(analyse(["the[[ zorblax's]] tail"])).toEqual(first)

@@ -1,5 +1,5 @@
-// What the top examples of a feature have in common, counted: the words that hold the peak, their parts of speech,
-// their neighbours, and the words and word sequences of the windows. Every figure is a number of examples.
+// What the top examples of a feature have in common, counted: the words at the peak, their parts of speech,
+// their neighbours, and the words and word sequences of the windows. All figures count examples.
 import type { NlpSummary } from '@mistudio/contract'
 import { sentences } from './sentences.ts'
 import { createTally, folded } from './tally.ts'
@@ -7,13 +7,13 @@ import { type NlpExample, type Place, shown, windowText } from './window_text.ts
 import { createTagger, type Word } from './words.ts'
 
 export type NlpAnalyser = {
-  /** A function of the examples alone, whatever was analysed before. Shares are of all examples. */
+  /** Depends only on the examples, not on earlier analyses. Shares are of all examples. */
   analyse(options: { examples: readonly NlpExample[] }): NlpSummary
 }
 
 /** Items of each list. */
 export const nlpListLength = 10
-/** What stands around the peaks is told from so many examples on: once is no pattern. */
+/** Neighbours of the peaks are listed from this many examples: one is not a pattern. */
 const leastExamples = 2
 
 /** Loads the English model: about 0.2 s and 60 MB. */
@@ -65,7 +65,7 @@ export function createNlpAnalyser(): NlpAnalyser {
   }
 }
 
-/** The word under the first visible character of the peak token; a peak of white space alone is itself the word. */
+/** The word under the first visible character of the peak token; a peak of only white space is itself the word. */
 function peakWord(options: { text: string; words: readonly Word[]; place: Place }): Word | undefined {
   const { text, words, place } = options
   const token = text.slice(place.start, place.end)
@@ -75,12 +75,12 @@ function peakWord(options: { text: string; words: readonly Word[]; place: Place 
   return words.find(({ start, end }) => at >= start && at < end)
 }
 
-/** A word or number, not a sign. */
+/** A word or number, not punctuation. */
 const isSpoken = ({ text }: Word) => /[\p{L}\p{N}]/u.test(text)
 /** Nor the `'s` or `n't` of one. */
 const isWord = ({ text }: Word) => /^_*[\p{L}\p{N}]/u.test(text)
 
-/** Every `length` words in a row, as they are written, with single spaces. */
+/** Every `length` consecutive words, as written, with single spaces. */
 function* sequences(options: { text: string; words: readonly Word[]; length: number }): Generator<string> {
   const { text, words, length } = options
   let run = 0

@@ -1,16 +1,16 @@
-// A feature in one or two sentences: only what the counts say, with the counts.
+// A feature in one or two sentences: only what the counts show, with the counts.
 import type { TokenShare } from '@mistudio/contract'
 
-/** With fewer examples the sentences say so first. */
+/** With fewer examples the sentences start by saying so. */
 const fewExamples = 5
-/** What a word or a part of speech must reach to be what the feature peaks on. */
+/** Share at which a word or part of speech is what the feature peaks on. */
 const mostly = 1 / 2
-/** What a neighbour or a word of the windows must reach to be told. */
+/** Share at which a neighbour or a word of the windows is mentioned. */
 const often = 1 / 3
-/** Words named at most, of each kind. */
+/** Most words named of each kind. */
 const named = 3
 
-/** Singular and plural of the universal tags that say something. */
+/** Singular and plural of the informative universal tags. */
 const tagNames: Record<string, readonly [one: string, many: string]> = {
   ADJ: ['an adjective', 'adjectives'],
   ADP: ['a preposition', 'prepositions'],
@@ -33,7 +33,7 @@ const tagNames: Record<string, readonly [one: string, many: string]> = {
 
 type Counted = {
   examples: number
-  /** The peak word, folded, and its tag, an example each. */
+  /** The peak word, case-folded, and its tag, per example. */
   peaks: readonly { word: string; tag: string }[]
   peak_words: readonly TokenShare[]
   parts_of_speech: readonly TokenShare[]
@@ -51,7 +51,7 @@ export function sentences(counted: Counted): string {
 
 function peakPhrase({ examples, peaks, peak_words, parts_of_speech }: Counted): string {
   const [first] = peak_words
-  if (first === undefined) return 'The peaks hold no text'
+  if (first === undefined) return 'The peaks have no text'
   if (first.share >= mostly) {
     const tags = peaks.filter(({ word }) => word === first.text.toLowerCase()).map(({ tag }) => tag)
     const [tag] = [...new Set(tags)].filter(
@@ -84,10 +84,10 @@ function windowSentence({ examples, peak_words, words, before, after }: Counted)
   const told = new Set(
     [...peak_words, ...before.slice(0, 1), ...after.slice(0, 1)].map(({ text }) => text.toLowerCase()),
   )
-  // A single letter or digit says little: `n 1` of a dictionary.
+  // A single letter or digit says little: `n 1` in a dictionary.
   const telling = words.filter(word => isOften(word) && word.text.length > 1)
   const found = telling.filter(({ text }) => !told.has(text.toLowerCase())).slice(0, named)
-  return found.length === 0 ? [] : [`Its windows often hold ${counts(found, examples)}.`]
+  return found.length === 0 ? [] : [`Its windows often contain ${counts(found, examples)}.`]
 }
 
 const isOften = ({ count, share }: TokenShare) => count > 1 && share >= often

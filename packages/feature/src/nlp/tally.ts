@@ -1,17 +1,17 @@
-// Counting texts without regard to case, shown as they are mostly written.
+// Counts texts ignoring case, shown in their most common spelling.
 import type { TokenShare } from '@mistudio/contract'
 import { shown } from './window_text.ts'
 
 export type Tally = {
-  /** Counts the texts of one example, each once however often it stands there. */
+  /** Counts the texts of one example, each once however often it occurs. */
   add(texts: Iterable<string>): void
-  /** The commonest first, equals by text; those of at least `least` examples (default 1), `limit` of them. */
+  /** Commonest first, ties by text; at most `limit`, with at least `least` examples (default 1). */
   list(options: { of: number; limit: number; least?: number }): TokenShare[]
 }
 
 export const folded = (text: string) => text.toLowerCase()
 
-/** By code units: no two places order texts differently. */
+/** By code units, so that the order is the same everywhere. */
 const byText = (a: string, b: string) => (a < b ? -1 : a > b ? 1 : 0)
 
 export function createTally(): Tally {

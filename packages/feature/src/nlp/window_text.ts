@@ -1,4 +1,4 @@
-// The text of an example's window and where its peak token lies in it.
+// The text of an example's window and where its peak token is in it.
 import type { Example } from '../files/examples.ts'
 import { oneLine } from '../files/mark.ts'
 
@@ -8,7 +8,7 @@ export type NlpExample = Pick<Example, 'token_texts' | 'position' | 'window_star
 /** `[start, end)` in the text, UTF-16 units. */
 export type Place = { start: number; end: number }
 
-/** @returns `peak` undefined where the example says of no token, or of one without text, that it is the peak */
+/** @returns `peak` undefined if the example's peak is no token of the window, or one without text */
 export function windowText({ token_texts: texts, position, window_start }: NlpExample): {
   text: string
   peak: Place | undefined
@@ -16,7 +16,7 @@ export function windowText({ token_texts: texts, position, window_start }: NlpEx
   const text = texts.join('')
   let token = position - window_start
   if (!(token >= 0 && token < texts.length)) return { text, peak: undefined }
-  // Where tokens split a character, its text stands at the first of them.
+  // If tokens split a character, its text is at the first of them.
   while (token > 0 && texts[token] === '') token--
   const start = texts.slice(0, token).reduce((sum, { length }) => sum + length, 0)
   const end = start + texts[token].length
@@ -25,7 +25,7 @@ export function windowText({ token_texts: texts, position, window_start }: NlpEx
 
 const longestText = 80
 
-/** A text as a list shows it: what cannot be seen as signs, cut to 80 characters. */
+/** A text for a list: invisible characters as symbols, cut to 80 characters. */
 export function shown(text: string): string {
   const line = oneLine(text)
   const signs = /\S/.test(text) ? line : line.replace(/\s/g, '␣')

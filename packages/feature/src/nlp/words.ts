@@ -1,23 +1,23 @@
 // The words of a window and their parts of speech, by wink-nlp with its packaged English model: about 20,000 windows
-// a second, nothing downloaded. The library is loaded when a tagger is made, since most readers of this package
+// a second, nothing downloaded. The library is loaded when a tagger is created, since most users of this package
 // never need it.
 import { createRequire } from 'node:module'
 import type { Model, PartOfSpeech, WinkMethods } from 'wink-nlp'
 
-/** A word, number, sign or line break; `[start, end)` in the text, UTF-16 units. */
+/** A word, number, punctuation or line break; `[start, end)` in the text, UTF-16 units. */
 export type Word = { text: string; start: number; end: number; tag: PartOfSpeech; stop: boolean }
 
 export type Tagger = {
-  /** In order of the text; white space that is no tab or line break belongs to no word. */
+  /** In text order; white space other than tabs and line breaks belongs to no word. */
   words(text: string): Word[]
-  /** Forgets every word that is not in the model: what comes next no longer depends on what came before. */
+  /** Forgets every word that is not in the model, so that results do not depend on earlier texts. */
   forget(): void
 }
 
-/** The part of wink's model that grows: words it met and did not know. */
+/** The part of wink's model that grows: unknown words it has met. */
 type Lexemes = { list: string[]; hash: Record<string, number> }
 
-/** Words met before the memory behind them is made new. */
+/** Words met before their memory is recreated. */
 const wordsMetAtMost = 200_000
 
 export function createTagger(): Tagger {
@@ -30,7 +30,7 @@ export function createTagger(): Tagger {
   let met: number
 
   function open(): void {
-    // wink splits `server's` in two only if it met `server` before. Hence a hand on its memory, see `forget`.
+    // wink splits `server's` in two only if it met `server` before. Hence `forget`.
     const core = () => {
       const loaded = model.core() as { features: { lexeme: Lexemes } }
       lexemes = loaded.features.lexeme
@@ -51,7 +51,7 @@ export function createTagger(): Tagger {
       const stops = tokens.out(its.stopWordFlag) as boolean[]
       let at = 0
       const words = values.map((value, i): Word => {
-        // Only white space lies between two tokens, so the next place is the right one.
+        // Only white space is between two tokens, so the next match is the right one.
         const start = text.indexOf(value, at)
         at = start + value.length
         return { text: value, start, end: at, tag: tags[i], stop: stops[i] }
@@ -65,7 +65,7 @@ export function createTagger(): Tagger {
   }
 }
 
-/** Code's names hold underscores, where wink cuts: `foo_bar` is one word. */
+/** Names in code contain underscores, where wink cuts: `foo_bar` is one word. */
 function joinNames(words: readonly Word[]): Word[] {
   const joined: Word[] = []
   for (const word of words) {

@@ -1,5 +1,5 @@
 // GPT-2 (Radford et al. 2019; transformers' GPT2LMHeadModel): layer norms, learned positions, multi-head
-// attention with one fused projection, weights stored the other way round (Conv1D).
+// attention with one fused projection, weights stored transposed (Conv1D).
 import { type DecoderConfig, defineArchitecture } from '../architecture.ts'
 import { type ConfigReader, readTokens } from '../config_reader.ts'
 import { blockHooks } from '../hooks.ts'
@@ -61,7 +61,7 @@ function forward<T>(ops: Ops<T>, config: Gpt2Config, hooks: Hooks<T>): T {
   return ops.unembed(final, { weight: config.tiedEmbeddings ? embedding : 'lm_head.weight', vocab })
 }
 
-// Defaults are those of transformers' GPT2Config, which leaves out of config.json what equals them.
+// Defaults are those of transformers' GPT2Config, which omits values equal to them from config.json.
 function readConfig(reader: ConfigReader): Gpt2Config {
   const dModel = reader.size('n_embd', 768)
   const nHeads = reader.size('n_head', 12)

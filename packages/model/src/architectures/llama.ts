@@ -63,7 +63,7 @@ function forward<T>(ops: Ops<T>, config: LlamaConfig, hooks: Hooks<T>): T {
   return ops.unembed(final, { weight: config.tiedEmbeddings ? embedding : 'lm_head.weight', vocab })
 }
 
-// Defaults are those of transformers' LlamaConfig, which leaves out of config.json what equals them.
+// Defaults are those of transformers' LlamaConfig, which omits values equal to them from config.json.
 function readConfig(reader: ConfigReader): LlamaConfig {
   const dModel = reader.size('hidden_size')
   const nHeads = reader.size('num_attention_heads')
@@ -75,7 +75,7 @@ function readConfig(reader: ConfigReader): LlamaConfig {
     reader.fail('num_attention_heads', nHeads, `a divisor of hidden_size, ${dModel}, or head_dim given`)
   }
   const dHead = reader.size('head_dim', Math.floor(dModel / nHeads))
-  if (dHead % 2 !== 0) reader.fail('head_dim', dHead, 'an even number: rotary positions turn pairs')
+  if (dHead % 2 !== 0) reader.fail('head_dim', dHead, 'an even number: rotary positions rotate pairs')
   return {
     nLayers: reader.size('num_hidden_layers'),
     dModel,
@@ -95,7 +95,7 @@ function readConfig(reader: ConfigReader): LlamaConfig {
   }
 }
 
-/** transformers 5 writes `rope_parameters`; before, `rope_scaling` and `rope_theta` lay side by side. */
+/** transformers 5 writes `rope_parameters`; earlier versions wrote `rope_scaling` and `rope_theta`. */
 function readRope(reader: ConfigReader): RopeConfig {
   const nested = reader.object('rope_parameters') ?? reader.object('rope_scaling')
   const theta = nested?.has('rope_theta')

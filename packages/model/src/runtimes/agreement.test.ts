@@ -1,5 +1,5 @@
 // Every operation on both runtimes that compute: a small random model around it, over a whole context that takes several
-// blocks of queries, and token by token behind a cache. The oracle alone is checked in oracle.test.ts.
+// blocks of queries, and token by token with a cache. The oracle itself is checked in oracle.test.ts.
 import { openWorkerPool, type WorkerPool } from '@mistudio/tensor'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { largestDifference, randomModel, temporaryFolder } from '../../testing/model_support.ts'
@@ -22,10 +22,10 @@ afterAll(async () => {
 
 const [nLayers, dModel, vocab, length] = [2, 24, 31, 75]
 const ids = Array.from({ length }, (_, i) => (i * i * 7 + i * 3 + 5) % vocab)
-/** Runs behind a cache: a prompt, single tokens, several at once. */
+/** Runs with a cache: a prompt, single tokens, several at once. */
 const steps = [1, 1, 6, 1, 40, 2, 1, 1, 22]
 
-/** What stands between the stream and the projection back into it. */
+/** The part between the stream and the projection back into it. */
 type Middle = <T>(ops: Ops<T>, x: T, layer: number) => T
 
 const plain: Norm = { kind: 'rms', epsilon: 1e-5, weight: 'final.weight' }
@@ -77,7 +77,7 @@ const attention =
   }
 
 const rope = { theta: 100, scaling: { type: 'default' } } as const
-/** Turned queries and keys: an angle that is wrong by a position shows in the scores. */
+/** Rotated queries and keys: an angle off by one position shows in the scores. */
 const rotary =
   (change: Partial<Rotary>): Middle =>
   (ops, x, layer) => {

@@ -1,4 +1,4 @@
-// Single operations of the recorded runtime against the oracle's, where the goldens do not reach: whole curves,
+// Single operations of the recorded runtime against the oracle's, beyond the goldens: whole curves,
 // long contexts in uneven blocks, scores far apart.
 import { openWorkerPool, type WorkerPool } from '@mistudio/tensor'
 import { afterAll, beforeAll, expect, test } from 'vitest'

@@ -101,7 +101,7 @@ export function onnxOps(options: { tape: Tape; dModel: number; tokens: OnnxToken
   }
 }
 
-/** Ones of x's last dimension, which a value does not know. */
+/** Ones of x's last dimension, whose size a value does not record. */
 function onesLike(tape: Tape, x: Value): Value {
   const shape = tape.node('Shape', [x], { start: -1 })
   return tape.node('Expand', [tape.constant(Float32Array.of(1), [1]), shape])
@@ -117,7 +117,7 @@ function activate(tape: Tape, x: Value, kind: Activation): Value {
     case 'gelu':
       return tape.node('Gelu', [x], {}, microsoft)
     case 'gelu_new': {
-      // The bias of the product before it costs nothing here, and 5 % of the product's time there.
+      // Adding the preceding product's bias is free here; there it costs 5 % of the product's time.
       const product = x.source.kind === 'node' && x.source.node.op === 'Gemm' ? x.source.node : undefined
       if (product?.inputs.length !== 3) return tape.node('FastGelu', [x], {}, microsoft)
       const [rows, weight, bias] = product.inputs

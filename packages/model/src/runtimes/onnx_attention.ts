@@ -1,5 +1,5 @@
-// Causal attention as ONNX nodes. Queries go in blocks, so that a block meets only the keys up to its own end:
-// half the work, and the masked scores are few. Plain MatMul and Softmax are faster here than the fused
+// Causal attention as ONNX nodes. Queries are processed in blocks, so that a block uses only the keys up to its own end:
+// half the work, and few masked scores. Plain MatMul and Softmax are faster here than the fused
 // MultiHeadAttention and GroupQueryAttention of ONNX Runtime, which compute the whole square.
 import type { AttentionOptions } from '../ops.ts'
 import { integers, reshape, type Tape, type Value } from './tape.ts'
@@ -7,7 +7,7 @@ import { integers, reshape, type Tape, type Value } from './tape.ts'
 /** Some queries of every context and the keys that any of them sees. */
 export type CausalBlock = {
   /**
-   * Queries from `start` and keys from `from`, both before `end`. Left out: all queries and keys, as many as there are
+   * Queries from `start` and keys from `from`, both before `end`. Absent: all queries and keys, as many as there are
    * when the graph runs.
    */
   range?: { start: number; end: number; from: number }
@@ -20,8 +20,8 @@ const smallestBlock = 32
 const mostBlocks = 16
 
 /**
- * Scores further below a row's largest are raised to it. e⁻⁶⁰ is nothing beside 1, while e⁻⁸⁸ is a denormal
- * number: masked scores would make the processor's slow path the common one (1.7 to 3 times the time).
+ * Scores further below a row's largest are raised to it. e⁻⁶⁰ is negligible next to 1, while e⁻⁸⁸ is a denormal
+ * number: with masked scores the processor's slow path would be common (1.7 to 3 times the time).
  */
 const deepest = 60
 
@@ -43,7 +43,7 @@ export function causalBlocks(options: { tape: Tape; length: number; window?: num
   })
 }
 
-/** The blocks of each window, made when first asked for: layers that share a window share its masks. */
+/** The blocks of each window, created on first use: layers with the same window share its masks. */
 export function blocksByWindow(
   make: (window: number | undefined) => CausalBlock[],
 ): (window?: number) => CausalBlock[] {
@@ -93,7 +93,7 @@ export function attention(options: {
       { domain: 'com.microsoft' },
     )
     const scores = softCap === undefined ? products : capped(tape, products, softCap)
-    // Mask and sinks go by head. Of sizes known only when the graph runs one can be left open and one copied (0), which
+    // Mask and sinks are per head. Of sizes known only when the graph runs one can be inferred (-1) and one copied (0), which
     // does for whole heads; without sinks the mask is repeated instead.
     const keyCount = range === undefined ? 0 : range.end - range.from
     const byHead =
@@ -117,7 +117,7 @@ export function attention(options: {
   return reshape(tape, transpose(z, 0, 3, 1, 2, 4), -1, heads * dValue)
 }
 
-/** c · tanh(x / c), of an x that has been divided by c already. */
+/** c · tanh(x / c), of an x already divided by c. */
 export const capped = (tape: Tape, x: Value, cap: number): Value =>
   tape.node('Mul', [tape.node('Tanh', [x]), tape.constant(Float32Array.of(cap), [1])])
 
@@ -132,7 +132,7 @@ function softmax(tape: Tape, scores: Value): Value {
   return tape.node('Softmax', [raised(tape, scores, largest)], { axis: -1 })
 }
 
-/** Softmax over the scores and one more logit, whose share is dropped. */
+/** Softmax over the scores and one extra logit, whose share is dropped. */
 function softmaxWithSinks(tape: Tape, scores: Value, sinks: Value): Value {
   const largest = tape.node('Max', [
     tape.node('ReduceMax', [scores, integers(tape, -1)], { keepdims: 1 }),

@@ -1,5 +1,5 @@
-// A causal depthwise convolution as an ONNX Conv with a group for each channel. In front of the first token stand zeros, or
-// behind a cache the tokens before it. (As sums of shifted rows it takes 1.1 to 1.8 times as long over whole contexts.)
+// A causal depthwise convolution as an ONNX Conv with a group for each channel. Before the first token come zeros, or
+// with a cache the tokens before it. (As sums of shifted rows it takes 1.1 to 1.8 times as long over whole contexts.)
 import type { ShortConv } from '../ops.ts'
 import type { OnnxTokens } from './onnx_tokens.ts'
 import { integers, reshape, type Tape, type Value } from './tape.ts'

@@ -1,5 +1,5 @@
-// The graph of a generation step: it runs new tokens behind those before them, of whose number it knows nothing. What the
-// earlier tokens left behind are inputs, what the new ones add are outputs, as the model's cache layout says.
+// The graph of a generation step: it runs new tokens after any number of earlier ones. What the
+// earlier tokens left in the cache are inputs, what the new ones add are outputs, following the model's cache layout.
 import type { LanguageModel } from '../load.ts'
 import { onnxOps } from './onnx.ts'
 import { blocksByWindow } from './onnx_attention.ts'
@@ -8,7 +8,7 @@ import { createTape, integers, type Output, reshape, type Tape, type Value } fro
 
 /**
  * Inputs `input_ids` [1, length] and `positions` [length]; outputs `logits` [1, vocab]. For each layer with attention
- * inputs `past_keys.LAYER` and `past_values.LAYER` [past, width], the rows a window needs where there is one, and outputs
+ * inputs `past_keys.LAYER` and `past_values.LAYER` [past, width], only the rows within the window if there is one, and outputs
  * `keys.LAYER` and `values.LAYER` [length, width]; for each state input `past_NAME.LAYER` and output `next_NAME.LAYER`.
  */
 export function recordStep({ config, shapes, forward, weights }: LanguageModel): Uint8Array {
@@ -39,7 +39,7 @@ export function recordStep({ config, shapes, forward, weights }: LanguageModel):
       cache: {
         append(layer, k, v) {
           const { keys, values, window } = attentionCache(shapes.cache, layer)
-          // As many rows in every layer that has the same window.
+          // The same number of rows in every layer with the same window.
           const past = window === undefined ? 'past' : `past_of_${window}`
           return {
             keys: append(`keys.${layer}`, k, keys, past),
@@ -72,7 +72,7 @@ function stateCache(cache: readonly CacheEntry[], layer: number, name: string) {
 
 /**
  * [length, keys], 0 where a query sees a key and −∞ elsewhere. The new tokens are the last keys, so the last position
- * counts them all. With a window the keys begin with the first that the first query sees.
+ * counts them all. With a window, the keys start with the first one the first query sees.
  */
 function causalMask(tape: Tape, positions: Value, window?: number): Value {
   const scalar = (n: number) => tape.constant(BigInt64Array.of(BigInt(n)), [])

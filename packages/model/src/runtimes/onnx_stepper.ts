@@ -1,7 +1,7 @@
-// Generation on ONNX Runtime: one graph for the prompt and for every token after it. Keys and values lie
-// preallocated in shared memory, a row a position: the past is a view of the rows that matter, and a run writes the rows
-// of its new tokens right behind, so no cache is ever copied between runs. States of a fixed size take turns between two
-// places, one that is read and one that is written.
+// Generation on ONNX Runtime: one graph for the prompt and for every token after it. Keys and values are
+// preallocated in shared memory, a row per position: the past is a view of the relevant rows, and a run writes the rows
+// of its new tokens right after it, so the cache is never copied between runs. States of a fixed size alternate between
+// two places, one to read and one to write.
 import type { SharedMemory, View, WorkerPool } from '@mistudio/tensor'
 import type { LanguageModel } from '../load.ts'
 import { openGraph } from '../session.ts'
@@ -9,7 +9,7 @@ import { recordStep } from './onnx_step_graph.ts'
 import type { CacheEntry } from './shapes.ts'
 import type { Stepper } from './stepper.ts'
 
-/** @param options.capacity the most tokens that will be run, prompt included */
+/** @param options.capacity the most tokens that will be run, including the prompt */
 export async function openStepper(options: {
   model: LanguageModel
   pool: WorkerPool
@@ -72,7 +72,7 @@ export async function openStepper(options: {
   }
 }
 
-/** A tensor of the cache: its names in the graph (onnx_step_graph.ts) and what it takes of memory. */
+/** A tensor of the cache: its names in the graph (onnx_step_graph.ts) and its size in memory. */
 type Part = { past: string; next: string; elements: number } & (
   | { kind: 'rows'; width: number; window?: number }
   | { kind: 'state'; shape: number[] }

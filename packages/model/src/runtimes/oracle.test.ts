@@ -1,5 +1,5 @@
 // The oracle by itself: closed forms, settings that must change nothing, cases small enough to do by hand. Real models
-// are goldens.test.ts, the fast runtime against the oracle is agreement.test.ts.
+// are in goldens.test.ts, the fast runtime against the oracle in agreement.test.ts.
 import { describe, expect, test } from 'vitest'
 import type { AttentionOptions, Norm, Rotary } from '../ops.ts'
 import { randomNumbers } from '../sampling.ts'

@@ -1,5 +1,5 @@
-// The oracle runtime: every operation in float64 over plain arrays, computed at once and written to be read.
-// It is what the fast runtime is compared with; it shares no code with it but the model definitions and the
+// The oracle runtime: every operation in float64 over plain arrays, computed immediately and written for clarity.
+// The fast runtime is compared with it; they share no code except the model definitions and the
 // rotary angles.
 
 import { finalNormalized } from '../hooks.ts'
@@ -23,7 +23,7 @@ import {
   timesTransposed,
 } from './oracle_matrix.ts'
 
-/** What the tokens so far left, by name and layer; `positions` counts them. Keys and values are all kept. */
+/** What earlier tokens left, by name and layer; `positions` counts them. All keys and values are kept. */
 export type OracleCache = { positions: number; held: Map<string, Matrix> }
 
 export const emptyOracleCache = (): OracleCache => ({ positions: 0, held: new Map() })
@@ -31,9 +31,9 @@ export const emptyOracleCache = (): OracleCache => ({ positions: 0, held: new Ma
 /**
  * Runs a model on one context.
  * @param options.captures hook points to return; with `logits: false` the pass ends at the last of them
- * @param options.replace values that take a hook point's place, [tokens, width]
+ * @param options.replace values that replace a hook point's, [tokens, width]
  * @param options.add values added at a hook point
- * @param options.cache tokens before `inputIds`; what they left is read and what the new ones leave added, and only
+ * @param options.cache the state of tokens before `inputIds`; it is read and extended, and only
  * the last token's logits are returned
  */
 export function runOracle(options: {
@@ -67,7 +67,7 @@ export function runOracle(options: {
   }
 }
 
-/** Ends a pass whose captures are complete. */
+/** Thrown to end a pass whose captures are complete. */
 class Finished extends Error {}
 
 /** The operations over the tokens of one context. */
@@ -105,7 +105,7 @@ export function oracleOps(options: {
   const linear: Ops<Matrix>['linear'] = (x, { weight, out, bias, layout = 'out_in' }) =>
     (layout === 'out_in' ? timesTransposed : times)(x, weights.readF32(weight), out, read(bias))
   const wanted = (x: Matrix) => (cache === undefined ? x : lastRow(x))
-  /** What stands in the cache under a name, with new rows behind it. */
+  /** A cache entry with new rows appended. */
   const extended = (name: string, x: Matrix): Matrix => {
     if (cache === undefined) return x
     const joined = append(cache.held.get(name), x)

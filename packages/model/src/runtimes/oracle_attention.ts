@@ -1,10 +1,10 @@
-// Attention and convolution of the oracle: what a token takes from those before it.
+// Attention and convolution of the oracle.
 import type { AttentionOptions } from '../ops.ts'
 import { type Matrix, matrix } from './oracle_matrix.ts'
 
 /**
  * The last query belongs to the last key.
- * @param options.sinks a logit a head that takes a share and gives nothing
+ * @param options.sinks one logit per head that takes a share of the softmax and contributes nothing
  */
 export function attend(options: {
   q: Matrix
@@ -49,9 +49,9 @@ function softmax(scores: readonly number[]): number[] {
 }
 
 /**
- * @param options.x what stands before the first token, `kernel − 1` rows, and then the tokens
+ * @param options.x `kernel − 1` rows before the first token, then the tokens
  * @param options.weight [width, 1, kernel]
- * @returns a row a token
+ * @returns one row per token
  */
 export function convolve(options: {
   x: Matrix

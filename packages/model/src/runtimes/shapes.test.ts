@@ -47,7 +47,7 @@ test('no two architectures answer to one model_type', () => {
   expect(new Set(all).size).toBe(all.length)
 })
 
-/** One layer of width 8; the parts of a case take the place of those of a model that is in order. */
+/** One layer of width 8; the parts of a case replace those of a valid model. */
 type Parts = {
   block?: <T>(ops: Ops<T>, x: T, hooks: Hooks<T>) => T
   end?: <T>(ops: Ops<T>, x: T, hooks: Hooks<T>) => T

@@ -1,19 +1,19 @@
-// The shapes runtime: one forward pass over widths alone, which writes down what the model consists of. So nothing about
-// a model is stated but in its forward function, and whatever that function says twice has to agree.
+// The shapes runtime: one forward pass over widths only, which records what the model consists of. So a model is
+// described only by its forward function, and whatever that function states twice must agree.
 // A contradiction is a mistake in an architecture, never in a file: it is a plain Error.
 import type { Decoder, ModelConfig, Parameter } from '../architecture.ts'
 import { blockHooks, finalNormalized, type HookPoint, layerOfHook } from '../hooks.ts'
 import type { AttentionOptions, FinalNorm, Hooks, Norm, Ops, Unembed } from '../ops.ts'
 
 export type ModelShapes = {
-  /** Every weight that is read, once, in the order of first use. */
+  /** Every weight read, once, in order of first use. */
   parameters: Parameter[]
   /** In the order of the forward pass. */
   hooks: HookPoint[]
   layers: LayerShape[]
   /** What tokens leave behind for later ones, in the order of the forward pass. */
   cache: CacheEntry[]
-  /** The weight that tokens are first looked up in. */
+  /** The first embedding that tokens are looked up in. */
   embedding: string
   finalNorm: FinalNorm
   unembed: Unembed
@@ -24,20 +24,20 @@ export type LayerShape = {
   span: { first: number; last: number }
   /** Null in a layer without attention. */
   attention: Pick<AttentionOptions, 'heads' | 'kvHeads' | 'dHead' | 'window'> | null
-  /** Width of `mlp.hook_post`; null where a layer does not mark it. */
+  /** Width of `mlp.hook_post`; null if a layer does not mark it. */
   dMlp: number | null
 }
 
 export type CacheEntry =
-  /** A row of `keys` and one of `values` elements a token. With a window a query sees `window` keys, its own included. */
+  /** A row of `keys` and one of `values` elements per token. With a window a query sees `window` keys, including its own. */
   | { kind: 'attention'; layer: number; keys: number; values: number; window?: number }
   /** Of a fixed size; zeros before the first token. */
   | { kind: 'state'; layer: number; name: string; shape: number[] }
 
-/** A value of this runtime: elements a token. */
+/** A value of this runtime: elements per token. */
 type Shape = { readonly width: number }
 
-/** @throws Error where the forward pass contradicts itself or its config */
+/** @throws Error if the forward pass contradicts itself or its config */
 export function shapesOf({ config, forward }: Pick<Decoder, 'config' | 'forward'>): ModelShapes {
   const found = createFindings(config)
   const logits = forward(shapeOps(found), found.mark)

@@ -1,6 +1,6 @@
-// What text generation asks of a runtime. It knows nothing else of them.
+// What text generation needs from a runtime.
 
-/** Runs tokens behind those it has seen. */
+/** Runs tokens after those already seen. */
 export type Stepper = {
   /** @returns the logits [vocab] of the last token; valid until the next call */
   next(ids: readonly number[]): Promise<ArrayLike<number>>

@@ -1,6 +1,6 @@
-// A recorded computation: the nodes a model definition asked for, in order. Only what the wanted outputs need is
+// A recorded computation: the nodes a model definition recorded, in order. Only what the requested outputs need is
 // written into the ONNX graph, so a capture stops the graph at its last hook, and a suffix begins at its first,
-// without the model definition knowing.
+// without any change to the model definition.
 import {
   type Attribute,
   type ConstantData,
@@ -37,7 +37,7 @@ export type Tape = {
   input(name: string, dtype: GraphType, shape: Dimension[]): Value
   constant(data: ConstantData, shape: number[]): Value
   weight(name: string): Value
-  /** An undefined input is an optional one left out. @returns the first output */
+  /** An undefined input is an omitted optional one. @returns the first output */
   node(
     op: string,
     inputs: (Value | undefined)[],
@@ -98,7 +98,7 @@ export function createTape(): Tape {
 export const integers = (tape: Tape, ...numbers: number[]): Value =>
   tape.constant(BigInt64Array.from(numbers, BigInt), [numbers.length])
 
-/** As ONNX's Reshape: -1 is what is left, 0 the dimension that x has there. */
+/** As ONNX's Reshape: -1 is inferred, 0 copies x's dimension. */
 export const reshape = (tape: Tape, x: Value, ...dims: number[]): Value =>
   tape.node('Reshape', [x, integers(tape, ...dims)])
 
@@ -139,7 +139,7 @@ function emit(recorded: readonly TapeNode[], { outputs, weights, cut = new Map()
     names.set(value, name)
     return name
   }
-  // A node's output takes the name of the graph output it is; the second name of one value is a copy.
+  // A node's output is named after the graph output; a second name for the same value is a copy.
   const wanted = new Map<Value, string>()
   for (const { name, value } of outputs) {
     if (value.source.kind === 'node' && !cut.has(value) && !wanted.has(value)) wanted.set(value, name)

@@ -1,13 +1,13 @@
-// What an encoder is asked for: rows of activations, and what is wanted of them.
+// An encoder's request: rows of activations and the outputs wanted.
 import type { Place } from '@mistudio/tensor'
 import type { HitRoom } from './encoder_hits.ts'
 
 export type EncodeRequest = {
   rows: number
-  /** float32 [rows, width], one for each input hook point in the SAE's order. */
+  /** float32 [rows, width], one per input hook point in the SAE's order. */
   inputs: readonly Place[]
-  /** Where the hits go; absent: the reconstruction alone. */
+  /** Where the hits go; absent: only the reconstruction. */
   hits?: HitRoom
-  /** float32 [rows, width], one for each output hook point: x̂ in the model's own space. */
+  /** float32 [rows, width], one per output hook point: x̂ in the model's own space. */
   reconstruction?: readonly Place[]
 }

@@ -95,6 +95,6 @@ test('a room that would exceed its limit says how many latents fire', async () =
   const encoder = await createEncoder({ pool, sae: randomSae({}) })
   const error = await encoder.room({ rows: 40_000_000 }).catch((thrown: unknown) => thrown)
   expect(error).toBeInstanceOf(InputError)
-  expect((error as InputError).details.field).toBe('latents firing a token')
+  expect((error as InputError).details.field).toBe('latents firing per token')
   await encoder.close()
 })

@@ -1,7 +1,7 @@
 // A finished SAE on the worker pool: activations in, the firing latents of each token and the reconstruction out.
 // Evaluation, calibration, extraction and `sae encode` share it. How many latents fire differs from row to row, so hits
-// are lists (encoder_hits.ts), and a list that does not fit its room is encoded again in a larger one: none is lost.
-// Calls have a fixed number of rows (a short tail runs over stale rows that nobody reads), so a token's result
+// are lists (encoder_hits.ts), and a list that does not fit is encoded again into a larger one: no hit is lost.
+// Calls have a fixed number of rows (a short tail includes stale rows that nobody reads), so a token's result
 // does not depend on its neighbours or on the number of workers.
 
 import { InputError } from '@mistudio/files'
@@ -17,20 +17,20 @@ export type { HitList, HitRoom } from './encoder_hits.ts'
 
 /** Rows of one GEMM call: fastest on AVX-512, and ORT's rows are bit-identical at this count. */
 const defaultRowsPerCall = 256
-/** Rows of one list of hits: short, so that a list of rows in which everything fires fits a worker's scratch. */
+/** Rows of one list of hits: short, so that a list fits a worker's scratch even if every latent fires. */
 const listRows = 32
 
 export interface Encoder {
   readonly sae: Pick<Sae, 'shape' | 'hooks' | 'activation'>
   readonly rowsPerCall: number
-  /** Room for the hits of up to `rows` rows; to be closed. It grows when lists do not fit. */
+  /** Room for the hits of up to `rows` rows, which grows when lists do not fit; close it when done. */
   room(options: { rows: number }): Promise<HitRoom>
-  /** One task for each call of `rowsPerCall` rows. To be followed by `finish` while the inputs are still there. */
+  /** One task per call of `rowsPerCall` rows. Call `finish` afterwards, while the inputs are still in memory. */
   tasks(request: EncodeRequest): Task[]
   /**
-   * After the tasks ran: encodes the calls anew whose hits did not fit.
-   * @returns the hits of all rows in order; they hold until the room's next tasks
-   * @throws InputError when so many latents fire that a room would exceed its limit
+   * After the tasks: re-encodes calls whose hits did not fit.
+   * @returns the hits of all rows in order; valid until the room's next tasks
+   * @throws InputError if so many latents fire that a room would exceed its limit
    */
   finish(request: EncodeRequest & { hits: HitRoom }): Promise<HitList[]>
   /** Runs the tasks and finishes them. */
@@ -79,7 +79,7 @@ export async function createEncoder(options: {
     restores: outputsAreInputs(sae.hooks),
   }
   const mostHits = rowsPerList * (sae.activation.kind === 'topk' ? sae.activation.k : sae.shape.dSae)
-  // What lists needed so far: the next room begins with it.
+  // The largest capacity needed so far; new rooms start with it.
   let usual = sae.activation.kind === 'topk' ? mostHits : Math.min(mostHits, rowsPerList * 64)
 
   const tasks = (request: EncodeRequest): Task[] => {

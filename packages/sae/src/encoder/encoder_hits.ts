@@ -1,12 +1,12 @@
-// Where the hits of a batch lie: lists of a few rows each, all with the same capacity in a memory of their own. A list
-// that is longer than its capacity is cut when it is copied here, and its starts say so; the encoder then lets the room
-// grow and encodes that call again.
+// Storage for a batch's hits: lists of a few rows each, all with the same capacity, in a memory of their own. A list
+// longer than its capacity is truncated when copied here, and its starts show it; the encoder then grows the room
+// and encodes that call again.
 import { InputError } from '@mistudio/files'
 import type { Place, SharedMemory, WorkerPool } from '@mistudio/tensor'
 
 /**
  * The firing latents of consecutive rows: those of row firstRow + r are index and value [starts[r], starts[r + 1]),
- * latents ascending, each value above 0, or NaN where the input holds one.
+ * latents ascending, each value above 0, or NaN if the input has one.
  */
 export type HitList = {
   firstRow: number
@@ -27,7 +27,7 @@ export interface HitRoom {
   lists(rows: number): HitList[]
   /** The longest list, and the calls whose lists exceed the capacity. */
   cut(rows: number): { most: number; calls: Set<number> }
-  /** More room for each list; what fitted is kept. @throws InputError above the limit of a room */
+  /** Grows every list; hits that fitted are kept. @throws InputError above the limit of a room */
   grow(capacity: number): Promise<void>
   close(): Promise<void>
 }
@@ -54,7 +54,7 @@ export async function createHitRoom(options: {
     if (bytes <= hitLimitBytes) return pool.memory({ bytes })
     throw new InputError({
       message: 'so many latents of this SAE fire that their activations do not fit',
-      field: 'latents firing a token',
+      field: 'latents firing per token',
       found: `${Math.round(wanted / rowsPerList)} over ${rows} tokens at once`,
       expected: `at most ${Math.floor(hitLimitBytes / 8 / rows)}; fewer tokens at once, or a sparser SAE`,
     })
@@ -67,7 +67,7 @@ export async function createHitRoom(options: {
     }
   }
   const startsOf = (list: number) => memory.i32(at.starts + 4 * list * (rowsPerList + 1), rowsPerList + 1)
-  /** Lists of the first n rows, with the rows that they hold. */
+  /** Lists of the first n rows, with the number of rows in each. */
   function* used(n: number) {
     for (let call = 0; call * rowsPerCall < n; call++) {
       for (let i = 0; i < listsPerCall; i++) {

@@ -15,7 +15,7 @@ export type WorkerPointer = { base: number; stride: number }
 
 export type EncoderLayout = ReturnType<typeof placeEncoder>
 
-/** Does a group of latents read, or write, fewer columns than there are? Then rows are cut out for it. */
+/** Whether a group of latents reads, or writes, only some of the columns. Then rows are cut out for it. */
 export const splitsColumns = ({ groups }: Pick<Sae, 'groups'>) => groups.length > 1
 
 /** Elements (4 bytes each) of a worker's scratch by name. */
@@ -68,7 +68,7 @@ function scratchBytes(sizes: EncoderSizes): number {
   return Object.values(scratchElements(sizes)).reduce((sum, elements) => sum + aligned(4 * elements), 0)
 }
 
-/** Weights with what is computed from them once. */
+/** Weights and values derived from them once. */
 function storedWeights({ activation, weights }: Omit<Sae, 'family'>): Record<string, Float32Array> {
   const { wEnc, bEnc, wDec, bDec, threshold, rMag, bMag, wSkip } = weights
   // What a pre-activation must exceed; ReLU(π)·H(π − θ) is the same as H(π − max(θ, 0))·π.

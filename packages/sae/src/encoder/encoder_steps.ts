@@ -1,5 +1,5 @@
-// The steps of one encoder call: rows in, normalised and centred; pre-activations by GEMM; and for every few rows the
-// list of their firing latents and the sparse decode; then the skip, the normalisation undone, rows out.
+// The steps of one encoder call: rows in, normalised and centred; pre-activations by GEMM; and for every few rows
+// the list of their firing latents and the sparse decode; then the skip, undoing the normalisation, rows out.
 import type { Arg, Place, Step, Task } from '@mistudio/tensor'
 import { type GroupRows, groupRows, hookSpans } from '../group_rows.ts'
 import type { Sae } from '../sae.ts'
@@ -14,10 +14,10 @@ type Call = {
   gemm: number
   rowsPerCall: number
   rowsPerList: number
-  /** Is the row normalisation undone after the decoder? */
+  /** Whether the row normalisation is undone after the decoder. */
   restores: boolean
   request: EncodeRequest
-  /** Number of the call. */
+  /** Index of the call. */
   call: number
 }
 
@@ -51,7 +51,7 @@ function kernel({ memory }: Call, name: string, ...args: Arg[]): Step {
   return { kernel: name, memory, args }
 }
 
-/** y = a bᵀ; always of all rows of a call. */
+/** y = a bᵀ; always on all rows of a call. */
 function product(
   call: Call,
   a: WorkerPointer,
@@ -68,7 +68,7 @@ function product(
   }
 }
 
-/** The columns of all hook points beside each other, normalised by row. */
+/** The concatenated columns of all hook points, normalised by row. */
 function inputSteps(call: Call, start: number, rows: number): Step[] {
   const { sae, at, memory, request } = call
   const { dIn } = sae.shape
@@ -159,7 +159,7 @@ function selectionSteps(call: Call, { from, rows }: ListRows): Step[] {
   return steps
 }
 
-/** Copies a list to its room: as much as a list there holds; its starts tell whether that was all. */
+/** Copies a list to its room, up to the capacity; its starts show whether that was all. */
 function hitSteps(call: Call, { from, rows }: ListRows): Step[] {
   const { at, memory, request, rowsPerCall, rowsPerList } = call
   const room = request.hits!

@@ -1,5 +1,5 @@
-// What a file format of SAEs is to the rest of the program: a way to recognise, describe and read a folder, and for some to
-// write one. Formats are listed in formats.ts; each has a folder of its own.
+// The interface of an SAE file format: recognise, describe and read a folder, and for some
+// write one. Formats are listed in formats.ts; each has its own folder.
 import type { Sae, SaeWeights } from '../sae.ts'
 
 /** An SAE's folder without its weights. */
@@ -7,9 +7,9 @@ export type SaeDescription = Omit<Sae, 'weights'> & {
   dir: string
   /** The format's name. */
   format: string
-  /** The file that says what the SAE is, to be named in errors. */
+  /** The file that describes the SAE, for error messages. */
   file: string
-  /** What that file holds, as it stands there. */
+  /** That file's content, unchanged. */
   config: Readonly<Record<string, unknown>>
   /** What the format calls this kind of SAE. */
   architecture: string
@@ -21,23 +21,23 @@ export type SaeFile = SaeDescription & { weights: SaeWeights }
 export type SaeFormat = {
   /** In rows, JSON and on the command line, e.g. `saelens`. */
   name: string
-  /** For a person: which files make up a folder. */
+  /** Shown to users: which files make up a folder. */
   summary: string
-  /** Names of files by which such a folder is known, for messages. */
+  /** File names that identify such a folder, for messages. */
   marks: readonly string[]
-  /** Is this folder of this format? By the names and heads of small files; false where it cannot be read. */
+  /** Whether the folder has this format, judged by names and the start of small files; false if unreadable. */
   recognise(options: { dir: string }): boolean
   /** Without reading weights. @throws InputError naming file, field, found and expected */
   describe(options: { dir: string }): SaeDescription
-  /** @throws InputError as `describe` */
+  /** @throws InputError as `describe` does */
   load(options: { dir: string }): SaeFile
-  /** Names of the files that make up such a folder, for a copy. */
+  /** Names of the files to copy with such a folder. */
   files(options: { dir: string }): readonly string[]
-  /** Writes a folder as one: a crash leaves the old one or none. Absent: the format is only read. */
+  /** Writes a folder atomically: a crash leaves the old one or none. Absent: the format is read-only. */
   save?(options: { dir: string; sae: Sae; metadata: SaeMetadata }): Promise<void>
 }
 
-/** What an SAE's folder says beside its weights. Unknown numbers are absent, never invented. */
+/** What an SAE's folder records besides its weights. Unknown numbers are absent, never invented. */
 export type SaeMetadata = {
   modelName: string
   contextSize: number
@@ -47,11 +47,11 @@ export type SaeMetadata = {
   dataset?: string[]
   /** θ of BatchTopK, in the units of its score. */
   thresholds?: SaeThresholds
-  /** Everything that the training was asked for and chose, under wire names. */
+  /** All settings of the training, given or chosen, under wire names. */
   training?: Record<string, unknown>
 }
 
-/** `calibrated` is what the SAE uses where there is one; `l0` was counted with it over `tokens`. */
+/** The SAE uses `calibrated` if present; `l0` was counted with it over `tokens`. */
 export type SaeThresholds = {
   ema: number | null
   calibrated: number | null

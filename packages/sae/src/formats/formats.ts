@@ -14,7 +14,7 @@ export const saeFormats: readonly SaeFormat[] = [
 /** The first is what is written where nobody asks for another format. */
 const [defaultFormat] = saeFormats
 
-/** The format of a folder, or undefined where no format knows it. */
+/** The format of a folder, or undefined if no format recognises it. */
 export const saeFormatOf = (dir: string): SaeFormat | undefined =>
   saeFormats.find(format => format.recognise({ dir }))
 
@@ -27,17 +27,17 @@ export const saeFormatOf = (dir: string): SaeFormat | undefined =>
  */
 export const loadSae = ({ dir }: { dir: string }): SaeFile => chosenFor(dir).load({ dir })
 
-/** What an SAE of any format is, without reading its weights. @throws InputError as `loadSae` */
+/** What an SAE of any format is, without reading its weights. @throws InputError as `loadSae` does */
 export const describeSae = ({ dir }: { dir: string }): SaeDescription => chosenFor(dir).describe({ dir })
 
-/** Names of the files that make up the SAE in a folder, for a copy. */
+/** Names of the files to copy with the SAE in a folder. */
 export const saeFiles = ({ dir }: { dir: string }): readonly string[] => chosenFor(dir).files({ dir })
 
-/** The default format says what a folder that nobody knows lacks. */
+/** For an unrecognised folder the default format reports what is missing. */
 const chosenFor = (dir: string): SaeFormat => saeFormatOf(dir) ?? defaultFormat
 
 /**
- * Writes the folder as one: a crash leaves the old one or none.
+ * Writes the folder atomically: a crash leaves the old one or none.
  * @param options.format default `saelens`
  */
 export async function saveSae(options: {

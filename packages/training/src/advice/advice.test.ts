@@ -1,5 +1,5 @@
-// Advice: what is reckoned is what the learner allocates, what does not fit is refused with sizes that do, and λ is
-// judged in every normalisation by the same argument.
+// Advice: the estimate is what the learner allocates, what does not fit is refused with sizes that do, and λ is
+// checked in every normalisation by the same argument.
 import { withWorkerPool } from '@mistudio/tensor'
 import { describe, expect, test } from 'vitest'
 import { families } from '../families.ts'
@@ -82,18 +82,18 @@ describe('what a training takes', () => {
     const members = [...complete({ family: 'topk', dSae: 8192 }), ...complete({ family: 'topk', dSae })]
     const refused = advise({ machine, members, dSae })
     expect(refused.fits).toBe(false)
-    expect(refused.refusal).toMatch(/of memory and .* are free/)
+    expect(refused.refusal).toMatch(/of memory and .* is free/)
     const of = (field: string) => refused.suggestions.find(one => one.field === field)?.value
     expect(of('members')).toBe(1)
     const width = of('d_sae')!
-    // It fits, and twice as many do not.
+    // It fits, but twice as many do not.
     expect(advise({ machine, dSae: width }).fits).toBe(true)
     expect(advise({ machine, dSae: 2 * width }).fits).toBe(false)
   })
 
   test('a full disk is refused as well', () => {
     const refused = advise({ dSae: 65_536, machine: { memoryBytes: 8e9, diskBytes: 50e6 } })
-    expect(refused.refusal).toMatch(/of disk and .* are free/)
+    expect(refused.refusal).toMatch(/of disk and .* is free/)
     expect(refused.suggestions.map(({ field }) => field)).toContain('d_sae')
   })
 })

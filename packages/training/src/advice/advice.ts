@@ -1,6 +1,6 @@
-// Advice before a training starts (TRN-18, TRN-8): how much memory, disk and time it takes, reckoned from the shapes and
+// Advice before a training starts (TRN-18, TRN-8): estimates of memory, disk and time from the shapes and
 // from what probe.ts measured on this machine, what does not fit and what would, and which λ looks wrong. Nothing is
-// allocated here. Keys are wire names: command line and studio show this as it is.
+// allocated here. Keys are wire names: the command line and the studio show them unchanged.
 import type { Advice as WireAdvice, Suggestion as WireSuggestion } from '@mistudio/contract'
 import { learnerBytes } from '../learner/block.ts'
 import type { CompleteMember } from '../member.ts'
@@ -27,19 +27,19 @@ export type AdviceOptions = {
   /** Free bytes of memory and of the disk the run is written to. */
   machine: { memoryBytes: number; diskBytes: number }
   probe: Probe | null
-  /** The same members with other sizes. @throws InputError where the family cannot have them */
+  /** The same members with other sizes. @throws InputError if the family does not allow them */
   replan: (sizes: { dSaeScale: number; batchSize: number }) => readonly CompleteMember[]
 }
 
 type Suggestion = WireSuggestion & { value: number }
 
-/** The wire's, but whether this machine is busy, which the studio knows. */
+/** The wire's, without whether this machine is busy, which only the studio knows. */
 export type Advice = Omit<WireAdvice, 'busy' | 'suggestions' | 'warnings'> & {
   suggestions: Suggestion[]
   warnings: { field: string; message: string; suggestion: Suggestion | null }[]
 }
 
-/** What the process takes beside what is reckoned: the runtime, its stacks, graphs. */
+/** What the process takes on top of the estimate: the runtime, its stacks, graphs. */
 const processBytes = 200 * 2 ** 20
 
 export function adviseTraining(options: AdviceOptions): Advice {
@@ -70,7 +70,7 @@ export function adviseTraining(options: AdviceOptions): Advice {
   }
 }
 
-/** Encoder and decoder rows, biases and what a family has beside them. */
+/** Encoder and decoder rows, biases and the family's extra parameters. */
 export function parametersOf({ shape, groups, selection, skip }: Plan): number {
   const rows = sum(
     groups.map(({ latents, input, output }) => width(latents) * (width(input) + width(output))),
@@ -92,20 +92,20 @@ function memoryOf({ modelBytes, workers }: AdviceOptions, { members, run }: Size
   // Each hook point's rows, and 16 bytes a token of masks, norms and order.
   const window = sum([...hooks.values()].map(d => tokens * (d * perValue + 16)))
   const learners = sum(members.map(({ plan }) => learnerBytes({ plan, batchSize: run.batchSize, workers })))
-  // The weights once for reading, and a session's own copy in every worker.
+  // One copy of the weights to read from, and one in each worker's session.
   const model = modelBytes * (1 + workers)
   return { model, window, learners, total: model + window + learners + processBytes }
 }
 
 function diskOf(members: readonly CompleteMember[], run: AdviceRun) {
   const saes = 4 * sum(members.map(({ plan }) => parametersOf(plan)))
-  // Weights, two moments, and when each latent last fired; one more is written before an old one goes.
+  // Weights, two moments, and when each latent last fired; a new one is written before an old one is deleted.
   const one = 3 * saes + 8 * sum(members.map(({ plan }) => plan.shape.dSae))
   const checkpoints = one * (run.keepLast + (run.keepBest ? 1 : 0) + 1)
   return { checkpoints, saes, total: checkpoints + saes }
 }
 
-/** Steps scale with their cost from what was measured for the same kind of plan; without that, from the GEMM's speed. */
+/** Step times scale by cost from a measured plan of the same kind, or else from the GEMM's speed. */
 function timeOf({ members, run }: AdviceOptions, probe: Probe) {
   const tokens = run.totalSteps * run.batchSize
   const capture = probe.captureTokensPerSecond === null ? 0 : tokens / probe.captureTokensPerSecond
@@ -130,10 +130,10 @@ function refusalOf(
   disk: { total: number; available: number },
 ): string | null {
   if (memory.total > memory.available) {
-    return `it takes ${gigabytes(memory.total)} of memory and ${gigabytes(memory.available)} are free`
+    return `it needs ${gigabytes(memory.total)} of memory and ${gigabytes(memory.available)} is free`
   }
   if (disk.total > disk.available) {
-    return `it takes ${gigabytes(disk.total)} of disk and ${gigabytes(disk.available)} are free`
+    return `it needs ${gigabytes(disk.total)} of disk and ${gigabytes(disk.available)} is free`
   }
   return null
 }
@@ -154,8 +154,7 @@ function whatFits(options: AdviceOptions): Suggestion[] {
   const found: Suggestion[] = []
   const reason = 'the largest that fits'
   const fewer = members.findLastIndex((_, i) => fits({ members: members.slice(0, i + 1), run }))
-  if (fewer >= 0)
-    found.push({ field: 'members', value: fewer + 1, reason: 'so many of the SAEs fit at once' })
+  if (fewer >= 0) found.push({ field: 'members', value: fewer + 1, reason: 'the most SAEs that fit at once' })
   const dSae = Math.max(...members.map(({ plan }) => plan.shape.dSae))
   for (let scale = 0.5; dSae * scale >= 64; scale /= 2) {
     const sized = planned({ dSaeScale: scale, batchSize: run.batchSize })
@@ -176,7 +175,7 @@ function whatFits(options: AdviceOptions): Suggestion[] {
   return found
 }
 
-/** One word on λ for all members that share it. */
+/** One remark on λ for all members that share it. */
 function sparsityOf(
   members: readonly CompleteMember[],
   probe: Probe | null,

@@ -2,26 +2,26 @@
 // dimensions), so ours is derived from our loss, ‖y − x̂‖² summed over dimensions, for every normalisation.
 //
 // Let y vary about its mean with σ² = E‖y − ȳ‖², and let L0 latents of about equal size carry it: each then has an
-// activation near a = σ/√L0 along a decoder row of norm 1. The weakest latent worth keeping has the share s of that.
+// activation near a = σ/√L0 along a decoder row of norm 1. The weakest latent worth keeping has s times that.
 // - L1: minimising (a − f)² + λf gives f = a − λ/2 and nothing below λ/2 (soft thresholding, Tibshirani 1996), so
 //   λ = 2·s·σ/√L0.
-// - L0 (and tanh, which is close to λ for whatever fires): a latent lowers the error by a² and costs λ, so it is used
+// - L0 (and tanh, which is close to λ for any latent that fires): a latent lowers the error by a² and costs λ, so it is used
 //   where a > √λ, and λ = s²·σ²/L0.
-// - Lp with p falling from 1: a third of L1's, since ever more of what is weak is priced out as p falls
-//   (dictionary_learning_demo sweeps 0.006 to 0.025 beside 0.012 to 0.06 for L1).
-// s = 1/3 lies between what is published: Gemma Scope's 6e-4 at E‖x‖² = 1 and L0 70 is s = 0.2, dictionary_learning's
+// - Lp with p falling from 1: a third of L1's, since more and more weak latents are priced out as p falls
+//   (dictionary_learning_demo sweeps 0.006 to 0.025, against 0.012 to 0.06 for L1).
+// s = 1/3 is between the published values: Gemma Scope's 6e-4 at E‖x‖² = 1 and L0 70 is s = 0.2, dictionary_learning's
 // 0.04 there is 0.18, Anthropic's 5 of April 2024 at E‖x‖ = √d and d 1,024 is 0.6.
 import type { Plan } from '../plan.ts'
 
 const share = 1 / 3
-/** The middle, as ratios go, of the 20 … 200 of warnings.ts. */
+/** The geometric middle of the 20 … 200 of warnings.ts. */
 export const targetL0 = Math.round(Math.sqrt(20 * 200))
 const lpFactor = 1 / 3
 const least = 0.3
 const most = 3
 
 export type SparsityAdvice = {
-  /** What would do, rounded to two digits; null where λ has no scale of its own. */
+  /** A suitable λ, rounded to two digits; null where λ has no scale of its own. */
   suggested: number | null
   /** L0 that the configured λ leads to by the same formula. */
   predictedL0: number | null
@@ -35,7 +35,7 @@ export type Scale = { variance: number; from: string }
 
 /**
  * @param options.width of one hook point that is reconstructed
- * @param options.measured mean squared norm of its activations, and their variance about the mean, where they were measured
+ * @param options.measured mean squared norm of its activations and their variance about the mean, if measured
  */
 export function scaleOf(options: {
   normalisation: string
@@ -64,7 +64,7 @@ export function scaleOf(options: {
 
 const percent = (value: number) => `${Math.round(100 * value)} %`
 
-/** @returns null for plans without a penalty that has a scale: k says it all, or a target L0 does */
+/** @returns null if the plan has no penalty with a scale, because k or a target L0 sets the sparsity */
 export function adviseSparsity(options: {
   plan: Pick<Plan, 'penalty'>
   scale: Scale | null
@@ -76,7 +76,7 @@ export function adviseSparsity(options: {
     return {
       suggested: null,
       predictedL0: null,
-      reason: 'λ depends on the scale of the activations, which normalisation none leaves open',
+      reason: 'λ depends on the scale of the activations, which normalisation none leaves unknown',
       warning: null,
     }
   }

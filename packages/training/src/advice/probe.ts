@@ -33,10 +33,10 @@ const stepBatch = 512
 const stepLatents = 2048
 
 /**
- * @param options.members SAEs whose steps are measured, one of each kind
+ * @param options.members SAEs whose steps are timed, one of each kind
  * @param options.small the same members with d_sae at most `dSae` and another batch, for measuring
- * @param options.capture what the activations will come from
- * @param options.seconds about how long; default 5
+ * @param options.capture where the activations will come from
+ * @param options.seconds approximate duration; default 5
  */
 export async function probeMachine(options: {
   pool: WorkerPool
@@ -69,7 +69,7 @@ export async function probeMachine(options: {
   }
 }
 
-/** Plans whose steps cost alike. */
+/** Plans whose steps cost the same. */
 export const planKind = ({ selection, auxK, groups, levels, skip }: Plan): string =>
   [
     selection.kind,
@@ -82,7 +82,7 @@ export const planKind = ({ selection, auxK, groups, levels, skip }: Plan): strin
     .join('+')
 
 /**
- * What a step costs, in multiplications and additions as it is first taken: the encode's product for every family, five
+ * The cost of an early step, in multiplications and additions: the encode's product for every family, five
  * more for those that are dense while most latents fire, the sparse parts by k, and Adam's pass over the weights, whose
  * bytes count as operations.
  */
@@ -136,7 +136,7 @@ function scaleOf({ tokens, sum, sumSquares, sumNorms }: BufferMoments): Probe['s
   return { meanSquare, variance: meanSquare - squaredMean, meanNorm: sumNorms / tokens }
 }
 
-/** Two steps to warm up and two that count, on Gaussian rows. @returns cost a second */
+/** Two warm-up steps and two that count, on Gaussian rows. @returns cost a second */
 async function probeStep(options: { pool: WorkerPool; member: CompleteMember }): Promise<number> {
   const { pool, member } = options
   const { plan, settings, config, hooks } = member

@@ -26,7 +26,7 @@ export const activationFields = fieldTable({
   k: {
     ...kField,
     default: null,
-    help: 'Latents kept a token, on average for batchtopk; at most d_sae. For topk and batchtopk.',
+    help: 'Latents kept per token, on average for batchtopk; at most d_sae. For topk and batchtopk.',
     chosen: 'the smaller of 32 and d_sae',
   },
   ...annealFields,
@@ -46,10 +46,10 @@ export const activationField = {
   kind: 'choice',
   label: 'Activation',
   choices: activations,
-  help: 'topk: the k largest of a token; batchtopk: of a batch; relu: with an L1 penalty; jumprelu: learned thresholds.',
+  help: 'topk: the k largest per token; batchtopk: across a batch; relu: with an L1 penalty; jumprelu: learned thresholds.',
 } as const
 
-/** Settings that only one kind of activation reads, with what they need. */
+/** Settings that only some activations read, and which ones. */
 const readBy: readonly (readonly [
   key: keyof ActivationConfig,
   name: string,
@@ -65,7 +65,7 @@ const readBy: readonly (readonly [
   ['preActCoefficient', 'pre_act_coefficient', ['jumprelu']],
 ]
 
-/** `width`: of one hook point, from which λ and k_aux are chosen. @throws InputError for a setting that the activation does not read */
+/** `width`: of one hook point; λ and k_aux are chosen from it. @throws InputError for a setting that the activation does not read */
 export function completeActivation<C extends ActivationConfig>(
   config: C,
   member: MemberConfig,
@@ -96,7 +96,7 @@ export function completeActivation<C extends ActivationConfig>(
   }
 }
 
-/** What of a plan follows from the activation. Decoders are free, so penalties count norms. */
+/** The parts of a plan that the activation decides. Decoders are free, so penalties include norms. */
 export function activationPlan(
   config: ActivationConfig,
 ): Pick<Plan, 'selection' | 'penalty' | 'preAct' | 'auxK'> {

@@ -1,5 +1,5 @@
-// BatchTopK SAEs: the k·B largest activations of a batch are kept, so that tokens may use more or fewer than k. At
-// inference a single threshold stands in its place (a JumpReLU), by running mean and calibrated at the end.
+// BatchTopK SAEs: the k·B largest activations of a batch are kept, so a token may use more or fewer than k. At
+// inference a single threshold replaces that (a JumpReLU): a running mean, calibrated at the end.
 import { defineFamily } from '../family.ts'
 import { basePlan } from '../plan.ts'
 import {
@@ -42,7 +42,7 @@ export const batchTopKFields = {
 export const batchtopk = defineFamily({
   name: 'batchtopk',
   title: 'BatchTopK',
-  summary: 'Keeps the k largest activations a token on average over the batch.',
+  summary: 'Keeps the largest activations of a batch, k per token on average.',
   paper: { title: 'BatchTopK Sparse Autoencoders (Bussmann et al. 2024)', where: 'arXiv 2412.06410' },
   formula: [
     'π = (x − b_dec) W_encᵀ + b_enc',

@@ -1,5 +1,5 @@
 // Cross-layer transcoders: the latents of a layer read that layer alone and write to the outputs of it and of all later
-// layers, all trained together. One group of latents a layer; the penalty counts the norm of a latent's decoders together.
+// layers, all trained together. One group of latents per layer; the penalty uses the joint norm of a latent's decoders.
 
 import { hookSpans, type LatentGroup } from '@mistudio/sae'
 import { defineFamily } from '../family.ts'
@@ -17,7 +17,7 @@ import { completeShared, contradiction, lengthUnit, scaleText } from './shared.t
 export const crossLayerTranscoder = defineFamily({
   name: 'cross_layer_transcoder',
   title: 'Cross-layer transcoder',
-  summary: 'An encoder a layer, decoders to that layer and all later ones.',
+  summary: 'One encoder per layer, with decoders to that layer and all later ones.',
   paper: {
     title: 'Circuit Tracing (Ameisen et al. 2025)',
     where: 'transformer-circuits.pub/2025/attribution-graphs/methods',
@@ -58,7 +58,7 @@ export const crossLayerTranscoder = defineFamily({
     const { dSae } = context.shape
     if (dSae % layers !== 0) {
       throw contradiction({
-        message: 'the latents are shared out evenly among the layers',
+        message: 'the latents are divided evenly among the layers',
         fields: ['d_sae', 'hook'],
         found: `${dSae} latents and ${layers} layers`,
         expected: `a multiple of ${layers}`,

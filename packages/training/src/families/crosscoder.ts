@@ -1,6 +1,6 @@
 // Crosscoders: one set of latents for several layers, or for the same layer of several models. Every hook point has its
-// own part of the encoder and decoder; a latent's penalty counts the sum of the norms of its decoder parts, so that a
-// latent that belongs to one hook point costs no more than one of an SAE.
+// own part of the encoder and decoder; a latent's penalty uses the sum of the norms of its decoder parts, so a latent
+// of a single hook point costs no more than one of an SAE.
 
 import { hookSpans } from '@mistudio/sae'
 import { defineFamily } from '../family.ts'
@@ -18,7 +18,7 @@ import { completeShared, shortL1Rate } from './shared.ts'
 export const crosscoder = defineFamily({
   name: 'crosscoder',
   title: 'Crosscoder',
-  summary: 'Shared latents of several layers or several models.',
+  summary: 'Latents shared by several layers or several models.',
   paper: {
     title: 'Sparse Crosscoders for Cross-Layer Features and Model Diffing (Lindsey et al. 2024)',
     where: 'transformer-circuits.pub/2024/crosscoders',

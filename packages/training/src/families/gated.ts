@@ -1,5 +1,5 @@
 // Gated SAEs: one path decides which latents fire, another how strongly, so that the L1 penalty, which acts on the gate
-// alone, does not shrink activations. An auxiliary reconstruction from the gate keeps it honest.
+// alone, does not shrink activations. An auxiliary reconstruction from the gate trains it.
 import { defineFamily } from '../family.ts'
 import { basePlan } from '../plan.ts'
 import { freeOrUnit, subtractBDec } from './parts.ts'
@@ -9,7 +9,7 @@ import { l1Coefficient, l1CoefficientText, l1Penalty, sparsityCoefficient } from
 export const gated = defineFamily({
   name: 'gated',
   title: 'Gated',
-  summary: 'Which latents fire and how strongly are decided apart; no shrinkage.',
+  summary: 'Decides separately which latents fire and how strongly; no shrinkage.',
   paper: {
     title: 'Improving Dictionary Learning with Gated Sparse Autoencoders (Rajamanoharan et al. 2024)',
     where: 'arXiv 2404.16014',

@@ -1,7 +1,7 @@
-// JumpReLU as several families use it: the three sparsity losses, the width of the estimator, the thresholds' start and
-// the pre-activation loss. Gemma Scope trains with E‖x‖² = 1, Anthropic with E‖x‖ = √d; each's numbers are carried over to
-// the scale that the activations have: lengths (θ, ε) as E‖x‖, the weight of an L0, which stands against a squared error,
-// as its square. The scale still matters: Adam moves a threshold by the rate at most, which is √d times as far at 1.
+// JumpReLU as several families use it: the three sparsity losses, the estimator's width, the initial thresholds and
+// the pre-activation loss. Gemma Scope trains with E‖x‖² = 1, Anthropic with E‖x‖ = √d; their numbers are converted to
+// the scale of the activations: lengths (θ, ε) as E‖x‖, the weight of an L0, which is weighed against a squared error,
+// as its square. The scale still matters: Adam moves a threshold by at most the rate, which is √d times as far at 1.
 
 import type { FamilyContext } from '../family.ts'
 import { type ConfigOf, fieldTable } from '../fields.ts'
@@ -28,7 +28,7 @@ export const jumpFields = fieldTable({
     default: null,
     above: 0,
     unit: 'latents per token',
-    help: 'What L0 is drawn to; for sparsity_loss target_l0 only.',
+    help: 'The L0 to aim for; for sparsity_loss target_l0 only.',
     chosen: 'the smaller of 20 and d_sae',
     source: 'dictionary_learning JumpReluTrainer 20',
   },
@@ -43,7 +43,7 @@ export const jumpFields = fieldTable({
   },
   initialThreshold: {
     kind: 'number',
-    label: 'First threshold θ',
+    label: 'Initial threshold θ',
     default: null,
     above: 0,
     help: 'Every threshold starts here.',
@@ -61,9 +61,9 @@ export const jumpFields = fieldTable({
   },
   steToInput: {
     kind: 'flag',
-    label: 'Estimator reaches π',
+    label: 'Gradient to pre-activations',
     default: false,
-    help: 'Lets the straight-through gradient flow to the pre-activations too, not to the thresholds alone.',
+    help: 'Lets the straight-through gradient flow to the pre-activations as well as the thresholds.',
     source: 'Rajamanoharan et al. 2024 and SAELens: no; Anthropic, January 2025: yes',
   },
   preActCoefficient: {
@@ -80,7 +80,7 @@ export const jumpFields = fieldTable({
     label: 'Pre-activation loss on',
     default: 'all',
     choices: ['all', 'dead'],
-    help: 'all latents, or those that are dead alone.',
+    help: 'all latents, or only dead ones.',
     source: 'Anthropic, January 2025: all; SAELens: dead',
   },
 } as const)
@@ -88,7 +88,7 @@ export type JumpConfig = ConfigOf<typeof jumpFields>
 
 export const jumpCoefficientText = `0.001·s² for l0, 0.002·s² for tanh, 8·s² for target_l0; ${scaleText}`
 
-/** λ and the nulls of JumpReLU. `unit`: E‖x‖, see `lengthUnit`; `width`: of one hook point. @throws InputError for a target L0 that is not asked for or exceeds d_sae */
+/** Chooses λ and whatever else is null. `unit`: E‖x‖, see `lengthUnit`; `width`: of one hook point. @throws InputError for a target L0 that is unused or exceeds d_sae */
 export function completeJump<C extends JumpConfig & { sparsityCoefficient: number | null }>(
   config: C,
   context: FamilyContext,
@@ -122,8 +122,8 @@ export function completeJump<C extends JumpConfig & { sparsityCoefficient: numbe
 }
 
 /**
- * dictionary_learning's 1 leaves L0 above its target by t·|∂mse/∂L0| / 2λ, 6 to 10 % on small data; with 8 times as much it
- * is within a twentieth.
+ * dictionary_learning's 1 leaves L0 above its target by t·|∂mse/∂L0| / 2λ, 6 to 10 % on small data; with 8 times as much,
+ * within 5 %.
  */
 const targetPull = 8
 

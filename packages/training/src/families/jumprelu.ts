@@ -1,5 +1,5 @@
 // JumpReLU SAEs: a threshold for every latent, trained by straight-through estimators. The threshold itself is the
-// parameter, in float32: with its logarithm the peers' thresholds hardly moved (SAELens #718 to #720).
+// parameter, in float32: parametrised by its logarithm, other tools' thresholds hardly moved (SAELens #718 to #720).
 import { defineFamily } from '../family.ts'
 import { basePlan } from '../plan.ts'
 import { completeJump, jumpCoefficientText, jumpFields, jumpPlan, jumpWarmUp } from './jump.ts'
@@ -13,13 +13,13 @@ export const jumprelu = defineFamily({
   summary: 'A learned threshold for every latent; L0, tanh or target-L0 penalty.',
   paper: { title: 'Jumping Ahead (Rajamanoharan et al. 2024)', where: 'arXiv 2407.14435' },
   formula: [
-    'π = x W_encᵀ + b_enc   (x − b_dec in place of x where centred)',
+    'π = x W_encᵀ + b_enc   (x − b_dec instead of x if centred)',
     'f = π · H(π − θ)',
     'x̂ = f W_dec + b_dec',
     'l0: L = mean ‖x̂ − x‖² + λ · mean Σ H(π_i − θ_i)',
     'tanh: L = mean ‖x̂ − x‖² + λ · mean Σ tanh(c · f_i ‖d_i‖)',
     'target_l0: L = mean ‖x̂ − x‖² + λ · (mean L0 / target − 1)²',
-    'and λ_P · mean Σ ReLU(θ_i − π_i) ‖d_i‖ where pre_act_coefficient is not 0',
+    'plus λ_P · mean Σ ReLU(θ_i − π_i) ‖d_i‖ if pre_act_coefficient is not 0',
     '∂f/∂θ = −(θ/ε) rect((π − θ)/ε),  ∂H/∂θ = −(1/ε) rect((π − θ)/ε)',
   ],
   hooks: 'one',

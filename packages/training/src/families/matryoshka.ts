@@ -1,6 +1,6 @@
 // Matryoshka SAEs: a BatchTopK whose first latents must reconstruct on their own, at several nested widths, so that general
 // features stay general. The reconstructions are summed with weight 1 each, as in the paper; dictionary_learning divides
-// by n twice (1/n²), which makes AuxK n² times stronger beside them.
+// by n twice (1/n²), which makes AuxK n² times stronger relative to them.
 import { InputError } from '@mistudio/files'
 import { randomStream } from '@mistudio/tensor'
 import { defineFamily } from '../family.ts'
@@ -35,8 +35,8 @@ export const matryoshka = defineFamily({
       default: 'fixed',
       choices: ['fixed', 'pareto', 'log_uniform'],
       help:
-        'fixed: the widths of prefixes; pareto: drawn anew in every step with density ∝ 1/√width; log_uniform: with ' +
-        'density ∝ 1/width. The full width is always there.',
+        'fixed: the widths of prefixes; pareto: redrawn every step with density ∝ 1/√width; log_uniform: with ' +
+        'density ∝ 1/width. The full width is always included.',
       source: 'Bussmann et al. 2025: fixed; pareto: noanabeshima/matryoshka-saes (pareto_power 0.5)',
     },
     prefixes: {
@@ -45,7 +45,7 @@ export const matryoshka = defineFamily({
       default: null,
       min: 1,
       unit: 'latents',
-      help: 'Ascending widths of the nested reconstructions; d_sae is added when it is missing. For fixed prefixes.',
+      help: 'Ascending widths of the nested reconstructions; d_sae is added if missing. For fixed prefixes.',
       chosen: 'by prefix_fractions',
       source: 'SAELens matryoshka_widths',
     },
@@ -56,7 +56,7 @@ export const matryoshka = defineFamily({
       min: 0,
       max: 1,
       unit: 'of d_sae',
-      help: 'The same as shares of d_sae, in place of prefixes, so that one setting suits SAEs of any width.',
+      help: 'The widths as fractions of d_sae, instead of prefixes, so that one setting suits SAEs of any width.',
       chosen: '1/16, 1/8, 1/4, 1/2, 1',
       source:
         'bartbussmann/matryoshka_sae (groups of 1/16, 1/16, 1/8, 1/4, 1/2); dictionary_learning_demo: 1/32, 3/32, 7/32, 15/32, 1',
@@ -66,7 +66,7 @@ export const matryoshka = defineFamily({
       label: 'Weights',
       default: null,
       min: 0,
-      help: 'Weight of each nested reconstruction, as many as there are prefixes. For fixed prefixes.',
+      help: 'Weight of each nested reconstruction, one per prefix. For fixed prefixes.',
       chosen: '1 each',
       source: 'Bussmann et al. 2025 and SAELens: 1 each; dictionary_learning: 1/n² each',
     },
@@ -77,7 +77,7 @@ export const matryoshka = defineFamily({
       min: 2,
       max: 1000,
       unit: 'per step',
-      help: 'Nested reconstructions in a step, the full width included. For drawn prefixes.',
+      help: 'Nested reconstructions per step, including the full width. For drawn prefixes.',
       source: 'noanabeshima/matryoshka-saes',
     },
     leastPrefix: {
@@ -86,7 +86,7 @@ export const matryoshka = defineFamily({
       default: 1,
       min: 1,
       unit: 'latents',
-      help: 'No width that is drawn is smaller.',
+      help: 'The smallest width that may be drawn.',
       source: 'noanabeshima/matryoshka-saes min_prefix_length 1',
     },
   },
@@ -97,7 +97,7 @@ export const matryoshka = defineFamily({
     for (const key of ['prefixes', 'prefixFractions', 'levelWeights'] as const) {
       if (fixed || config[key] === null) continue
       throw contradiction({
-        message: 'widths are drawn in every step',
+        message: 'the widths are drawn at random each step',
         fields: [wireName(key), 'prefix_sampling'],
         found: `${config[key].join(',')} and ${config.prefixSampling}`,
         expected: 'prefix_sampling fixed',
@@ -105,7 +105,7 @@ export const matryoshka = defineFamily({
     }
     if (config.prefixes !== null && config.prefixFractions !== null) {
       throw contradiction({
-        message: 'both say which widths are reconstructed',
+        message: 'both set the widths to reconstruct',
         fields: ['prefixes', 'prefix_fractions'],
         found: `${config.prefixes.join(',')} and ${config.prefixFractions.join(',')}`,
         expected: 'one of them',
@@ -113,7 +113,7 @@ export const matryoshka = defineFamily({
     }
     if (!fixed && config.leastPrefix + config.sampledPrefixes - 1 > dSae) {
       throw contradiction({
-        message: 'there are not so many widths to draw',
+        message: 'there are not that many widths to draw',
         fields: ['sampled_prefixes', 'd_sae'],
         found: `${config.sampledPrefixes} from ${config.leastPrefix} to ${dSae}`,
         expected: `at most ${dSae - config.leastPrefix + 1}`,
@@ -125,7 +125,7 @@ export const matryoshka = defineFamily({
     const levelWeights = fixed ? (config.levelWeights ?? prefixes!.map(() => 1)) : null
     if (levelWeights !== null && levelWeights.length !== prefixes!.length) {
       throw contradiction({
-        message: 'every width has a weight',
+        message: 'every width needs a weight',
         fields: ['level_weights', 'prefixes'],
         found: `${levelWeights.length} weights and ${prefixes!.length} widths (${prefixes!.join(', ')})`,
         expected: `${prefixes!.length} weights`,
@@ -164,12 +164,12 @@ export const matryoshka = defineFamily({
   },
 })
 
-/** Widths of shares; narrow SAEs may have fewer than there are shares. */
+/** The widths for these fractions; narrow SAEs may get fewer widths than fractions. */
 const widthsOf = (shares: readonly number[], dSae: number): readonly number[] => [
   ...new Set(shares.map(share => Math.max(1, Math.floor(share * dSae)))),
 ]
 
-/** Ascending widths, the last d_sae. @throws InputError naming prefixes, and d_sae where they exceed it */
+/** Ascending widths, the last d_sae. @throws InputError naming prefixes, and d_sae if they exceed it */
 function completePrefixes(given: readonly number[], dSae: number): readonly number[] {
   for (const [i, width] of given.entries()) {
     if (width > dSae) {

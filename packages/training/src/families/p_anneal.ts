@@ -1,5 +1,5 @@
-// p-annealing: an L1 penalty turns step by step into an Lp with p below 1, which counts latents rather than their size. At
-// each step down λ is rescaled so that the penalty keeps its value (learners do that, see `lp` in plan.ts).
+// p-annealing: an L1 penalty gradually becomes an Lp with p below 1, closer to counting latents than to summing their
+// size. Whenever p falls, λ is rescaled so that the penalty keeps its value (by the learner, see `lp` in plan.ts).
 import { defineFamily } from '../family.ts'
 import { basePlan } from '../plan.ts'
 import { freeOrUnit, subtractBDec, warmedUp } from './parts.ts'
@@ -9,7 +9,7 @@ import { sparsityCoefficient } from './standard.ts'
 export const pAnneal = defineFamily({
   name: 'p_anneal',
   title: 'p-annealing',
-  summary: 'L1 that is annealed to Lp with p below 1.',
+  summary: 'An L1 penalty annealed to Lp with p below 1.',
   paper: {
     title: 'Measuring Progress in Dictionary Learning (Karvonen et al. 2024)',
     where: 'arXiv 2408.00113',
@@ -19,7 +19,7 @@ export const pAnneal = defineFamily({
     'f = ReLU(π)',
     'x̂ = f W_dec + b_dec',
     'L = mean ‖x̂ − x‖² + λ_p · mean Σ f_i^p',
-    'p falls from p_start to p_end; where p becomes q, λ_q = λ_p · mean Σ f^p / mean Σ f^q',
+    'p falls from p_start to p_end; when p becomes q, λ_q = λ_p · mean Σ f^p / mean Σ f^q',
   ],
   hooks: 'one',
   fields: {
@@ -34,7 +34,7 @@ export const pAnneal = defineFamily({
       default: 1,
       above: 0,
       max: 2,
-      help: 'Exponent before the annealing.',
+      help: 'Exponent before annealing.',
       source: 'the paper and dictionary_learning: 1',
     },
     pEnd: {
@@ -43,7 +43,7 @@ export const pAnneal = defineFamily({
       default: 0.2,
       above: 0,
       max: 2,
-      help: 'Exponent that the annealing reaches at its last step.',
+      help: 'Exponent reached at the last step of annealing.',
       source: 'the paper and dictionary_learning_demo: 0.2; trainer default 0',
     },
     annealStartStep: {
@@ -52,7 +52,7 @@ export const pAnneal = defineFamily({
       default: null,
       min: 0,
       unit: 'steps',
-      help: 'p stays at p_start up to here.',
+      help: 'p stays at p_start until this step.',
       chosen: 'the smaller of 10,000 and a fifth of the run',
       source: 'dictionary_learning_demo 10,000; trainer default 15,000',
     },
@@ -62,7 +62,7 @@ export const pAnneal = defineFamily({
       default: null,
       min: 1,
       unit: 'steps',
-      help: 'p is p_end from here on.',
+      help: 'p is p_end from this step on.',
       chosen: 'four fifths of the run, so that p_end is trained with',
       source: 'dictionary_learning: the end of the run, where p_end itself is never used',
     },
@@ -72,7 +72,7 @@ export const pAnneal = defineFamily({
       default: 10,
       min: 2,
       max: 100_000,
-      help: 'p takes so many values, evenly spaced from p_start to p_end.',
+      help: 'How many values p takes, evenly spaced from p_start to p_end.',
       source: 'dictionary_learning n_sparsity_updates 10',
     },
     decoder: { ...freeOrUnit, default: 'unit', source: 'the paper and dictionary_learning: unit' },

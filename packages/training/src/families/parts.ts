@@ -1,5 +1,5 @@
 // Settings that several families have: the decoder's norms, the subtraction of b_dec, k, AuxK, the EMA threshold and the
-// annealing of k, with what they mean in a plan.
+// annealing of k, and what they mean in a plan.
 
 import type { FamilyContext, MemberConfig } from '../family.ts'
 import { type ConfigOf, fieldTable } from '../fields.ts'
@@ -11,8 +11,8 @@ export const freeOrUnit = {
   label: 'Decoder norms',
   choices: ['free', 'unit'],
   help:
-    'free: W_dec rows have any norm, the penalty counts it and it is folded away at the end; unit: rows keep norm 1 ' +
-    '(the parallel part of the gradient is removed, rows are set to norm 1 after every step).',
+    'free: W_dec rows have any norm, which the penalty includes and which is folded away at the end; unit: rows keep norm 1 ' +
+    '(the parallel part of the gradient is removed and rows are renormalised after every step).',
 } as const
 
 export const subtractBDec = {
@@ -39,7 +39,7 @@ export const annealFields = fieldTable({
     min: 1,
     max: 65_536,
     unit: 'latents per token',
-    help: 'k falls linearly from here to k over k_anneal_steps.',
+    help: 'k falls linearly from this to k over k_anneal_steps.',
     chosen: 'k: no annealing',
     source: 'dictionary_learning (k annealing), sparsify k_decay_steps',
   },
@@ -49,7 +49,7 @@ export const annealFields = fieldTable({
     default: 0,
     min: 0,
     unit: 'steps',
-    help: 'Steps over which k falls from k_start to k; 0: k from the first step.',
+    help: 'Steps over which k falls from k_start to k; 0 uses k from the first step.',
     source: 'sparsify k_decay_steps 0',
   },
 } as const)
@@ -68,8 +68,8 @@ export const thresholdDecay = {
   min: 0,
   max: 0.999999,
   help:
-    'The running threshold keeps this share of itself in every step; the rest is the least positive activation that was ' +
-    'kept. At the end a threshold is calibrated besides, and both are stored.',
+    'Weight of the old value of the running threshold in each step; the rest is the smallest positive activation ' +
+    'kept. A threshold is also calibrated at the end, and both are stored.',
   source: 'SAELens topk_threshold_lr 0.01; dictionary_learning 0.999',
 } as const
 
@@ -79,7 +79,7 @@ export const auxFields = fieldTable({
     label: 'AuxK weight',
     default: 1 / 32,
     min: 0,
-    help: 'Weight of the loss by which dead latents learn to reconstruct what the others leave over; 0 for none.',
+    help: 'Weight of the loss that trains dead latents to reconstruct what the others miss; 0 for none.',
     source: 'Gao et al. 2024, appendix A.2, and dictionary_learning 1/32; SAELens 1',
   },
   kAux: {
@@ -88,8 +88,8 @@ export const auxFields = fieldTable({
     default: null,
     min: 1,
     unit: 'latents per token',
-    help: 'Dead latents that take part, per token.',
-    chosen: 'half the width of a hook point that is reconstructed',
+    help: 'Dead latents used per token.',
+    chosen: 'half the width of a reconstructed hook point',
     source: 'Gao et al. 2024, appendix B.1; the same in SAELens, dictionary_learning and sparsify',
   },
   auxNormalisation: {
@@ -109,20 +109,20 @@ export const auxFields = fieldTable({
   },
   auxScaleByDead: {
     kind: 'flag',
-    label: 'Scale AuxK by the dead',
+    label: 'Scale AuxK by dead latents',
     default: false,
-    help: 'AuxK times min(dead latents / k_aux, 1).',
+    help: 'Multiplies AuxK by min(dead latents / k_aux, 1).',
     source: 'SAELens and sparsify do; dictionary_learning does not',
   },
 } as const)
 type AuxConfig = ConfigOf<typeof auxFields>
 
-/** Chooses k_aux. `width`: of the hook point that is reconstructed. */
+/** Chooses k_aux. `width`: of the reconstructed hook point. */
 export function completeAux<C extends AuxConfig>(config: C, width: number): C {
   return { ...config, kAux: config.kAux ?? Math.max(1, Math.floor(width / 2)) }
 }
 
-/** null where AuxK has no weight. */
+/** null if AuxK has no weight. */
 export const auxPlan = (config: AuxConfig): AuxK | null =>
   config.auxCoefficient === 0
     ? null
@@ -134,7 +134,7 @@ export const auxPlan = (config: AuxConfig): AuxK | null =>
         scaleByDead: config.auxScaleByDead,
       }
 
-/** `k` is there once the family has completed it. */
+/** `k` is set once the family has completed it. */
 type KConfig = { k: number | null } & ConfigOf<typeof annealFields>
 
 /** @throws InputError when k or k_start exceeds d_sae */
@@ -146,7 +146,7 @@ export function completeK<C extends KConfig>(config: C, context: FamilyContext):
   return { ...config, kStart }
 }
 
-/** What families that select k of one hook point's latents choose where nothing is given. @throws InputError as its parts */
+/** The defaults of families that select k latents of one hook point. @throws InputError as its parts do */
 export function completeSelecting<C extends KConfig & AuxConfig & { decoder: string }>(
   config: C,
   member: MemberConfig,
@@ -164,7 +164,7 @@ export function completeSelecting<C extends KConfig & AuxConfig & { decoder: str
 export const mostK = ({ k, kStart, kAnnealSteps }: KConfig): { mostK?: number } =>
   k === null || kStart === null || kAnnealSteps === 0 || kStart <= k ? {} : { mostK: kStart }
 
-/** The k of a step; nothing where it does not change. */
+/** The k of a step; nothing if it does not change. */
 export function annealedK(config: KConfig, step: number): Pick<Dynamics, 'k'> {
   const { k, kStart, kAnnealSteps } = config
   if (k === null || kStart === null || kStart === k || kAnnealSteps === 0) return {}

@@ -1,5 +1,5 @@
 // The standard SAE: ReLU and an L1 penalty. Anthropic's form of April 2024 by default, where decoder norms are free and
-// the penalty counts them, so that nothing is gained by small activations with long decoder rows.
+// the penalty includes them, so that small activations with long decoder rows gain nothing.
 import { defineFamily } from '../family.ts'
 import { basePlan, type Penalty } from '../plan.ts'
 import { freeOrUnit, subtractBDec } from './parts.ts'
@@ -7,7 +7,7 @@ import { completeShared, lengthUnit, scaleText, shareOfRun, shortL1Rate, unitNot
 
 /**
  * 0.04 for E‖x‖² = 1, in the middle of what dictionary_learning_demo sweeps (0.012 to 0.08), times √d where E‖x‖ = √d,
- * because an L1 grows as x and the error as its square. ckkissane's crosscoder has 2 at width 2,304, which is the same.
+ * because an L1 grows as x and the error as its square. ckkissane's crosscoder uses 2 at width 2,304, the same value.
  */
 export const l1Coefficient = (unit: number): number => 0.04 * unit
 export const l1CoefficientText = `0.04·s; ${scaleText}`
@@ -20,7 +20,7 @@ export const sparsityCoefficient = {
   help: 'Weight of the sparsity penalty against the squared error, summed over dimensions. Depends on the normalisation.',
 } as const
 
-/** Σ f_i ‖d_i‖, or Σ f_i where rows have norm 1. */
+/** Σ f_i ‖d_i‖, or Σ f_i if rows have norm 1. */
 export const l1Penalty = (config: { sparsityCoefficient: number | null; decoder: string }): Penalty => ({
   kind: 'l1',
   coefficient: config.sparsityCoefficient!,
@@ -36,7 +36,7 @@ export const standard = defineFamily({
     where: 'transformer-circuits.pub/2024/april-update',
   },
   formula: [
-    'π = x W_encᵀ + b_enc   (x − b_dec in place of x where centred)',
+    'π = x W_encᵀ + b_enc   (x − b_dec instead of x if centred)',
     'f = ReLU(π)',
     'x̂ = f W_dec + b_dec',
     'L = mean ‖x̂ − x‖² + λ · mean Σ f_i ‖d_i‖   (without ‖d_i‖ for decoder unit)',

@@ -1,5 +1,5 @@
-// TopK SAEs: the k largest pre-activations of a token are kept. No penalty, so no shrinkage and an L0 that is known;
-// dead latents are revived by AuxK.
+// TopK SAEs: the k largest pre-activations of a token are kept. No penalty, so no shrinkage and a known L0;
+// AuxK revives dead latents.
 import { defineFamily } from '../family.ts'
 import { basePlan } from '../plan.ts'
 import {
@@ -18,7 +18,7 @@ import {
 export const topk = defineFamily({
   name: 'topk',
   title: 'TopK',
-  summary: 'Keeps the k largest pre-activations of every token.',
+  summary: 'Keeps the k largest pre-activations of each token.',
   paper: { title: 'Scaling and evaluating sparse autoencoders (Gao et al. 2024)', where: 'arXiv 2406.04093' },
   formula: [
     'π = (x − b_dec) W_encᵀ + b_enc',
@@ -29,7 +29,7 @@ export const topk = defineFamily({
   ],
   hooks: 'one',
   fields: {
-    k: { ...kField, help: 'Latents kept for every token, at most d_sae.' },
+    k: { ...kField, help: 'Latents kept per token, at most d_sae.' },
     ...annealFields,
     score: { ...scoreField, default: 'raw', source: 'OpenAI and dictionary_learning: raw; SAELens: normed' },
     decoder: {

@@ -1,5 +1,5 @@
-// Transcoders: sparse latents that predict one hook point from another, in place of an MLP, so that what the layer computes
-// can be read through them. The encoder reads x as it is (there is no b_dec of the input to subtract).
+// Transcoders: sparse latents that predict one hook point from another, replacing an MLP, so that the layer's computation
+// can be read from them. The encoder reads x itself (there is no b_dec of the input to subtract).
 import { defineFamily, type Paper } from '../family.ts'
 import { basePlan } from '../plan.ts'
 import {
@@ -12,7 +12,7 @@ import {
 import { annealedK, warmedUp } from './parts.ts'
 import { completeShared, rateByWidth } from './shared.ts'
 
-/** Transcoders with and without a linear path beside the latents. */
+/** Transcoders with and without a linear path parallel to the latents. */
 export const defineTranscoder = <const Name extends string>(options: {
   name: Name
   title: string
@@ -40,7 +40,7 @@ export const defineTranscoder = <const Name extends string>(options: {
       },
       ...activationFields,
     },
-    // As sparsify starts them: nothing is predicted but the mean of the targets, pre-activations are centred.
+    // As in sparsify: at the start only the mean of the targets is predicted and pre-activations are centred.
     defaults: {
       normalisation: 'expected_average',
       bDecInit: 'mean',

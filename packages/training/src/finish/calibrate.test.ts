@@ -1,4 +1,4 @@
-// The calibrated threshold of BatchTopK: the mean L0 of the finished SAE is k, judged by exact inference.
+// The calibrated threshold of BatchTopK: the mean L0 of the finished SAE is k, by exact inference.
 import { InputError } from '@mistudio/files'
 import { inferSae, type Sae } from '@mistudio/sae'
 import { gaussianStream, openWorkerPool, type Place, type WorkerPool } from '@mistudio/tensor'
@@ -66,7 +66,7 @@ function sae(options: { hooks: number; dSae?: number; grouped?: boolean; row?: S
 async function calibrated(one: Sae, k: number) {
   const calibrator = await createCalibrator({ pool, sae: one, k })
   const places = inputs.slice(0, one.hooks.inputs.length)
-  // In two parts of which neither is a whole number of calls.
+  // In two parts, neither a whole number of calls.
   await calibrator.add({ rows, count: 333, inputs: places })
   const rest = { ...rows, offset: rows.offset + 333 * 4 }
   await calibrator.add({ rows: rest, count: tokens - 333, inputs: places })

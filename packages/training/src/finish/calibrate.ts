@@ -1,10 +1,10 @@
-// The threshold of a BatchTopK SAE at inference: the one number θ for which, over given training tokens, k latents a
-// token are above it on average. The EMA that training keeps follows each batch's least selected score, which scatters
-// about that and lags behind the weights; both are stored.
+// The threshold of a BatchTopK SAE at inference: the number θ that, over given training tokens, k latents per
+// token exceed on average. The EMA kept in training follows each batch's least selected score, which scatters
+// around that and lags behind the weights; both are stored.
 //
 // All positive scores are counted by their leading 22 bits (sign, exponent and 13 of the mantissa), so memory does not
-// grow with tokens or latents, and θ is the edge between two such classes: within 2⁻¹³ of the exact quantile. How many
-// scores lie above an edge is counted, not estimated.
+// grow with tokens or latents, and θ is the edge between two such classes: within 2⁻¹³ of the exact quantile. The
+// number of scores above an edge is exact, not estimated.
 
 import type { ActivationPlace } from '@mistudio/capture'
 import { InputError } from '@mistudio/files'
@@ -12,7 +12,7 @@ import { groupRows, hookSpans, normaliseRow, type Sae } from '@mistudio/sae'
 import { gemmGraph, memoryLimitBytes, type Place, type Task, type WorkerPool } from '@mistudio/tensor'
 
 const chunkRows = 256
-/** float32 bits that one class leaves open. */
+/** Low float32 bits that a class ignores. */
 const openBits = 10
 const classes = 2 ** (31 - openBits)
 
@@ -26,14 +26,14 @@ export type Calibration = {
 export interface Calibrator {
   /** Counts the scores of `count` tokens: int32 `rows` into each input hook point's float32 activations, in their order. */
   add(batch: { rows: Place; count: number; inputs: readonly ActivationPlace[] }): Promise<void>
-  /** @throws InputError when nothing was added or fewer than k latents a token have a positive score */
+  /** @throws InputError if nothing was added or fewer than k latents per token have a positive score */
   finish(): Calibration
   close(): Promise<void>
 }
 
 /**
- * @param options.sae finished, its pre-activations being the scores that were selected by; its threshold is not read
- * @throws InputError when the encoder does not fit one WebAssembly memory
+ * @param options.sae finished, so its pre-activations are the scores of the selection; its threshold is not read
+ * @throws InputError if the encoder does not fit in one WebAssembly memory
  */
 export async function createCalibrator(options: {
   pool: WorkerPool
@@ -59,7 +59,7 @@ export async function createCalibrator(options: {
   const gemm = await pool.session({ graph: gemmGraph() })
   const wEncAt = memory.alloc(wEnc.byteLength)
   memory.f32(wEncAt, wEnc.length).set(wEnc)
-  // One slot a worker: the columns of each hook point as captured, those of each group side by side, pre-activations.
+  // One slot per worker: the columns of each hook point as captured, those of each group side by side, pre-activations.
   const slots = Array.from({ length: pool.count }, () => ({
     captured: memory.alloc(chunkRows * dIn * 4),
     read: memory.alloc(chunkRows * Math.max(...groups.map(({ reads }) => reads)) * 4),
@@ -74,7 +74,7 @@ export async function createCalibrator(options: {
     shape,
   })
 
-  /** Normalises and centres in float64, and writes [rows, d_in] in place of the hook points' columns. */
+  /** Normalises and centres in float64, and overwrites the hook points' columns with [rows, d_in]. */
   function prepare(captured: number, rows: number): void {
     const x = memory.f32(captured, chunkRows * dIn)
     const out = new Float32Array(chunkRows * dIn)
@@ -167,7 +167,7 @@ export async function createCalibrator(options: {
   }
 }
 
-/** The edge whose count of scores above it is nearest to k a token. */
+/** The edge whose count of scores above it is nearest to k per token. */
 function quantile(options: { counts: Float64Array; k: number; tokens: number }): Calibration {
   const { counts, k, tokens } = options
   const wanted = k * tokens
@@ -182,14 +182,14 @@ function quantile(options: { counts: Float64Array; k: number; tokens: number }):
     above = more
   }
   throw new InputError({
-    message: 'no threshold gives the L0 that was asked for',
+    message: 'no threshold gives the requested L0',
     field: 'k',
-    found: `${k}; ${tokens === 0 ? 'no token was seen' : `${above / tokens} latents a token have a positive score`}`,
-    expected: 'a k that the SAE reaches; or calibration_tokens 0, which keeps the EMA',
+    found: `${k}; ${tokens === 0 ? 'no tokens were seen' : `${above / tokens} latents per token have a positive score`}`,
+    expected: 'a k the SAE reaches; or calibration_tokens 0, which keeps the EMA',
   })
 }
 
-/** The greatest float32 below class `c`: scores of the class and above are greater than it, as JumpReLU asks. */
+/** The greatest float32 below class `c`: scores of the class and above exceed it, as JumpReLU requires. */
 function edgeBelow(c: number): number {
   const bits = new Uint32Array([c * 2 ** openBits - (c > 0 ? 1 : 0)])
   return new Float32Array(bits.buffer)[0]

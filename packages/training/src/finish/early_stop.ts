@@ -1,9 +1,9 @@
-// Early stop: an SAE ends before its run when its FVU, measured over one window of tokens after another, no longer
-// falls or has reached a target. Sums and decisions are functions of the steps alone and are part of a checkpoint, so a
+// Early stop: an SAE ends before its run when its FVU, measured over successive windows of tokens, stops falling
+// or has reached a target. Sums and decisions depend only on the steps and are part of a checkpoint, so a
 // resumed run ends where an uninterrupted one does.
 
 export type EarlyStop = {
-  /** Sums over the window that runs. */
+  /** Sums over the current window. */
   tokens: number
   squaredError: number
   /** Least FVU of a whole window so far; null before the first. */
@@ -12,11 +12,11 @@ export type EarlyStop = {
 
 export const emptyEarlyStop = (): EarlyStop => ({ tokens: 0, squaredError: 0, best: null })
 
-/** Why an SAE ends; undefined while it does not. */
+/** Why an SAE ends; undefined while it goes on. */
 export type EarlyEnd = { kind: 'target' | 'plateau'; fvu: number }
 
 /**
- * Adds one step and judges at the end of each window.
+ * Adds one step and decides at the end of each window.
  * @param options.variance mean over all tokens so far of ‖y − ȳ‖²
  */
 export function judgeEarlyStop(options: {

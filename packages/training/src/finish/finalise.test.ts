@@ -165,7 +165,7 @@ function unfolded(
     for (let o = 0; o < out.length; o++)
       for (let j = 0; j < x.length; j++) out[o] += wSkip[o * x.length + j] * x[j]
   hookSpans(hooks.outputs).forEach((span, hook) => {
-    // A target of its own is undone by its own normaliser, which knows no row.
+    // A separate target is undone by its own normaliser, which does not depend on the row.
     const back = outputsAreInputs(hooks)
       ? undo[hook]
       : normalise(by.outputs[hook], new Float64Array(span[1] - span[0]))
@@ -199,7 +199,7 @@ describe.each(Object.keys(structures))('%s', structureName => {
         out.set(wanted.out, r * shape.dOut)
       }
       expect(worst(found.reconstruction, out)).toBeLessThan(1e-5)
-      // Activations are those of the training times what was folded into them, latent by latent.
+      // Activations are those of the training times the folded factor, latent by latent.
       const unit = finaliseSae({
         family: name,
         plan: { ...plan, decoder: 'unit' },

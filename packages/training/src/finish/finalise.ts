@@ -1,6 +1,6 @@
-// From a training to a finished SAE: what was done to the activations and whatever else can be is folded into the
+// From a training to a finished SAE: normalisation and whatever else can be is folded into the
 // weights, so that the SAE reads and writes the model's own activations. Formulas: SAELens's fold_W_dec_norm,
-// fold_activation_norm_scaling_factor and fold_activation_whitening, for several inputs and outputs apart.
+// fold_activation_norm_scaling_factor and fold_activation_whitening, with inputs and outputs handled separately.
 import { InputError } from '@mistudio/files'
 import {
   type Activation,
@@ -19,19 +19,19 @@ import {
 } from '@mistudio/sae'
 import type { Plan } from '../plan.ts'
 
-/** One for each input and each output hook point, in their order; the same twice where y is x. */
+/** One per input and output hook point, in order; the same list twice if y is x. */
 export type HookNormalisers = { inputs: readonly Normaliser[]; outputs: readonly Normaliser[] }
 
 /**
  * Decoder norms are folded into the encoder (rows of W_dec end with norm 1, a latent's activation is the length of what
- * it writes) where nothing but the activation's size changes: free decoders of ReLU, gated and JumpReLU. A selection by
+ * it writes) if only the activation's size changes: free decoders of ReLU, gated and JumpReLU. A selection by
  * π·‖d‖ (TopK, BatchTopK with `score` normed) folds the norms of the space it was trained in, so that it compares
- * pre-activations alone; its rows have norm 1 before scale or whitening is undone. Other rows stay.
+ * pre-activations only; its rows have norm 1 before scale or whitening is undone. Other rows are unchanged.
  * BatchTopK becomes JumpReLU with θ = `threshold` for every latent.
- * @param options.threshold of the selection's score, in the space of the training; BatchTopK alone needs one
+ * @param options.threshold of the selection's score, in the training's space; only BatchTopK needs one
  * @param options.weights not changed
- * @throws InputError for BatchTopK without a threshold, for row normalisations that differ between hook points, or that
- * an output has which is no input (its rows' scale is unknown at inference)
+ * @throws InputError for BatchTopK without a threshold, for row normalisations that differ between hook points, or
+ * for one on an output that is not an input (its rows' scale is unknown at inference)
  */
 export function finaliseSae(options: {
   family: string
@@ -81,7 +81,7 @@ function activationOf(plan: Plan, weights: SaeWeights, threshold: number | null)
   }
 }
 
-/** The one row normalisation of all hook points that have to be the same. */
+/** The row normalisation that all these hook points must share. */
 function rowNormalisation(normalisers: HookNormalisers, hooks: SaeHooks): RowNormalisation {
   const rowKind = ({ kind }: Normaliser): RowNormalisation =>
     kind === 'layer_norm' || kind === 'token_rms' ? kind : 'none'
@@ -92,11 +92,11 @@ function rowNormalisation(normalisers: HookNormalisers, hooks: SaeHooks): RowNor
   const other = [...inputs.filter(kind => kind !== first), ...outputs.filter(kind => kind !== wanted)][0]
   if (other === undefined) return first
   throw new InputError({
-    message: 'hook points of one SAE are normalised differently by row',
+    message: 'the hook points of one SAE have different row normalisations',
     field: 'normalisation',
     found: `inputs ${inputs.join(', ')}; outputs ${outputs.join(', ')}`,
     expected: outputsAreInputs(hooks)
       ? 'the same for all'
-      : 'the same for all inputs, and none for outputs that are no inputs: their rows’ scale is unknown at inference',
+      : 'the same for all inputs, and none for outputs that are not inputs: their rows’ scale is unknown at inference',
   })
 }

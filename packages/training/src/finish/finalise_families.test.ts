@@ -1,5 +1,5 @@
 // Every family with its defaults: the finished SAE on the model's activations against the float64 oracle of its plan on
-// normalised ones, of which it was trained.
+// normalised ones, on which it was trained.
 
 import { hookSpans, inferSae, outputsAreInputs } from '@mistudio/sae'
 import { worst } from '@mistudio/sae/testing/encoder_support.ts'
@@ -85,7 +85,7 @@ describe.each(families.map(({ name }) => name))('%s', name => {
   })
 })
 
-/** A threshold that selects what the batch's k·B largest scores are. */
+/** A threshold that selects exactly the batch's k·B largest scores. */
 function between(open: Uint8Array, scores: Float64Array): number {
   const least = Math.min(...scores.filter((score, i) => open[i] === 1 && score > 0))
   const next = Math.max(0, ...scores.filter((_, i) => open[i] === 0))

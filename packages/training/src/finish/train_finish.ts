@@ -1,5 +1,5 @@
-// The end of an SAE's training: BatchTopK's threshold is calibrated on training tokens, everything is folded that can be,
-// and the SAE is saved with all that decided it.
+// The end of an SAE's training: BatchTopK's threshold is calibrated on training tokens, everything that can be is folded,
+// and the SAE is saved with all the settings that decided it.
 import { join } from 'node:path'
 import type { ActivationBuffer } from '@mistudio/capture'
 import { InputError } from '@mistudio/files'
@@ -11,7 +11,7 @@ import { type Calibration, createCalibrator } from './calibrate.ts'
 import type { EarlyEnd } from './early_stop.ts'
 import { finaliseSae } from './finalise.ts'
 
-/** How an SAE's training ended. `dir` is relative to the run's folder; null where nothing was saved. */
+/** How an SAE's training ended. `dir` is relative to the run's folder; null if nothing was saved. */
 export type TrainedSae = {
   name: string
   family: string
@@ -22,21 +22,21 @@ export type TrainedSae = {
   k: number | null
   dir: string | null
   status: 'completed' | 'stopped' | 'failed'
-  /** Why before the run's end: its FVU no longer fell or reached the target. */
+  /** Why it ended early: its FVU stopped falling or reached the target. */
   early: EarlyEnd | null
   error: string | null
-  /** Of one that failed: the step of the newest checkpoint it can be tried again from. */
+  /** If it failed: the step of the newest checkpoint it can be retried from. */
   checkpoint: number | null
   step: number
   tokens: number
   deadLatents: number | null
-  /** Over the last tenth of the run, at most some 50 steps, later ones counting more. */
+  /** Over the last tenth of the run, at most about 50 steps, later ones weighing more. */
   fvu: number | null
   l0: number | null
   threshold: SavedThreshold | null
 }
 
-/** θ of BatchTopK: the training's running mean, and the one that gives mean L0 = k over `tokens` training tokens. */
+/** θ of BatchTopK: the running mean from training, and the one that gives mean L0 = k over `tokens` training tokens. */
 export type SavedThreshold = {
   ema: number | null
   calibrated: number | null
@@ -44,7 +44,7 @@ export type SavedThreshold = {
   tokens: number | null
 }
 
-/** One SAE to be finished, from a learner or from a checkpoint. */
+/** One SAE to finish, from a learner or from a checkpoint. */
 export type Finishing = {
   member: CompleteMember
   weights: SaeWeights
@@ -60,11 +60,11 @@ export type FinishContext = {
   modelName: string
   datasets: readonly string[]
   contextSize: number
-  /** Training tokens to calibrate on; without them the running threshold is kept. */
+  /** Training tokens to calibrate on; if absent, the running threshold is kept. */
   calibration?: { buffer: ActivationBuffer; first: number; buffers: number }
 }
 
-/** Folds and saves SAEs that end together; those that need a threshold share the capture of the tokens for it. */
+/** Folds and saves SAEs that end together; those that need a threshold share one capture of the tokens for it. */
 export async function finishMembers(
   finishing: readonly Finishing[],
   context: FinishContext,
@@ -119,14 +119,14 @@ function finalised({ member, weights, emaThreshold, normalisers }: Finishing): S
     family: family.name,
     plan,
     weights,
-    // Before the first step there is no running threshold; everything above 0 fires then.
+    // Before the first step there is no running threshold, so everything above 0 fires.
     threshold: plan.selection.kind === 'batchtopk' ? (emaThreshold ?? 0) : null,
     normalisers: { inputs: of(hooks.inputs), outputs: of(hooks.outputs) },
     hooks,
   })
 }
 
-/** A calibration for each SAE that needs and can have one. Windows after those trained on come first. */
+/** A calibration for each SAE that needs and can have one. Buffers after those trained on come first. */
 async function calibrate(
   saes: readonly { member: CompleteMember; sae: Sae }[],
   { pool, run, calibration }: FinishContext,
@@ -161,7 +161,7 @@ async function calibrate(
   }
 }
 
-/** An SAE that was stopped early may not have k positive latents a token; it keeps its running threshold. */
+/** An SAE that was stopped early may not have k positive latents per token; it keeps its running threshold. */
 function settled(finish: () => Calibration): Calibration | undefined {
   try {
     return finish()

@@ -1,4 +1,4 @@
-// An SAE that nothing has trained, as a family starts it: for tests and benches that need one of a given shape, in memory
+// An untrained SAE, as a family initialises it: for tests and benches that need one of a given shape, in memory
 // or on disk.
 
 import { type SaeWeights, saveSae } from '@mistudio/sae'
@@ -30,7 +30,7 @@ export function untrainedSae(options: {
   return { member, weights: initialWeights({ plan, config, settings: member.settings, seed }) }
 }
 
-/** Writes an untrained TopK SAE; `weights` in place of those drawn. */
+/** Writes an untrained TopK SAE; `weights` instead of those drawn. */
 export async function saveUntrained(options: {
   dir: string
   dIn: number

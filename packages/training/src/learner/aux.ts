@@ -1,5 +1,5 @@
-// AuxK (Gao et al. 2024, arXiv 2406.04093, appendix A.2): dead latents learn to reconstruct what the main selection left
-// over, r = y − x̂. Each block gathers its dead rows into a compact matrix and reads their pre-activations out of the
+// AuxK (Gao et al. 2024, arXiv 2406.04093, appendix A.2): dead latents learn to reconstruct what the main selection
+// missed, r = y − x̂. Each block gathers its dead rows into a compact matrix and reads their pre-activations out of the
 // main encode's, so its cost grows with the dead latents, not with the dictionary.
 import type { SharedMemory, Task, WorkerPool } from '@mistudio/tensor'
 import type { AuxK, Plan } from '../plan.ts'
@@ -10,7 +10,7 @@ import { pieces, rangeLatents } from './pieces.ts'
 import { keepLargest } from './select.ts'
 
 export type Aux = {
-  /** One for each block; a row keeps `kAux` ≤ dead. */
+  /** One per block; a row keeps `kAux` ≤ dead. */
   parts: DeadPart[]
   dead: number
   /** Dead latents a row keeps over all blocks. */
@@ -21,7 +21,7 @@ export type Aux = {
 
 type Given = { plan: Plan; auxK: AuxK; blocks: readonly Block[]; batchSize: number }
 
-/** Lists each block's dead latents, for the encode. @returns undefined where there is nothing for AuxK to do */
+/** Lists each block's dead latents, for the encode. @returns undefined if AuxK has nothing to do */
 export function beginAux(options: Given & { silent: Float64Array; normed: boolean }): Aux | undefined {
   const { plan, auxK, blocks, batchSize, silent, normed } = options
   if (auxK.coefficient === 0) return undefined
@@ -40,7 +40,7 @@ export function beginAux(options: Given & { silent: Float64Array; normed: boolea
   return { parts, dead, kept, scale: 0 }
 }
 
-/** Writes a block's dead columns, their norms, biases and slots in the compact matrices. @returns how many they are */
+/** Writes a block's dead columns, their norms, biases and slots in the compact matrices. @returns how many there are */
 function listDead(
   { memory, at, lo, latents }: Block,
   silent: Float64Array,
@@ -65,7 +65,7 @@ function listDead(
   return n
 }
 
-/** After the encode: of every block's best dead latents the best of all stay; scores become pre-activations again. */
+/** After the encode: keeps the best dead latents over all blocks; scores become pre-activations again. */
 export function joinAux({ blocks, batchSize, aux, normed }: Given & { aux: Aux; normed: boolean }): void {
   const all = blocks.map(({ memory, at }, b) => {
     const { kAux: k } = aux.parts[b]
@@ -118,7 +118,7 @@ export async function decodeAux(
       errors: [sharedBuffers.error2],
       squared: [sharedBuffers.squared2],
       errorsOf: ({ at }) => [at.error2],
-      // The compact matrix of dead rows lies in the gradient's room, which is written only later.
+      // The compact matrix of dead rows uses the gradient's memory, which is not written until later.
       contribution: listed(({ at }) => ({ ...at.aux!, bounds: [], wDec: at.gDec })),
     }),
   )
@@ -136,7 +136,7 @@ export async function decodeAux(
 const compactTasks = ({ memory, at, dOut }: Block, dead: number): Task[] =>
   gatherTasks({ memory, from: at.wDec, to: at.gDec, rows: at.aux!.deadColumns, count: dead, width: dOut })
 
-/** The compact matrix of a block's dead encoder rows, in the gradient's room as well. */
+/** The compact matrix of a block's dead encoder rows, also in the gradient's memory. */
 export const compactEncoderTasks = ({ memory, at, dIn }: Block, dead: number): Task[] =>
   gatherTasks({ memory, from: at.wEnc, to: at.gEnc, rows: at.aux!.deadColumns, count: dead, width: dIn })
 

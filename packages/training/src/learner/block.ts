@@ -1,6 +1,6 @@
-// Where everything of a learner lies. A WebAssembly memory ends at 4 GiB and a group of latents reads and writes columns
+// Where a learner's data is. A WebAssembly memory is at most 4 GiB and a group of latents reads and writes columns
 // of its own, so a learner is a list of blocks: latents in ascending order, each block in one memory. The shared buffers, in the
-// first block's memory, holds what all blocks share: targets, the reconstruction and its errors.
+// first block's memory, hold what all blocks share: targets, the reconstruction and its errors.
 
 import type { Span } from '@mistudio/sae'
 import { memoryLimitBytes, type SharedMemory, type WorkerPool } from '@mistudio/tensor'
@@ -20,9 +20,9 @@ export type Block = {
   dIn: number
   dOut: number
   memory: SharedMemory
-  /** Are the block's errors the shared buffers'? Else they are copied. */
+  /** Whether the block reads its errors from the shared buffers; otherwise they are copied. */
   shared: boolean
-  /** Hits a chunk of rows may have. */
+  /** Most hits of a chunk of rows. */
   chunkHits: number
   at: BlockLayout
 }
@@ -40,8 +40,8 @@ function blockBytes(sizes: Sizes): number {
 }
 
 /**
- * The groups cut into blocks that fit 4 GiB, in whole ranges of latents: then every partial sum is the same in one block
- * and in many, and the bits do not depend on how many blocks the workers' scratch leaves.
+ * The groups cut into blocks that fit 4 GiB, in whole ranges of latents, so that every partial sum is the same in one block
+ * and in many, and the bits do not depend on how much room the workers' scratch leaves.
  */
 function cutBlocks(options: {
   plan: Plan
@@ -71,13 +71,13 @@ function cutBlocks(options: {
   })
 }
 
-/** Do targets need room of their own? Not where a centred encoder reads all of x: x is then what it predicts. */
+/** Whether targets need memory of their own. Not if a centred encoder reads all of x: x is then the target. */
 function needsTarget({ shape, groups, centred }: Plan): boolean {
   const [{ input }] = groups
   return !(centred && input[0] === 0 && input[1] === shape.dIn)
 }
 
-/** Bytes that a learner takes, over all its blocks: for advice before a start. */
+/** Bytes of a learner over all its blocks, for advice before a start. */
 export function learnerBytes(options: { plan: Plan; batchSize: number; workers: number }): number {
   const { plan } = options
   const sizes = { ...options, scoring: defaultScoring(plan), ownTarget: needsTarget(plan) }

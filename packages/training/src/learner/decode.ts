@@ -1,6 +1,6 @@
-// A reconstruction and its errors over all blocks: x̂ is a sum that goes on from block to block in ascending order of
-// latents (it has the bits of one block's), each level's error is taken where its latents end, and every block gets back
-// the errors of the columns it writes. The main reconstruction, AuxK's and gated's auxiliary one all go this way.
+// A reconstruction and its errors over all blocks: x̂ is accumulated block by block in ascending order of
+// latents (with the same bits as a single block), each level's error is taken where its latents end, and every block gets
+// back the errors of the columns it writes. The main reconstruction, AuxK's and gated's auxiliary one all use this.
 import type { Step, Task, WorkerPool } from '@mistudio/tensor'
 import type { Level } from '../plan.ts'
 import type { Block, SharedBuffers } from './block.ts'
@@ -12,7 +12,7 @@ export type Contribution = {
   onto(block: Block, piece: Piece, level: number, part: number): Step[]
   /** From the errors of the piece's rows, what the gradients need. */
   back(block: Block, piece: Piece, level: number, error: number): Step[]
-  /** The whole of it for one block that shares the shared buffers, with one level: faster where there is such a thing. */
+  /** All of it at once, for one block that uses the shared buffers and one level: faster if given. */
   fused?(
     block: Block,
     piece: Piece,
@@ -26,18 +26,18 @@ export type Reconstruction = {
   sharedBuffers: SharedBuffers
   dOut: number
   batchSize: number
-  /** Where the sum begins: one row for all (stride 0) or a row each. */
+  /** Where the sum begins: one row for all (stride 0) or one per row. */
   init: number
   initStride: number
   target: number
   levels: readonly Level[]
-  /** Per level, in the shared buffers: errors x̂ − target [rows, dOut] and their squares a row. */
+  /** Per level, in the shared buffers: errors x̂ − target [rows, dOut] and squared errors per row. */
   errors: readonly number[]
   squared: readonly number[]
-  /** The same errors in a block of its own memory or columns. */
+  /** The same errors, for a block with its own memory or columns. */
   errorsOf(block: Block): readonly number[]
   contribution: Contribution
-  /** Steps on a piece of rows when all levels' errors stand, before they are weighted. */
+  /** Steps on a piece of rows once all levels' errors are known, before they are weighted. */
   measure?(piece: Piece): Step[]
   /** After they are weighted and summed: level j's errors are then Σ of the levels ≥ j. */
   finish?(piece: Piece): Step[]

@@ -1,5 +1,5 @@
 // Scores of every chunk of rows by one product into the worker's scratch, and what the selection keeps of them: a row's k
-// largest, or all above a limit. BatchTopK chooses among candidates afterwards, exactly (select.ts).
+// largest, or all above a limit. BatchTopK then chooses exactly among candidates (select.ts).
 import type { Arg, Step, Task } from '@mistudio/tensor'
 import type { Plan } from '../plan.ts'
 import type { Block } from './block.ts'
@@ -8,7 +8,7 @@ import type { Products } from './products.ts'
 import { gathering, probes, rescoredCount } from './scoring.ts'
 import { type Screen, spareRows } from './screen.ts'
 
-/** A block's dead latents in the running step: how many, and how many of them a row keeps. */
+/** A block's dead latents in this step: how many, and how many of them a row keeps. */
 export type DeadPart = { dead: number; kAux: number; relu: boolean }
 
 type ScratchPart = Exclude<keyof Block['at']['worker'], 'bytes'>
@@ -26,22 +26,22 @@ export type EncodeOptions = {
   batchSize: number
   normed: boolean
   dead?: DeadPart
-  /** Are the scores that chose computed again, one by one? */
+  /** Whether the chosen scores are recomputed one by one. */
   rescored: boolean
-  /** The eight-bit product that chooses; else the float32 product does. */
+  /** The eight-bit product that chooses; without it the float32 product does. */
   screen?: Screen
-  /** Only these chunks; all where not given. */
+  /** Only these chunks; default all. */
   chunks?: readonly number[]
 }
 
-/** x, d_in, W_enc, b_enc and factors from a latent on, as kernels that compute scores one by one take them. */
+/** x, d_in, W_enc, b_enc and factors from a latent on, as kernels for single scores take them. */
 const encoderOf = ({ at, dIn }: Block, rows: number, normed: boolean, from = 0) => [
   ...[rows, dIn, at.wEnc + from * dIn * 4, at.bEnc + from * 4],
   normed ? at.norms + from * 4 : 0,
 ]
 
 /**
- * Scores of a chunk in the worker's scratch, upper bounds where the screen chooses, and the bias that a reader has still to
+ * Scores of a chunk in the worker's scratch, upper bounds if the screen chooses, and the bias that the reader must still
  * add: a pointer, 0 for none.
  */
 function scoreSteps(block: Block, piece: Piece, options: EncodeOptions) {
@@ -85,7 +85,7 @@ function quantiseStep(block: Block, start: number): Step {
   return call(memory, 'quantiseRowsU8', at.xc + start * dIn * 4, chunkRows, dIn, rows8, rowScale)
 }
 
-/** TopK by the screen: candidates product by product, then exact scores of what may be among the k. */
+/** TopK by the screen: candidates product by product, then exact scores of those that may be among the k. */
 function screenedSteps(
   block: Block,
   options: { piece: Piece; k: number; normed: boolean; screen: Screen; kept: number[]; need: number },
@@ -176,8 +176,8 @@ export function collectTasks(block: Block, options: EncodeOptions): Task[] {
 }
 
 /**
- * AuxK's scores of the dead latents side by side, and a row's largest. Where the main scores are the float32 product's they
- * are read from it; else from a product of their own, with the compact matrix of dead encoder rows.
+ * AuxK's scores of the dead latents side by side, and a row's largest. They are read from the main float32 product if
+ * there is one, otherwise computed by a product of their own with the compact matrix of dead encoder rows.
  */
 function deadSteps(block: Block, piece: Piece, bias: number, options: EncodeOptions): Step[] {
   const { products, rescored } = options

@@ -1,5 +1,5 @@
-// What the parts of a fast learner share: the plan, where everything lies, and the state of the running step. The phases
-// of a step are one file each: step_encode.ts, step_decode.ts, step_backward.ts, step_gradients.ts.
+// What the parts of a fast learner share: the plan, the memory layout, and the state of the current step. The phases
+// of a step are one file each in step/: step_encode.ts, step_decode.ts, step_backward.ts, step_gradients.ts.
 import type { Task, WorkerPool } from '@mistudio/tensor'
 import type { LearnerOptions, Scoring, StepLoss } from '../learner.ts'
 import { type Dynamics, type Level, type Plan, steadyDynamics } from '../plan.ts'
@@ -16,7 +16,7 @@ import { defaultScoring } from './scoring.ts'
 import { createScreen, type Screen } from './screen.ts'
 
 type StepState = {
-  /** Are targets other hook points than inputs? */
+  /** Whether targets and inputs are different hook points. */
   separate: boolean
   /** The k that the even spans were written for. */
   spans: number
@@ -24,9 +24,9 @@ type StepState = {
   dynamics: Dynamics
   levels: readonly Level[]
   rates: StepRates
-  /** AuxK, where there are dead latents. */
+  /** AuxK, if there are dead latents. */
   aux: Aux | undefined
-  /** One for each block. */
+  /** One per block. */
   latentSums: LatentSums[]
   rowCounts: Int32Array[]
   firing: number
@@ -49,14 +49,14 @@ export type Engine = {
   scoring: Scoring
   loader: Loader
   parameters: Parameters
-  /** One for each block. */
+  /** One per block. */
   hits: Hits[]
-  /** May a step be dense? */
+  /** Whether a step may be dense. */
   thresholded: boolean
   normed: boolean
-  /** Do decoder norms matter, to the penalty, the pre-act loss or the scores? */
+  /** Whether decoder norms matter: to the penalty, the pre-act loss or the scores. */
   usesNorms: boolean
-  /** Do they have a gradient? Unit rows and scores give none. */
+  /** Whether they have a gradient. Unit rows and scores give none. */
   normGradient: boolean
   tokensSinceFired: Float64Array
   counters: { steps: number; tokensSeen: number }
@@ -121,7 +121,7 @@ export async function createEngine(options: LearnerOptions): Promise<Engine> {
   return engine
 }
 
-/** @throws Error for a penalty on thresholds that the selection has not */
+/** @throws Error for a penalty on thresholds that the selection does not have */
 function checkPlan({ selection, penalty, preAct }: Plan): void {
   if (selection.kind === 'jumprelu') return
   const needs = preAct !== null ? 'a pre-activation loss' : penalty?.kind
@@ -164,13 +164,13 @@ export const runAll = (
   tasksOf: (block: Block, b: number) => Task[],
 ): Promise<void> => pool.run(blocks.flatMap(tasksOf))
 
-/** Lists of tasks that steps have in common, and how many are kept: k, levels and scales may change while a run lasts. */
+/** Task lists that steps share, and how many are kept: k, levels and scales may change during a run. */
 export type Lists = Map<string, Task[]>
 const mostLists = 16
 
 /**
- * Runs tasks that are the same in every step with the same key; without a key they are made anew. `key` names all that they
- * depend on beside the plan and where things lie.
+ * Runs tasks that are the same in every step with the same key; without a key they are rebuilt. `key` names everything
+ * they depend on apart from the plan and the layout.
  */
 export function runKept(
   { pool, lists }: Pick<Engine, 'pool' | 'lists'>,
@@ -187,11 +187,11 @@ export function runKept(
   return pool.run(tasks, { keep: true })
 }
 
-/** What a list of tasks depends on that goes by levels. */
+/** The part of a key that depends on levels. */
 export const levelsKey = (levels: readonly Level[]): string =>
   levels.map(({ width, weight }) => `${width}*${weight}`).join(' ')
 
-/** b_dec where the kernels read it. */
+/** The copy of b_dec that the kernels read. */
 export function spreadBias({ plan, parameters, blocks }: Engine): void {
   if (!plan.centred) return
   const bDec = parameters.bDec.parts[0]
@@ -203,7 +203,7 @@ export function spreadBias({ plan, parameters, blocks }: Engine): void {
 export const isDead = ({ tokensSinceFired, plan }: Engine, latent: number): boolean =>
   tokensSinceFired[latent] >= plan.deadAfterTokens
 
-/** null while fewer tokens were seen than make a latent dead. */
+/** null until enough tokens were seen for a latent to be dead. */
 export function countDead(e: Engine): number | null {
   if (e.counters.tokensSeen < e.plan.deadAfterTokens) return null
   let dead = 0
@@ -214,11 +214,11 @@ export function countDead(e: Engine): number | null {
 const isNormWeighted = ({ penalty }: Plan): boolean =>
   penalty !== null && 'normWeighted' in penalty && penalty.normWeighted
 
-/** n_i as the penalty counts it. */
+/** n_i as the penalty uses it. */
 export const penaltyNorm = ({ plan }: Engine, norms: Float32Array, i: number): number =>
   isNormWeighted(plan) ? norms[i] : 1
 
-/** Views of what single hits of a block need. */
+/** Views of what a block's single hits need. */
 export const valuesOf = ({ plan }: Engine, { memory: home, at, latents }: Block): LatentValues => ({
   threshold: home.f32(at.threshold, latents),
   bEnc: home.f32(at.bEnc, latents),

@@ -1,5 +1,5 @@
-// Gradients of both matrices and b_enc: summed from the lists of hits, or (dense) already there as products; then what
-// all rows share, decoder norms, the unit-norm constraint. Fixed ranges of latents, cut at the levels of the step.
+// Gradients of both matrices and b_enc: summed from the lists of hits, or (dense) already computed as products; then what
+// all rows share, decoder norms, the unit-norm constraint. Fixed ranges of latents, cut at the step's levels.
 import type { Step, Task, WorkerPool } from '@mistudio/tensor'
 import type { Level, Plan } from '../plan.ts'
 import type { Aux } from './aux.ts'
@@ -25,7 +25,7 @@ function ranges({ lo, latents }: Block, levels: readonly Level[]): Range[] {
   })
 }
 
-/** How many partial sums of W_enc rows a block has: one a range. */
+/** How many partial sums of W_enc rows a block has: one per range. */
 export const rangeCount = (block: Block, levels: readonly Level[]) => ranges(block, levels).length
 
 export type GradientOptions = {
@@ -40,7 +40,7 @@ export type GradientOptions = {
   scale: number
   aux?: Aux
   batchSize: number
-  /** Do decoder norms have a gradient (`normGrad`)? Is there one that all rows share (`outer`)? */
+  /** Whether decoder norms have a gradient (`normGrad`), and whether all rows share one (`outer`). */
   norms: boolean
   outer: boolean
 }
@@ -66,7 +66,7 @@ export async function listHits({ pool, plan, blocks, hits, aux, batchSize }: Gra
   )
 }
 
-/** Leaves gEnc, gDec, gBEnc, squares and the partial sums Σ gBEnc·W_enc (`latentSums`, one a range). */
+/** Computes gEnc, gDec, gBEnc, squares and the partial sums Σ gBEnc·W_enc (`latentSums`, one per range). */
 export async function sumGradients(options: GradientOptions): Promise<void> {
   const { plan, blocks, levels, dense, scale, aux, norms, outer } = options
   const unit = plan.decoder === 'unit'

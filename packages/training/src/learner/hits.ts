@@ -1,4 +1,4 @@
-// The hits of a step: every block's list of (row, latent, π, f) with a span a row, as views of its memory, and what the
+// The hits of a step: every block's list of (row, latent, π, f) with a span per row, as views of its memory, and what the
 // coordinating thread does to them between two phases of the worker pool.
 import type { Block } from './block.ts'
 import { chunkRows, pieces } from './pieces.ts'
@@ -42,7 +42,7 @@ export function evenSpans(hits: Hits, rows: number, k: number): void {
   }
 }
 
-/** Hits that the chunks asked for; more than `chunkHits` in one means that the lists are cut. */
+/** Hits that the chunks needed; more than `chunkHits` in one means the lists are cut off. */
 export function needed(block: Block, rows: number): { total: number; most: number } {
   const need = block.memory.i32(block.at.need, Math.ceil(rows / chunkRows))
   let total = 0
@@ -55,7 +55,7 @@ export function needed(block: Block, rows: number): { total: number; most: numbe
 }
 
 /**
- * Closes the gaps that chunks leave, and drops hits that `keep` refuses; the order stays. Afterwards positions
+ * Closes the gaps that chunks leave, and drops hits that `keep` refuses; order is preserved. Afterwards positions
  * [0, count) are all hits.
  */
 export function compactHits(

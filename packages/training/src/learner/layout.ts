@@ -1,4 +1,4 @@
-// The layout of a learner's memories: what each block and the shared buffers hold, in the order in which it is reserved.
+// The layout of a learner's memories: what each block and the shared buffers hold, in order of allocation.
 
 import type { Span } from '@mistudio/sae'
 import { candidateBytes, settleScratchBytes, topkScratchBytes } from '@mistudio/tensor'
@@ -28,20 +28,20 @@ export type BlockLayout = {
   zeros: number
   x: number
   xc: number
-  /** One [rows, dOut] a level. */
+  /** One [rows, dOut] per level. */
   errors: readonly number[]
   /** The second reconstruction's errors (AuxK, gated). */
   error2: number
-  /** Running sums of columns of x̂, where the block is not shared. */
+  /** Running sums of columns of x̂, if the block does not use the shared buffers. */
   part: number
-  /** int32 [rows] of the spans of hits; `bounds[j]` parts them at level j's width. */
+  /** int32 [rows] of the spans of hits; `bounds[j]` splits them at level j's width. */
   from: number
   to: number
   bounds: readonly number[]
   /** int32, int32: latent and row of each hit. */
   index: number
   row: number
-  /** π and f; one place where they are the same. */
+  /** π and f; the same memory if they are equal. */
   pre: number
   value: number
   grad: number
@@ -49,7 +49,7 @@ export type BlockLayout = {
   /** int32: lists by latent. */
   starts: number
   entries: number
-  /** int32 a chunk: hits needed. */
+  /** int32 per chunk: hits needed. */
   need: number
   limit: number
   norms: number
@@ -61,7 +61,7 @@ export type BlockLayout = {
   preAct: number
   normGrad: number
   outer: number
-  /** Gated: exp(r_mag); int32 identity and zeros, by which the second reconstruction's hits are the first's. */
+  /** Gated: exp(r_mag); int32 identity and zeros, which make the second reconstruction's hits the first's. */
   magnitude: number
   sameSlot: number
   noGrad: number
@@ -74,9 +74,9 @@ export type BlockLayout = {
   inputTotal: number
   scratch: number
   worker: ScratchLayout
-  /** int8 [dIn, latents] and a scale a latent: the encoder as an eight-bit product reads it. */
+  /** int8 [dIn, latents] and a scale per latent: the encoder as an eight-bit product reads it. */
   screen?: { weights: number; scale: number }
-  /** float32 a chunk: the largest excess of an exact score over what chose it. */
+  /** float32 per chunk: the largest excess of an exact score over the one that chose it. */
   above: number
   /** Dense: f and π, later its gradient, [rows, latents] in tiles of `denseLatents`; sums by latent and chunk. */
   dense?: { f: number; g: number; f2: number; columns: number; rowCount: number }
@@ -87,7 +87,7 @@ type AuxLayout = {
   /** int32: dead latents; slot of each latent among them. */
   deadColumns: number
   slot: number
-  /** Side by side as they are: norms (1 where scores are raw) and biases. */
+  /** In the same order: norms (1 if scores are raw) and biases. */
   deadNorms: number
   deadBias: number
   index: number
@@ -100,7 +100,7 @@ type AuxLayout = {
 }
 
 export type SharedBuffersLayout = {
-  /** [rows, d_out]; the first block's x where an SAE reconstructs its input. */
+  /** [rows, d_out]; the first block's x if an SAE reconstructs its input. */
   y: number
   ownTarget: boolean
   errors: readonly number[]
@@ -111,7 +111,7 @@ export type SharedBuffersLayout = {
   /** [rows, d_out]: x W_skipᵀ + b_dec, with a skip. */
   base: number
   skip?: { w: number; g: number; moments: Pair; norms: number }
-  /** float64 [rows] a level, and of the second reconstruction. */
+  /** float64 [rows] per level, and of the second reconstruction. */
   squared: readonly number[]
   squared2: number
   /** float64 by chunk: Σ e of level 0, of the last level and of the second; metric sums. */
@@ -270,7 +270,7 @@ type ScratchLayout = {
   topk: number
   /** What TopK's screen keeps of a chunk's rows from product to product. */
   candidates: number
-  /** uint8 [chunkRows, dIn] and a scale a row. */
+  /** uint8 [chunkRows, dIn] and a scale per row. */
   rows8: number
   rowScale: number
   bytes: number
@@ -312,7 +312,7 @@ function scratchLayout(options: {
   return { ...worker, bytes: Math.ceil(Math.max(bytes, dense, second) / 64) * 64 + 64 }
 }
 
-/** The largest k that a row's top-k is asked for; BatchTopK's first guess looks at twice its k. */
+/** The largest k asked of a row's top-k; BatchTopK's first guess uses twice its k. */
 function mostKept({ selection }: Plan, latents: number): number {
   switch (selection.kind) {
     case 'topk':

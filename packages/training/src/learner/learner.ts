@@ -1,6 +1,6 @@
 // The fast learner: a plan on the worker pool. While few latents fire, a step is one dense product (the encode) and
-// lists of hits; while many do, five products. What single hits need is done on the coordinating thread (rules.ts).
-// The oracle of every formula is ../oracle. The phases: step_*.ts; what they share: engine.ts.
+// lists of hits; while many do, five products. Work on single hits is done on the coordinating thread (rules.ts).
+// testing/oracle/ is the oracle of every formula. The phases: step/step_*.ts; what they share: engine.ts.
 
 import type { BatchSums } from '@mistudio/sae'
 import type { BatchSource, Learner, LearnerOptions } from '../learner.ts'

@@ -1,4 +1,4 @@
-// The same bits on any number of workers, and after a restore at any step, whichever way a step goes: more rows and latents
+// The same bits on any number of workers, and after a restore at any step, on either path: more rows and latents
 // than one piece of work, many latents firing and few.
 import { openWorkerPool } from '@mistudio/tensor'
 import { expect, test } from 'vitest'
@@ -67,7 +67,7 @@ test.each(plans)('%s', async (_name, change) => {
   const few = { ...weights, bEnc: weights.bEnc.map(value => value - 3.3) }
   const steps = 6
 
-  /** Steps [from, steps) on so many workers; biases fall before step 2. @returns the states before each step, and the last */
+  /** Steps [from, steps) on this many workers; biases fall before step 2. @returns the states before each step, and the last */
   async function train(count: number, from: number, start?: LearnerState): Promise<LearnerState[]> {
     const pool = await openWorkerPool({ count })
     const learner = await createLearner({ pool, plan, batchSize: rows, weights })

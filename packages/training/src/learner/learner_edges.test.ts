@@ -1,4 +1,4 @@
-// Odd places where learners have to agree with the oracle too: fewer positive scores than the budget, equal scores, one
+// Edge cases where learners must agree with the oracle too: fewer positive scores than the budget, equal scores, one
 // row, all latents dead or kept, decoders of zeros, pre-activations on the threshold, constant batches.
 
 import type { SaeWeights } from '@mistudio/sae'
@@ -28,7 +28,7 @@ const auxK = { coefficient: 0.5, kAux: 3, normalisation: 'variance', relu: true,
 
 type Edge = {
   plan: Partial<Plan>
-  /** Changes the weights that both start from. */
+  /** Changes the weights both start from. */
   weights?: (weights: SaeWeights) => void
   rows?: number
   /** Changes the batch [rows, d_in]. */

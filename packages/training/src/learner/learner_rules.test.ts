@@ -148,7 +148,7 @@ describe.each(learners)('the $name learner', kind => {
     const learner = await open(kind, plan)
     const memory = await pool.memory({ bytes: 65_536 })
     const values = Float32Array.from(someRows(rows * 7, 4))
-    // Zeroing the lower half of a float32 leaves a number that bfloat16 has.
+    // Zeroing the lower half of a float32 leaves a bfloat16 number.
     const bits = new Uint32Array(values.buffer)
     for (let i = 0; i < bits.length; i++) bits[i] &= 0xffff_0000
     const [wide, offset, order] = [rows * 7 * 4, rows * 7 * 2, rows * 4].map(bytes => memory.alloc(bytes))

@@ -1,5 +1,5 @@
-// Learners cut their work into pieces and change their way with how many latents fire. Here are more rows and latents
-// than a piece has, few and many firing, and changes from one to the other: the numbers stay the oracle's.
+// Learners cut their work into pieces and switch paths with how many latents fire. Here are more rows and latents
+// than in a piece, few and many firing, and switches between them: the numbers stay the oracle's.
 
 import type { SaeWeights } from '@mistudio/sae'
 import { openWorkerPool, type WorkerPool } from '@mistudio/tensor'
@@ -74,7 +74,7 @@ const fixed: [string, Partial<Plan>][] = [
   ],
 ]
 
-/** Weights with biases lowered until about a hundredth of the latents fire, or as they are: about half. */
+/** Weights with biases lowered until about a hundredth of the latents fire, or unchanged: about half. */
 function weightsOf(plan: Plan, firing: 'few' | 'many'): SaeWeights {
   const weights = someSaeWeights(plan, 5)
   const lower = firing === 'few' ? 3.3 : 0
@@ -85,7 +85,7 @@ function weightsOf(plan: Plan, firing: 'few' | 'many'): SaeWeights {
   }
 }
 
-/** Every learner beside one oracle, step by step. */
+/** Every learner against one oracle, step by step. */
 async function together(
   change: Partial<Plan>,
   run: (all: {
@@ -152,7 +152,7 @@ test.each(free)('%s with many latents firing, few, and many again', (_name, chan
   together(change, async ({ set, step }) => {
     expect(await step()).toBeGreaterThan(500)
     set(plan => weightsOf(plan, 'few'))
-    // The first of these steps still goes the way of the many, the second that of the few.
+    // The first of these steps still takes the dense path, the second that of the lists.
     for (let i = 0; i < 2; i++) {
       const l0 = await step()
       expect(l0).toBeGreaterThan(3)

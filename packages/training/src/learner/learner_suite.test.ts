@@ -41,7 +41,7 @@ beforeAll(async () => {
 })
 afterAll(() => pool.close())
 
-/** Every third latent but the last is dead: AuxK, pre-act losses and resampling have something to do. */
+/** Every third latent but the last is dead: gives AuxK, pre-act losses and resampling something to do. */
 const deadMask = (dSae: number) => Uint8Array.from({ length: dSae }, (_, i) => Number(i % 3 === 1))
 
 type Scene = { learner: Learner; test: TestBatch; dead: Uint8Array; end: () => Promise<void> }
@@ -115,7 +115,7 @@ describe.each(learners)('the $name learner', kind => {
       }
       const all = Object.values(wanted.gradients).reduce((sum, values) => sum + squares(values), 0)
       expect(Math.abs(norm / Math.sqrt(all) - 1)).toBeLessThan(tolerance)
-      // After the first step Adam's first moment is a tenth of the gradient: a step alone would hide its size.
+      // After the first step Adam's first moment is a tenth of the gradient: a single step would hide its size.
       const state = learner.state()
       for (const name of Object.keys(wanted.gradients) as ParameterName[]) {
         const tenth = wanted.gradients[name]!.map(value => value * (1 - someRates.beta1))

@@ -1,4 +1,4 @@
-// A batch into the blocks: rows gathered from the hook points' activations, normalised, laid side by side as x, centred;
+// Loads a batch into the blocks: rows gathered from the hook points' activations, normalised, laid side by side as x, centred;
 // targets into the shared buffers.
 
 import type { Normaliser, Span } from '@mistudio/sae'
@@ -8,7 +8,7 @@ import type { Block, SharedBuffers } from './block.ts'
 import { call, chunkRows, type Piece, pieces } from './pieces.ts'
 import type { Products } from './products.ts'
 
-/** Room in which rows are normalised where their place in x is not contiguous or the product needs another one. */
+/** Scratch for normalising rows that are not contiguous in x, or when the product cannot work in place. */
 type Scratch = {
   memory: SharedMemory
   bytes: number

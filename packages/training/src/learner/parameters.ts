@@ -1,4 +1,4 @@
-// The parameters of a learner by name, each as the pieces of the blocks that hold it: for weights in and out, moments,
+// The parameters of a learner by name, each as pieces in the blocks that hold it: for setting and reading weights, moments,
 // checkpoints. Vectors that no kernel updates (b_dec, θ, r_mag, b_mag) step here, in plain TypeScript.
 import { InputError } from '@mistudio/files'
 import type { SaeWeights } from '@mistudio/sae'
@@ -8,7 +8,7 @@ import type { Block, SharedBuffers } from './block.ts'
 
 type Part = Float32Array
 
-/** One tensor: where its pieces lie, in the order of latents. */
+/** One tensor: where its pieces are, in the order of latents. */
 type Parameter = { name: keyof SaeWeights; wire: string; parts: Part[]; moments: [Part[], Part[]] }
 
 /** b_dec and the vectors of thresholds and gates, with gradients in float64. */
@@ -95,7 +95,7 @@ export function createParameters(options: {
 
 const lengthOf = (parts: Part[]) => parts.reduce((sum, { length }) => sum + length, 0)
 
-/** One array: the piece itself where there is one, else a copy. */
+/** One array: the piece itself if there is only one, otherwise a copy. */
 function joined(parts: Part[]): Part {
   if (parts.length === 1) return parts[0]
   const result = new Float32Array(lengthOf(parts))
@@ -115,7 +115,7 @@ function spread(source: Float32Array | Float64Array, parts: Part[]): void {
   }
 }
 
-/** @throws InputError naming a tensor that is missing or has another length */
+/** @throws InputError naming a tensor that is missing or has the wrong length */
 export function setWeights({ all }: Parameters, weights: SaeWeights): void {
   for (const { name, wire, parts } of all) {
     const given = weights[name]
@@ -163,7 +163,7 @@ export const takeTensor = (
   throw unfit('the checkpoint does not fit the SAE', name, found?.length, length)
 }
 
-/** @throws InputError naming a tensor that is missing or has another length; nothing is changed then */
+/** @throws InputError naming a tensor that is missing or has the wrong length; then nothing is changed */
 export function restoreParameters({ all }: Parameters, state: LearnerState): void {
   const places = all.flatMap(({ wire, parts, moments }) => [
     { name: wire, parts },

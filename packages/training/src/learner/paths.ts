@@ -1,11 +1,11 @@
-// Which way the steps of a plan can go, and how many hits and levels they need room for.
+// Which paths a plan's steps can take, and how many hits and levels they need room for.
 import type { Plan } from '../plan.ts'
 import { chunkRows } from './pieces.ts'
 
 const isThresholded = ({ selection }: Plan) =>
   selection.kind === 'relu' || selection.kind === 'jumprelu' || selection.kind === 'gated'
 
-/** Has the dense path what the plan asks for? Rare plans stay with lists, which then have room for every latent. */
+/** Whether the dense path supports the plan. Rare plans stay with lists, which then have room for every latent. */
 export function goesDense(plan: Plan): boolean {
   const { selection, penalty, auxK, preAct } = plan
   if (!isThresholded(plan) || auxK !== null || levelRoom(plan) > 1) return false
@@ -24,7 +24,7 @@ export function goesDense(plan: Plan): boolean {
   }
 }
 
-/** Hits that a chunk of rows has room for: all that a selection can keep, or 8 % of the latents before it goes dense. */
+/** Hits that a chunk of rows has room for: all that a selection can keep, or 8 % of the latents before the step goes dense. */
 export function chunkHitsOf(plan: Plan, latents: number): number {
   const { selection } = plan
   switch (selection.kind) {
@@ -39,9 +39,9 @@ export function chunkHitsOf(plan: Plan, latents: number): number {
   }
 }
 
-/** Levels that a step may have. */
+/** Most levels of a step. */
 export const levelRoom = ({ levels, mostLevels = 1 }: Plan) => Math.max(levels.length, mostLevels)
 
-/** Fixed hits to a row. */
+/** Fixed hits per row. */
 export const rowHits = (plan: Plan, latents: number, k?: number) =>
   plan.selection.kind === 'topk' ? Math.min(k ?? plan.selection.k, latents) : 0

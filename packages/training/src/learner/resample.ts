@@ -1,23 +1,23 @@
-// A new start for dead latents (Bricken et al. 2023, "Towards Monosemanticity"), as learner.ts (the interface) says.
+// Restarts dead latents (Bricken et al. 2023, "Towards Monosemanticity"), as specified in ../learner.ts.
 
 import { randomStream } from '@mistudio/tensor'
 import type { Plan } from '../plan.ts'
 import type { Block, SharedBuffers } from './block.ts'
 import type { Parameters } from './parameters.ts'
 
-/** @returns the latents that start anew, ascending */
+/** @returns the latents restarted, ascending */
 export function resampleLatents(options: {
   plan: Plan
   blocks: readonly Block[]
   sharedBuffers: SharedBuffers
   parameters: Parameters
-  /** Latents [d_sae]: is it dead? */
+  /** [d_sae]: whether each latent is dead. */
   dead: (latent: number) => boolean
   batchSize: number
-  /** float64 [rows]: where the squared errors lie in the shared buffers. */
+  /** float64 [rows]: the squared errors in the shared buffers. */
   squared: number
   seed: number
-  /** Are targets other hook points than inputs? */
+  /** Whether targets and inputs are different hook points. */
   separate: boolean
 }): number[] {
   const { plan, blocks, sharedBuffers, parameters, dead, batchSize, squared, seed, separate } = options
@@ -69,7 +69,7 @@ function drawRow(weight: Float64Array, draw: () => number): number | undefined {
   return last
 }
 
-/** Mean ‖e_i‖ of the alive latents; of all where none is alive. */
+/** Mean ‖e_i‖ of the alive latents; of all if none is alive. */
 function meanEncoderNorm(blocks: readonly Block[], dead: (latent: number) => boolean): number {
   const sums = { alive: 0, aliveCount: 0, all: 0, allCount: 0 }
   for (const { memory, at, lo, latents, dIn } of blocks) {

@@ -1,6 +1,6 @@
 // What happens to single hits between the workers' phases: activations from pre-activations, and gradients of the
-// pre-activations from u = ⟨dL/dx̂, d⟩. The formulas are plan.ts's; the dense kernels (assembly/activation.ts) say the
-// same for whole matrices.
+// pre-activations from u = ⟨dL/dx̂, d⟩. The formulas are plan.ts's; the dense kernels (tensor's assembly/activation.ts) do
+// the same for whole matrices.
 import type { Dynamics, Plan } from '../plan.ts'
 import type { Hits } from './hits.ts'
 
@@ -19,7 +19,7 @@ export type LatentSums = {
   norm: Float64Array
   /** Of the penalty, without its coefficient: Σ f, Σ f^p, Σ tanh, Σ ReLU(π). */
   penalty: Float64Array
-  /** Hits with π ≥ θ: how many and Σ π over them, for the pre-act loss. */
+  /** Count of hits with π ≥ θ and Σ π over them, for the pre-act loss. */
   open: Float64Array
   openPre: Float64Array
 }
@@ -50,7 +50,7 @@ export type LatentValues = {
   norms: Float32Array
 }
 
-/** f of every hit, where it is not π itself; counts what fired. @returns firing hits */
+/** f of every hit, if it is not π itself; counts what fired. @returns firing hits */
 export function activate(
   plan: Plan,
   hits: Hits,
@@ -86,11 +86,11 @@ export function activate(
   return firing
 }
 
-/** The coefficients of one step, each divided by the batch's rows where a mean over rows is meant. */
+/** The coefficients of one step, each divided by the batch's rows if it is a mean over rows. */
 export type StepRates = {
   /** 2/B. */
   scale: number
-  /** λ/B of a penalty on f or ReLU(π); 0 where there is none. */
+  /** λ/B of a penalty on f or ReLU(π); 0 if there is none. */
   penalty: number
   /** Coefficient of a hit's H(π − θ): λ/B, or 2λ(L0/target − 1)/(target·B). */
   step: number
@@ -115,9 +115,9 @@ export function ratesOf(plan: Plan, dynamics: Dynamics, rows: number, l0: number
 
 /**
  * Turns `grad` from ⟨e, d⟩ into dL/dπ of every hit (for gated: through both paths, with `grad2` from the auxiliary
- * reconstruction), and sums what the other parameters get.
+ * reconstruction), and sums the gradients of the other parameters.
  * @param options.lambdaScale p-annealing's rescaling of λ
- * @param options.preAct λ_P·n/B by latent, 0 where the pre-act loss is off
+ * @param options.preAct λ_P·n/B by latent, 0 if the pre-act loss is off
  */
 export function backward(options: {
   plan: Plan
@@ -198,7 +198,7 @@ export function backward(options: {
         if (pi >= theta) {
           sums.open[i]++
           sums.openPre[i] += pi
-          // The pre-act loss pushes all rows alike (see learner.ts); those that are open get it back.
+          // The pre-act loss pushes all rows alike (see step/step_backward.ts); rows where the latent is open undo it here.
           if (preAct !== undefined) g += preAct[i]
         }
         grad[h] = g

@@ -1,9 +1,9 @@
-// How latents that may be kept are scored, and how many candidates that takes: sizes, from the plan alone. What computes
-// them is in screen.ts.
+// How latents that may be kept are scored, and how many candidates that takes: sizes, from the plan only. The
+// computation is in screen.ts.
 import type { Scoring } from '../learner.ts'
 import type { Plan } from '../plan.ts'
 
-/** Fewer latents than this, or more of them kept, and the float32 product is as fast: bench/step.ts. */
+/** With fewer latents, or more of them kept, the float32 product is as fast: bench/step.ts. */
 const leastLatents = 2048
 const leastLatentsPerK = 64
 
@@ -14,10 +14,10 @@ export function defaultScoring({ selection, groups }: Plan): Scoring {
   return groups.every(({ latents: [lo, hi] }) => hi - lo >= least) ? 'screened' : 'product'
 }
 
-/** Latents of a row on which the error of its scores is measured. */
+/** Latents of a row used to measure the error of its scores. */
 export const probes = 16
 
-/** Candidates of a row from which its k are taken where the float32 product chooses. */
+/** Candidates of a row from which its k are taken if the float32 product chooses. */
 export const rescoredCount = (k: number, latents: number) => Math.min(latents, Math.max(2 * k, k + 16))
 
 /** Latents of one product: its scores are read while they are in the cache. */
@@ -41,7 +41,7 @@ const mostCandidates = 1024
 /**
  * The first piece's share of the candidates, at least `leastSample`, decides the floor: of g groups of scores,
  * g·(1 − exp(−share/g)) have their maxima among the highest `share`.
- * @param perK candidates of a row, in k; as many as there will ever be where not given
+ * @param perK candidates of a row, in multiples of k; default the most there can be
  */
 export function gathering(k: number, latents: number, perK = mostPerK): Gathering {
   const length = Math.min(latents, screenLatents)

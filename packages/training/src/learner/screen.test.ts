@@ -1,5 +1,5 @@
-// The screened encode: the bits of exact scores whichever product chose the candidates, on easy data without a second
-// encode, and on data made to defeat eight bits with one.
+// The screened encode: the bits of exact scores whichever product chose the candidates, on easy data without
+// re-encoding, and on data made to defeat eight bits with it.
 
 import type { SaeWeights } from '@mistudio/sae'
 import { openWorkerPool, type WorkerPool } from '@mistudio/tensor'

@@ -1,7 +1,7 @@
 // Screened encode: where a plan keeps k of many latents, an eight-bit product bounds all scores in well under half the time
-// of the float32 product, and only the latents with the highest bounds get exact scores (DESIGN: Cutting the work).
-// Weights have seven bits: a sum of two products then fits the sixteen bits of processors without VNNI. What the bounds do
-// not settle is encoded again by the float32 product, and since scores are computed one by one either way, a step has the
+// of the float32 product, and only the latents with the highest bounds get exact scores.
+// Weights have seven bits: a sum of two products then fits the sixteen bits of processors without VNNI. Chunks that the bounds do
+// not settle are re-encoded with the float32 product, and since scores are computed one by one either way, a step has the
 // same bits whichever product chose the candidates (docs/adr/0008).
 import { type Arg, createGraph, type SessionStep, type Task, type WorkerPool } from '@mistudio/tensor'
 import type { Block } from './block.ts'
@@ -10,38 +10,38 @@ import { mostPerK, screenLatents } from './scoring.ts'
 
 const weightBits = 7
 
-/** After a step in which more than this share of the chunks had to be encoded again, so many steps go without. */
+/** After a step that re-encoded more than this share of its chunks, the screen rests for this many steps. */
 const worthwhile = 0.25
 const restSteps = 50
 
-/** Rows of a chunk that may have exact scores of all latents, before the float32 product is the cheaper way. */
+/** Rows of a chunk that may get exact scores of all latents before the float32 product is cheaper. */
 export const spareRows = 4
 
 /**
- * Candidates of a row, in k. Of normal scores about 1.5k are within the margin; activations of a model have rows in which more are, so
- * every step that leaves a chunk unsettled asks for half as many again.
+ * Candidates of a row, in multiples of k. About 1.5k normal scores are within the margin; a model's activations have rows
+ * with more, so every step that leaves a chunk unsettled raises the number by half.
  */
 const firstPerK = 5
 
 export type Screen = {
-  /** What a block's latents are cut into: one product each. */
+  /** A piece of a block's latents: one product each. */
   piecesOf(latents: number): Piece[]
-  /** y [rows, latents of the piece] = rows · weights, both of eight bits, times the scale of each latent. */
+  /** y [rows, latents of the piece] = rows · weights, both eight-bit, times each latent's scale. */
   product(block: Block, piece: Piece, places: { rows8: Arg; pre: Arg }): SessionStep
-  /** The encoder as the product reads it; after every change of the weights. */
+  /** Converts the encoder for the product; call after every change of the weights. */
   quantise(block: Block): Task[]
   /** Candidates of a row that TopK gathers, in k. */
   readonly perK: number
-  /** Does a step begin with the screen? */
+  /** Whether a step begins with the screen. */
   active(): boolean
-  /** Chunks that had to be encoded again, of how many: a screen that settles too little rests. */
+  /** Chunks that were re-encoded, of how many: a screen that settles too few rests. */
   note(again: number, of: number): void
   /** Of all steps so far. */
   readonly counts: { chunks: number; again: number }
   close(): Promise<void>
 }
 
-/** Where a piece's weights [dIn, length] and scales lie. */
+/** Where a piece's weights [dIn, length] and scales are. */
 const placesOf = ({ screen }: Block['at'], { start }: Pick<Piece, 'start'>, dIn: number) => ({
   weights: screen!.weights + start * dIn,
   scale: screen!.scale + start * 4,

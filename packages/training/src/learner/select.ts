@@ -8,8 +8,8 @@ import type { Screen } from './screen.ts'
 
 /**
  * Keeps a row's `keep` largest values over all parts and zeroes the rest; ties go to the lower latent, as in one block:
- * parts come in ascending order and each lists its latents ascending. A row with a NaN stays as it is, so that the loss
- * shows it: NaNs have no order.
+ * parts come in ascending order and each lists its latents ascending. A row with a NaN, which has no order, is left
+ * alone so that the loss shows it.
  */
 export function keepLargest(options: {
   rows: number
@@ -29,7 +29,7 @@ export function keepLargest(options: {
   }
 }
 
-/** A guess for BatchTopK's first step: from the first chunk of rows, whose 2k largest a row are looked at. */
+/** A guess for BatchTopK's first step: from the 2k largest of each row of the first chunk. */
 export async function firstGuess(options: {
   pool: WorkerPool
   blocks: readonly Block[]
@@ -52,11 +52,11 @@ export async function firstGuess(options: {
 
 /**
  * BatchTopK: collects candidates above a guess, then keeps the `budget` largest positive scores of the batch. The guess
- * only decides how many candidates there are: too few or too many and it is moved and the encode done again. A screen
- * collects by upper bounds: where it collects too much, or scores lie above their bounds by half of what parts the guess
- * from the least score kept, the float32 product decides.
+ * only decides how many candidates there are: if too few or too many, it is moved and the encode repeated. A screen
+ * collects by upper bounds: if it collects too much, or scores exceed their bounds by half the distance from the guess
+ * to the least score kept, the float32 product decides.
  * Equal scores go to the lower row, then the lower latent.
- * @returns the least score kept, 0 where nothing is positive, and the guess for the next step
+ * @returns the least score kept, 0 if nothing is positive, and the guess for the next step
  */
 export async function selectBatch(options: {
   blocks: readonly Block[]
@@ -66,7 +66,7 @@ export async function selectBatch(options: {
   guess: number
   rescored: boolean
   screen: Screen | undefined
-  /** Collects what all blocks have above their limits. */
+  /** Collects all blocks' scores above their limits. */
   collect: (screen: Screen | undefined) => Promise<void>
 }): Promise<{ least: number; guess: number }> {
   const { blocks, hits, batchSize, budget, rescored, collect } = options
@@ -78,7 +78,7 @@ export async function selectBatch(options: {
   let { screen } = options
   for (let tries = 0; ; tries++) {
     if (tries === 60) {
-      throw new Error(`no threshold keeps ${budget} activations of the batch: are rows of it equal?`)
+      throw new Error(`no threshold keeps ${budget} activations of the batch: are some of its rows equal?`)
     }
     // Half of all scores are above 0, more than lists hold.
     if (guess === 0) screen = undefined
@@ -101,11 +101,11 @@ export async function selectBatch(options: {
     for (const one of hits) compactHits(one, batchSize)
     if (rescored && guess === 0) for (const one of hits) compactHits(one, batchSize, value => !(value <= 0))
     const all = joinScores(hits)
-    // Not a number has no order: the loss will say so.
+    // NaN has no order; the loss will show it.
     if (all.some(Number.isNaN)) return { least: 0, guess }
     const least = all.length > budget ? nthLargest(all.slice(), budget) : leastOf(all)
     const above = rescored ? largestExcess(blocks, batchSize) : 0
-    // A latent left out may score above the guess by as much; twice that much stays below the least one kept.
+    // A latent left out may exceed the guess by that much; twice that is still below the least score kept.
     const settled = guess === 0 || least >= guess + 2 * above
     screen?.note(settled ? 0 : chunks, chunks)
     if (!settled && screen !== undefined) {
@@ -138,7 +138,7 @@ function leastOf(values: Float32Array): number {
   return least
 }
 
-/** By how much a score computed again exceeds what it was collected for, at most; 0 where none does. */
+/** The most by which a recomputed score exceeds the one it was collected for; 0 if none does. */
 function largestExcess(blocks: readonly Block[], rows: number): number {
   let most = 0
   for (const { memory, at } of blocks) {
@@ -147,7 +147,7 @@ function largestExcess(blocks: readonly Block[], rows: number): number {
   return most
 }
 
-/** Drops hits below `least`, and of those equal to it the last ones, until `budget` are left. */
+/** Drops hits below `least`, then the last of those equal to it, until `budget` are left. */
 function keepAbove(options: {
   hits: readonly Hits[]
   batchSize: number
@@ -158,7 +158,7 @@ function keepAbove(options: {
   const { hits, batchSize, budget, all, least } = options
   let equals = budget
   for (const value of all) if (value > least) equals--
-  // In the order of (row, latent): over blocks that means row by row.
+  // In (row, latent) order, so across blocks row by row.
   const inOrder = new Set<string>()
   if (hits.length > 1) equalPlaces(hits, batchSize, least, equals, inOrder)
   for (const [b, one] of hits.entries()) {

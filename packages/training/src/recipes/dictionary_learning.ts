@@ -1,5 +1,5 @@
 // dictionary_learning: the defaults of its trainers (0.1.0), with the batch, the normalisation and the decay of
-// dictionary_learning_demo, by which its published SAEs were trained. Its JumpReLU applies the step to activations after
+// dictionary_learning_demo, with which its published SAEs were trained. Its JumpReLU applies the step to activations after
 // the jump and its Matryoshka weighs reconstructions by 1/n²; neither is carried over.
 import type { Recipe } from './recipe.ts'
 

@@ -36,7 +36,7 @@ export const paperRecipes: readonly Recipe[] = [
     family: 'jumprelu',
     source:
       'Anthropic, Circuits Updates, January 2025 (transformer-circuits.pub/2025/january-update), λ 10 to 20 there; λ rises over the ' +
-      'whole run; thresholds are trained themselves here, in place of their logarithm',
+      'whole run; thresholds are trained directly here, not their logarithm',
     sets: {
       batch_size: 32_768,
       learning_rate: 2e-4,
@@ -160,7 +160,7 @@ export const paperRecipes: readonly Recipe[] = [
     name: 'clt_anthropic',
     family: 'cross_layer_transcoder',
     source:
-      "Ameisen et al. 2025 (transformer-circuits.pub/2025/attribution-graphs/methods) as curt-tigges/crosslayer-coding has it; λ is the family's, " +
+      "Ameisen et al. 2025 (transformer-circuits.pub/2025/attribution-graphs/methods) as in curt-tigges/crosslayer-coding; λ is the family's, " +
       'which rises over the whole run',
     sets: {
       batch_size: 4096,
@@ -187,7 +187,7 @@ function bussmann() {
     warm_up_steps: 0,
     adam_beta1: 0.9,
     adam_beta2: 0.99,
-    // 100,000 there, which never binds.
+    // 100,000 there, which is never reached.
     clip_norm: 0,
     b_dec_init: 'zero',
     encoder_init: 'tied',

@@ -24,7 +24,7 @@ const common = {
   centred: true,
 } as const
 
-/** AuxK in SAELens: raw pre-activations, not over the variance, weight 1, less while few are dead. */
+/** AuxK in SAELens: raw pre-activations, not over the variance, weight 1, smaller while few are dead. */
 const aux = {
   aux_coefficient: 1,
   aux_normalisation: 'none',
@@ -66,7 +66,7 @@ export const saelensRecipes: readonly Recipe[] = [
   {
     name: 'saelens_jumprelu',
     family: 'jumprelu',
-    source: `${source('saes/jumprelu_sae.py')}; thresholds are trained themselves here, in place of their logarithm`,
+    source: `${source('saes/jumprelu_sae.py')}; thresholds are trained directly here, not their logarithm`,
     sets: {
       ...common,
       sparsity_loss: 'l0',

@@ -1,4 +1,4 @@
-// Checkpoints: written and read back to the bit, refused when they are damaged, mended after a crash, kept by rule. A full
+// Checkpoints: written and read back to the bit, refused if damaged, repaired after a crash, kept by rule. A full
 // disk: apps/cli, disk_full.
 import {
   existsSync,
@@ -137,7 +137,7 @@ describe('a checkpoint', () => {
 
 test('names whose files would be one are refused, also where only capitals differ', () => {
   expect(() => checkFileNames(['a k=1', 'a k=2', 'b'])).not.toThrow()
-  expect(() => checkFileNames(['a b', 'a_b'])).toThrow(/too much alike; field: name; found: a b and a_b/)
+  expect(() => checkFileNames(['a b', 'a_b'])).toThrow(/too similar; field: name; found: a b and a_b/)
   expect(() => checkFileNames(['A', 'a'])).toThrow(/field: name/)
 })
 

@@ -1,6 +1,6 @@
 // Checkpoints: weights, moments and position of all SAEs of a run, `checkpoints/STEP/`, each a directory that appears
-// by one rename. So a crash or a full disk at any moment leaves every earlier checkpoint whole. Which of them stay is
-// retention.ts's to say.
+// by one rename, so a crash or a full disk at any moment leaves every earlier checkpoint whole. retention.ts decides
+// which are kept.
 import { existsSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import {
@@ -14,7 +14,7 @@ import {
 } from '@mistudio/files'
 import type { LearnerState } from '../learner.ts'
 
-/** What a checkpoint holds of one SAE beside its tensors; plain JSON, checked by whoever wrote it (train_member.ts). */
+/** One SAE's part of a checkpoint besides its tensors; plain JSON, checked by its writer (train_member_state.ts). */
 export type StoredMember = { status: 'training' | 'completed' | 'stopped' | 'failed' } & Record<
   string,
   unknown
@@ -28,11 +28,11 @@ export type CheckpointState = {
   window: number
   batch: number
   members: Record<string, StoredMember>
-  /** Mean FVU of the SAEs over the newest steps (train_member.ts); what `keep_best` goes by. */
+  /** Mean FVU of the SAEs over the newest steps (train_member.ts); what `keep_best` compares. */
   fvu: number | null
   /** Tokens the outlier rule dropped so far, by hook point. */
   outliers: Record<string, number>
-  /** Where model and datasets lay, for `sae finalise`; a resume does not look at it. */
+  /** Where model and datasets were, for `sae finalise`; ignored by a resume. */
   origin?: unknown
 }
 
@@ -41,7 +41,7 @@ export const checkpointDir = (out: string, step: number) => join(checkpointsDir(
 
 const fileOf = (name: string) => `${name.replaceAll(/[^A-Za-z0-9_.=,+-]/g, '_')}.safetensors`
 
-/** Names whose files would be one. @throws InputError naming both */
+/** Names that would share a file. @throws InputError naming both */
 export function checkFileNames(names: readonly string[]): void {
   const owners = new Map<string, string>()
   for (const name of names) {
@@ -50,7 +50,7 @@ export function checkFileNames(names: readonly string[]): void {
     if (other === undefined) continue
     throw new InputError({
       message:
-        other === name ? 'two SAEs of a run have one name' : 'the names of two SAEs are too much alike',
+        other === name ? 'two SAEs of a run have the same name' : 'the names of two SAEs are too similar',
       field: 'name',
       found: other === name ? name : `${other} and ${name}`,
       expected: 'names that differ in letters, digits or one of _ . = , + -',
@@ -83,7 +83,7 @@ export async function writeCheckpoint(options: {
   })
 }
 
-/** Steps of the checkpoints that are there, ascending. */
+/** Steps of the existing checkpoints, ascending. */
 export function listCheckpoints(out: string): number[] {
   const dir = checkpointsDir(out)
   if (!existsSync(dir)) return []
@@ -93,7 +93,7 @@ export function listCheckpoints(out: string): number[] {
     .sort((a, b) => a - b)
 }
 
-/** Mends what a crash left: puts back a directory that was being replaced, removes the unfinished and the dropped. */
+/** Repairs what a crash left: restores a directory that was being replaced, removes unfinished and dropped ones. */
 export function recoverCheckpoints(out: string): void {
   const dir = checkpointsDir(out)
   if (!existsSync(dir)) return
@@ -104,7 +104,7 @@ export function recoverCheckpoints(out: string): void {
   }
 }
 
-/** Removes a checkpoint so that a crash in the middle leaves none that is half there. */
+/** Removes a checkpoint so that a crash midway does not leave half of it. */
 export function dropCheckpoint(out: string, step: number): void {
   const gone = join(checkpointsDir(out), `.${step}.gone`)
   rmSync(gone, { recursive: true, force: true })
@@ -112,7 +112,7 @@ export function dropCheckpoint(out: string, step: number): void {
   rmSync(gone, { recursive: true, force: true })
 }
 
-/** @throws InputError when it is damaged */
+/** @throws InputError if it is damaged */
 export function readState(out: string, step: number): CheckpointState {
   const file = join(checkpointDir(out, step), 'state.json')
   let state: unknown
@@ -130,7 +130,7 @@ export type Checkpoint = { file: string; state: CheckpointState; tensorsOf(name:
 /**
  * Opens a checkpoint; `tensorsOf` reads the tensors of one SAE.
  * @param options.step default: the newest
- * @returns undefined where there is none. @throws InputError when one is damaged or the step asked for is not there
+ * @returns undefined if there is none. @throws InputError if one is damaged or the requested step is missing
  */
 export function readCheckpoint(options: { out: string; step?: number }): Checkpoint | undefined {
   const { out } = options

@@ -1,5 +1,5 @@
-// Which checkpoints of a run stay: the newest few, the best, those a failed SAE can be tried again from, and no more
-// bytes than the disk budget. What is not kept is removed once the newer checkpoint is whole on the disk.
+// Which checkpoints of a run to keep: the newest few, the best, those a failed SAE can be retried from, within
+// the disk budget. Others are removed once the newer checkpoint is complete on disk.
 import { readdirSync, rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { checkpointDir, checkpointsDir, dropCheckpoint, listCheckpoints, readState } from './checkpoint.ts'
@@ -8,7 +8,7 @@ export type Retention = { keepLast: number; keepBest: boolean; diskBudgetBytes: 
 
 export type KeptCheckpoint = { step: number; bytes: number; fvu: number | null }
 
-/** The checkpoints of a run with their sizes and what they are judged by, ascending. */
+/** The checkpoints of a run with their sizes and FVU, ascending. */
 export function checkpointsOf(out: string): KeptCheckpoint[] {
   return listCheckpoints(out).map(step => ({
     step,
@@ -28,7 +28,7 @@ function fvuOf(out: string, step: number): number | null {
 
 /**
  * Which steps to keep. The budget drops the oldest first, the best last of all; the newest always stays.
- * @param options.pinned steps a failed SAE may be tried again from: kept unless the budget is too small
+ * @param options.pinned steps a failed SAE may be retried from: kept unless the budget is too small
  */
 export function keptSteps(options: {
   checkpoints: readonly KeptCheckpoint[]
@@ -54,7 +54,7 @@ export function keptSteps(options: {
   return kept.map(({ step }) => step)
 }
 
-/** The step of least FVU; of equal ones the newer. */
+/** The step of least FVU; the newer of equal ones. */
 function bestOf(checkpoints: readonly KeptCheckpoint[]): number | undefined {
   let best: KeptCheckpoint | undefined
   for (const one of checkpoints) {

@@ -1,4 +1,4 @@
-// Checkpoints of a run: when one is due, what goes into it, and which stay once the run is complete.
+// Checkpoints of a run: when one is due, what goes into it, and which are kept when the run is complete.
 import { InputError } from '@mistudio/files'
 import type { TrainedSae } from '../finish/train_finish.ts'
 import type { LearnerState } from '../learner.ts'
@@ -42,13 +42,13 @@ export async function checkpointRun(state: RunState): Promise<void> {
   state.checkpointed = { step, at: performance.now() }
 }
 
-/** A complete run keeps what failed SAEs need, and the rest only where that was asked for. */
+/** A complete run keeps what failed SAEs need, and the rest only if requested. */
 export function dropCheckpoints({ saes }: TrainResult, { out, settings }: TrainOptions): void {
   if (settings.keepAtEnd === true) return
   retain({ out, retention: { keepLast: 0, keepBest: false, diskBudgetBytes: null }, pinned: pinnedBy(saes) })
 }
 
-/** Checkpoints that failed SAEs can be tried again from. */
+/** Checkpoints that failed SAEs can be retried from. */
 const pinnedBy = (saes: readonly TrainedSae[]): number[] =>
   saes.flatMap(sae => (sae.status === 'failed' ? (sae.checkpoint ?? []) : []))
 

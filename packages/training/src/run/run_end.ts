@@ -1,4 +1,4 @@
-// How an SAE leaves a run: finished, stopped by a person or failed alone. The others go on.
+// How an SAE leaves a run: finished, stopped by the user, or failed by itself. The others continue.
 import { finishMembers } from '../finish/train_finish.ts'
 import type { RunState } from './run_state.ts'
 import { failedSae, finishingOf, memberReport } from './train_report.ts'
@@ -30,11 +30,11 @@ export async function endMembers(
     state.running.delete(member.name)
     await learner.close()
   }
-  // A calibration has put other tokens into the buffer.
+  // Calibration has replaced the buffer's tokens.
   if (ending.some(({ member }) => member.plan.selection.kind === 'batchtopk')) state.batches = 0
 }
 
-/** Takes an SAE out of the run; what it was at the last checkpoint stays, to try it again. */
+/** Takes an SAE out of the run; its state at the last checkpoint is kept, for a retry. */
 export async function failMember(state: RunState, name: string, error: string): Promise<void> {
   const running = state.running.get(name)!
   const { run } = state.planned

@@ -1,4 +1,4 @@
-// What a training is asked for, and what that means before it begins: everything completed and checked.
+// The options of a training, and what they mean before it begins: everything completed and checked.
 import { type ActivationSource, type ContextSource, type Forward, liveSource } from '@mistudio/capture'
 import type { SaeWeights } from '@mistudio/sae'
 import type { WorkerPool } from '@mistudio/tensor'
@@ -8,12 +8,12 @@ import type { CreateLearner } from './train_member.ts'
 import type { TrainProgress } from './train_progress.ts'
 import { completeMembers, describeRun } from './train_settings.ts'
 
-/** Asked between steps. `pause`: a checkpoint and no more; `stop`: the SAEs are saved as they are as well. */
+/** Called between steps. `pause`: only writes a checkpoint; `stop`: also saves the SAEs in their current state. */
 export type Control =
   | { kind: 'run' }
   | { kind: 'pause' }
   | { kind: 'stop' }
-  /** Ends one SAE and saves it; the others go on. */
+  /** Ends one SAE and saves it; the others continue. */
   | { kind: 'stop_sae'; name: string }
 
 export type TrainOptions = {
@@ -22,22 +22,22 @@ export type TrainOptions = {
   settings: GivenRun
   /** Default: the fast learner. */
   createLearner?: CreateLearner
-  /** Initial weights by member's name, default drawn from the seed. They are fitted to the first batch like those. */
+  /** Initial weights by member name; default drawn from the seed. Either way they are fitted to the first batch. */
   initialWeights?: ReadonlyMap<string, SaeWeights>
   modelName: string
   datasets: readonly string[]
   /** SAEs are saved to `<out>/<name>`, checkpoints to `<out>/checkpoints/<step>`. */
   out: string
   resume?: boolean
-  /** Where model and datasets lie, as plain JSON: kept in checkpoints for `sae finalise`, never compared. */
+  /** Where model and datasets are, as plain JSON: kept in checkpoints for `sae finalise`, never compared. */
   origin?: unknown
   control?: () => Control
-  /** A shorter form of `control`: true stops. */
+  /** Short for `control`: true stops. */
   stopped?: () => boolean
   onEvent?: (progress: TrainProgress) => void
 } & (Captured | { activations: ActivationSource })
 
-/** Activations captured from a model that has every hook point as an output of one pass. */
+/** Activations captured from a model that outputs every hook point in one pass. */
 type Captured = { forward: Forward; contextsPerCall: number; source: ContextSource }
 
 /** A run with everything chosen and checked. */

@@ -1,4 +1,4 @@
-// What a run reports of itself: all its SAEs, those that ended too, in one event.
+// A run's report: all its SAEs, including those that ended, in one event.
 import type { RunState } from './run_state.ts'
 import type { TrainProgress } from './train_progress.ts'
 import { memberReport } from './train_report.ts'
@@ -30,6 +30,6 @@ export function reportRun(
     outlier_tokens: { ...outliers },
     saes,
   })
-  // What was reported of those that ended is reported once more, without its warnings.
+  // SAEs that ended repeat their last report, without its warnings.
   for (const [name, last] of lastReported) lastReported.set(name, { ...last, warnings: [] })
 }

@@ -1,5 +1,5 @@
-// A run while it goes on: where it is, which SAEs train, which have ended, and the activations in front of them. One plain
-// object; what changes it is here and in run_end.ts, run_checkpoint.ts and run_report.ts. The loop is in train.ts.
+// The state of a run in progress: its position, which SAEs train, which have ended, and the current activations. One plain
+// object, changed here and in run_end.ts, run_checkpoint.ts and run_report.ts. The loop is in train.ts.
 import type { ActivationBuffer } from '@mistudio/capture'
 import { InputError } from '@mistudio/files'
 import type { TrainedSae } from '../finish/train_finish.ts'
@@ -18,7 +18,7 @@ export type RunState = {
   readonly planned: PlannedRun
   readonly hooks: readonly string[]
   readonly buffer: ActivationBuffer
-  /** Those that still train; how the others ended; what was last reported of those. All by name. */
+  /** Those still training; how the others ended; their last reports. All by name. */
   readonly running: Map<string, RunningMember>
   readonly ended: Map<string, TrainedSae>
   readonly lastReported: Map<string, MemberProgress>
@@ -26,14 +26,14 @@ export type RunState = {
   step: number
   bufferIndex: number
   batch: number
-  /** Whole batches of the buffer that is captured; 0 where it has to be captured first. */
+  /** Whole batches in the captured buffer; 0 if it must be captured first. */
   batches: number
   readonly outliers: Record<string, number>
   checkpointed: { step: number | null; at: number }
   readonly pace: ReturnType<typeof createPace>
 }
 
-/** @param options.saved the checkpoint to go on from; absent: from the start */
+/** @param options.saved the checkpoint to continue from; default from the start */
 export async function openRun(options: {
   options: TrainOptions
   planned: PlannedRun
@@ -122,7 +122,7 @@ async function nextBuffer(state: RunState): Promise<void> {
   }
 }
 
-/** Is there a batch in front of the SAEs? Captures the next buffer where this one is used up. */
+/** Whether there is another batch. Captures the next buffer if this one is used up. */
 export async function hasBatch(state: RunState): Promise<boolean> {
   if (state.batch >= state.batches) await nextBuffer(state)
   return state.batch < state.batches

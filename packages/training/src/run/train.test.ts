@@ -185,10 +185,10 @@ describe('a training', () => {
     const out = place('run')
     const failure = run({ out, members: [topk('a')], createLearner: failing({ dSae: 40, at: 16 }) })
     await expect(failure).rejects.toThrow(
-      /^a: training diverged: the loss is NaN, .* at step 16; the last good checkpoint is of step 14$/,
+      /^a: training diverged: the loss is NaN, .* at step 16; the last good checkpoint is at step 14$/,
     )
     expect(readCheckpoint({ out })!.state.step).toBe(14)
-    // A resume tries again from there.
+    // A resume retries from there.
     const whole = place('whole')
     await run({ out: whole, members: [topk('a')] })
     const resumed = await run({ out, members: [topk('a')], resume: true })

@@ -1,5 +1,5 @@
 // The training loop: every SAE of a run takes one step on the same tokens, captured once. An SAE may end, be stopped or
-// fail alone; the others go on.
+// fail by itself; the others continue.
 // All randomness is a function of (seed, position), all sums have fixed blocks, so a run that was killed and
 // resumed ends with the same bits as one that never stopped (same CPU type, versions and runtime).
 import { checkSettings } from '@mistudio/files'
@@ -38,14 +38,14 @@ export async function trainSaes(options: TrainOptions): Promise<TrainResult> {
   const state = await openRun({ options, planned, saved })
   try {
     const status = await takeSteps(state)
-    // Before the first step there is nothing to keep: no SAE is fitted to anything yet.
+    // Before the first step there is nothing to keep: no SAE has been fitted yet.
     if (status !== 'completed' && state.step > 0) await checkpointRun(state)
     if (status !== 'paused' && state.step > 0) await endMembers(state, [...state.running.keys()], status)
     const result = resultOf(state, status)
     const failed = result.saes.length > 0 && result.saes.every(sae => sae.status === 'failed')
     writeTraining({ out, settings, result: failed ? { ...result, status: 'failed' } : result })
     reportRun(state, status === 'completed' ? 'training:completed' : 'training:stopped', status)
-    // The last checkpoint holds them as they were: --resume tries again from there.
+    // The last checkpoint holds their state: --resume retries from there.
     if (failed) throw allFailed(result)
     if (status === 'completed') dropCheckpoints(result, options)
     return result
@@ -92,11 +92,11 @@ function resultOf({ planned, ended, step }: RunState, status: Status): TrainResu
   }
 }
 
-/** Every reason, when nothing is left of a run. */
+/** Every SAE's reason, when all failed. */
 function allFailed({ saes }: TrainResult): Error {
   const reasons = saes.map(({ name, error, checkpoint }) => {
     const kept =
-      checkpoint === null ? 'there is no checkpoint yet' : `the last good checkpoint is of step ${checkpoint}`
+      checkpoint === null ? 'there is no checkpoint yet' : `the last good checkpoint is at step ${checkpoint}`
     return `${name}: ${error}; ${kept}`
   })
   return new Error(reasons.join('\n'))

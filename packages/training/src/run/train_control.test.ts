@@ -1,4 +1,4 @@
-// One SAE of a run may end, stop or fail alone; checkpoints are kept by rule, finalised and tried again from.
+// One SAE of a run may end, stop or fail by itself; checkpoints are kept by rule, finalised and retried from.
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { liveSource } from '@mistudio/capture'
@@ -43,7 +43,7 @@ describe('an SAE that fails', () => {
     expect(weightsOf(out, 'a')).toEqual(weightsOf(alone, 'a'))
     const told = events.at(-1)!.saes[1]
     expect(told).toMatchObject({ name: 'wide', status: 'failed', error: bad.error })
-    // What it can be tried again from outlives the run.
+    // The checkpoint it can be retried from outlives the run.
     expect(listCheckpoints(out)).toEqual([14])
   })
 
@@ -198,7 +198,7 @@ describe('checkpoints', () => {
     for (const name of ['a', 'batch']) expect(weightsOf(result.dir, name)).toEqual(weightsOf(stopped, name))
     const [, batch] = result.saes
     expect(batch.threshold).toMatchObject({ ema: expect.any(Number), calibrated: expect.any(Number) })
-    // Without the training tokens the running threshold stands.
+    // Without the training tokens the running threshold is kept.
     const bare = await finaliseCheckpoint({ pool, run: out, into: place('bare') })
     expect(bare.step).toBe(28)
     expect(bare.saes[1].threshold).toMatchObject({ calibrated: null })

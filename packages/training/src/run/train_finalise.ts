@@ -1,5 +1,5 @@
-// SAEs out of any checkpoint of a run, without training on: what the checkpoint says of settings and hook points is all
-// that is needed, and for BatchTopK's calibrated threshold the run's training tokens.
+// Finishes SAEs from any checkpoint of a run without further training: this needs only the checkpoint's settings and
+// hook points, and for BatchTopK's calibrated threshold the run's training tokens.
 import { join } from 'node:path'
 import type { ActivationSource } from '@mistudio/capture'
 import { InputError, isObject } from '@mistudio/files'
@@ -17,12 +17,12 @@ import { finishingOf } from './train_report.ts'
 export type Finalised = { step: number; dir: string; saes: TrainedSae[] }
 
 /**
- * Saves the SAEs of a checkpoint that still trained then; those that had ended before lie in the run's folder.
+ * Saves the SAEs that were still training at a checkpoint; those that had ended are in the run's folder.
  * @param options.run the run's folder
  * @param options.step default: the newest checkpoint
  * @param options.into default: `<run>/finalised-<step>`
- * @param options.buffers the run's training tokens; without them BatchTopK keeps its running threshold
- * @throws InputError when there is no such checkpoint or it is damaged
+ * @param options.buffers the run's training tokens; if absent, BatchTopK keeps its running threshold
+ * @throws InputError if there is no such checkpoint or it is damaged
  */
 export async function finaliseCheckpoint(options: {
   pool: WorkerPool
@@ -35,7 +35,7 @@ export async function finaliseCheckpoint(options: {
   const { pool, activations, createLearner = createFastLearner } = options
   const found = readCheckpoint({ out: options.run, step: options.step })
   if (found === undefined) {
-    const expected = 'a run that was stopped, or that kept its checkpoints (keep_at_end)'
+    const expected = 'a run that was stopped or kept its checkpoints (keep_at_end)'
     throw new InputError({ message: 'the run has no checkpoint', file: options.run, expected })
   }
   const { state, file, tensorsOf } = found
@@ -82,7 +82,7 @@ export async function finaliseCheckpoint(options: {
 const needsTokens = ({ family, settings }: TrainMember): boolean =>
   family === 'batchtopk' || family === 'matryoshka' || settings.activation === 'batchtopk'
 
-/** What `describeRun` wrote. @throws InputError where it is something else */
+/** What `describeRun` wrote. @throws InputError if it is anything else */
 function readSettings(settings: Record<string, unknown>, file: string) {
   const { members, model, datasets, context_size: contextSize, hook_widths: widths } = settings
   const isTexts = (value: unknown): value is string[] =>

@@ -1,5 +1,5 @@
-// One SAE of a run while it trains: its learner, its normalisers and everything a checkpoint holds of it. A step either
-// goes well, ends the SAE (early stop) or fails it alone; the loop in train.ts knows no more of a family than this.
+// One SAE of a run while it trains: its learner, its normalisers and everything a checkpoint holds of it. A step
+// succeeds, ends the SAE (early stop) or fails only this SAE; that is all the loop in train.ts sees of a family.
 
 import type { ActivationBuffer } from '@mistudio/capture'
 import { InputError } from '@mistudio/files'
@@ -39,20 +39,20 @@ export type RunningMember = {
   schedule: Schedule
   /** By hook point; fitted to the first buffer. */
   normalisers: Map<string, Normaliser>
-  /** Were initial weights given from outside? */
+  /** Whether the caller gave initial weights. */
   given: boolean
   step: number
   moments: TargetMoments
   earlyStop: EarlyStop
-  /** Set by the step that ends the SAE before the run. */
+  /** Set by the step that ends the SAE early. */
   early: EarlyEnd | null
   resampled: number
   /** θ at the start, of JumpReLU. */
   startThreshold: Float32Array | undefined
-  /** θ as last told, and when. */
+  /** θ as last reported, and when. */
   thresholds: { at: number; statistics: ThresholdStatistics } | undefined
   history: WarningHistory
-  /** Not yet told. */
+  /** Not yet reported. */
   warnings: Warning[]
   interval: Interval
   /** Sums that fade (fadingOf): how good the SAE is now, the same after a resume. */
@@ -63,10 +63,10 @@ export type RunningMember = {
 
 export type Recent = { rows: number; squaredError: number; firing: number }
 
-/** What a step leaves of the sums before it: they are over a tenth of the run, at most some 50 steps. */
+/** Decay per step of the fading sums: over a tenth of the run, at most about 50 steps. */
 const fadingOf = ({ totalSteps }: Run): number => 1 - 1 / Math.max(1, Math.min(50, totalSteps / 10))
 
-/** What came of a step. */
+/** The outcome of a step. */
 export type StepOutcome = { kind: 'on' } | { kind: 'failed'; error: string }
 
 export async function openMember(options: {
@@ -74,7 +74,7 @@ export async function openMember(options: {
   member: CompleteMember
   run: Run
   createLearner: CreateLearner
-  /** In place of those drawn from the seed. */
+  /** Instead of those drawn from the seed. */
   weights?: SaeWeights
 }): Promise<RunningMember> {
   const { pool, member, run, createLearner } = options
@@ -115,7 +115,7 @@ export const hooksOf = ({ inputs, outputs }: SaeHooks): string[] => [
   ...new Set([...inputs, ...outputs].map(({ hook }) => hook)),
 ]
 
-/** What the first buffer decides: normalisers, then the weights' fit to the first batch. */
+/** Fits what depends on the first buffer: normalisers, then the weights to the first batch. */
 export async function initialiseMember(options: {
   pool: WorkerPool
   running: RunningMember
@@ -145,7 +145,7 @@ export async function initialiseMember(options: {
   await learner.load(batchOf({ running, buffer, first: 0 }))
   const { x, y } = learner.loaded()
   const fitted = fitInitialWeights({ plan, settings, weights, x, y, rows: run.batchSize, seed: run.seed })
-  // Weights from outside keep their b_dec where none is to be fitted.
+  // Given weights keep their b_dec unless one is to be fitted.
   const kept = running.given && settings.bDecInit === 'zero' ? { bDec: weights.bDec } : {}
   learner.setWeights({ ...fitted, ...kept })
   running.startThreshold = learner.weights().threshold?.slice()
@@ -172,7 +172,7 @@ function batchOf(options: { running: RunningMember; buffer: ActivationBuffer; fi
   return outputsAreInputs(hooks) ? { rows, inputs } : { rows, inputs, targets: hooks.outputs.map(columns) }
 }
 
-/** One step on the batch that begins at row `first` of the buffer's order. Never throws: what goes wrong is this SAE's. */
+/** One step on the batch that begins at row `first` of the buffer's order. Never throws: an error fails only this SAE. */
 export async function stepMember(options: {
   running: RunningMember
   buffer: ActivationBuffer
@@ -225,7 +225,7 @@ async function takeStep(options: Parameters<typeof stepMember>[0]): Promise<Step
   addDensity(running.density, sums)
   running.step++
   const { resampleEverySteps } = settings
-  // Not in the last interval: a latent that starts anew needs time to learn.
+  // Not in the last interval: a restarted latent needs time to learn.
   if (
     resampleEverySteps > 0 &&
     running.step % resampleEverySteps === 0 &&
@@ -249,7 +249,7 @@ async function takeStep(options: Parameters<typeof stepMember>[0]): Promise<Step
 const varianceOf = ({ rows, sum, sumSquares }: TargetMoments): number =>
   totalVariance({ tokens: rows, sum, sumSquares }) / rows
 
-/** FVU and L0 over the newest steps (fadingOf), later ones counting more; null before the first. */
+/** FVU and L0 over the newest steps (fadingOf), later ones weighing more; null before the first. */
 export function recentFigures({ recent, moments }: RunningMember): { fvu: number | null; l0: number | null } {
   const { rows, squaredError, firing } = recent
   if (rows === 0) return { fvu: null, l0: null }
@@ -262,7 +262,7 @@ function checkRowNormalisation({ settings, hooks, name }: CompleteMember): void 
   const { normalisation } = settings
   if (outputsAreInputs(hooks) || (normalisation !== 'token_rms' && normalisation !== 'layer_norm')) return
   throw new InputError({
-    message: 'rows that an SAE predicts but does not read cannot be normalised one by one',
+    message: 'rows that an SAE predicts but does not read cannot be normalised row by row',
     field: 'normalisation, hook_out',
     found: `${normalisation}, ${hooks.outputs.map(({ hook }) => hook).join(', ')} (${name})`,
     expected: 'none, expected_average or whiten',

@@ -1,4 +1,4 @@
-// What a checkpoint holds of an SAE while it trains: JSON and tensors, the loop's beside the learner's.
+// What a checkpoint holds of an SAE while it trains: JSON and tensors, both the loop's and the learner's.
 import { InputError, isObject } from '@mistudio/files'
 import type { EarlyStop } from '../finish/early_stop.ts'
 import type { LearnerState } from '../learner.ts'
@@ -30,7 +30,7 @@ export function storeMember(running: RunningMember): { stored: StoredMember; ten
   }
 }
 
-/** Puts a member where a checkpoint left it. @throws InputError when it does not fit */
+/** Restores a member from a checkpoint. @throws InputError if it does not fit */
 export function restoreMember(running: RunningMember, stored: StoredMember, tensors: LearnerState): void {
   const known = stored as unknown as {
     step: number
@@ -77,7 +77,7 @@ const unfit = (field: string) =>
     expected: 'what a training of this SAE wrote',
   })
 
-/** Does the JSON hold what `restoreMember` reads? Checked when a checkpoint is opened: files are hostile until then. */
+/** Whether the JSON holds what `restoreMember` reads. Checked on opening, since files are untrusted until then. */
 export function isStoredTraining(stored: StoredMember): boolean {
   const { step, rows, normalisers, earlyStop, resampled, history, recent } = stored
   if (![step, rows, resampled].every(value => Number.isSafeInteger(value) && Number(value) >= 0)) return false

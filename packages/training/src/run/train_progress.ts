@@ -1,5 +1,5 @@
-// What a training tells while it runs: every metric of metric_table.ts that a training knows, over the steps since the last
-// event, and how fast it goes. Figures of reconstruction are in the space the SAE trains in.
+// What a training reports while it runs: every metric of metric_table.ts that a training has, over the steps since the
+// last event, and its speed. Figures of reconstruction are in the space the SAE trains in.
 import type { EventData, MemberStatus as WireStatus } from '@mistudio/contract'
 import {
   addSums,
@@ -20,8 +20,8 @@ import type { Dynamics, Plan } from '../plan.ts'
 import type { Warning } from './warnings.ts'
 
 /**
- * The wire's figures of a training, its SAEs with all they measure. Speed is over the interval since the last event, the
- * time left null before the first step of this process, the learning rate that of the first SAE that still trains.
+ * The wire's figures of a training, its SAEs with all their measurements. Speed is over the interval since the last event,
+ * the time left is null before the first step of this process, the learning rate is that of the first SAE still training.
  */
 export type TrainProgress = Omit<
   EventData<'training:progress'>,
@@ -36,7 +36,7 @@ export type TrainProgress = Omit<
 
 export type MemberStatus = Exclude<WireStatus, 'pending'>
 
-/** null where nothing was measured since the last event. */
+/** null if nothing was measured since the last event. */
 export type MemberProgress = {
   name: string
   family: string
@@ -66,7 +66,7 @@ export type MemberProgress = {
   l0: number | null
   l0_histogram: number[] | null
   l1: number | null
-  /** Latents silent for `dead_after_tokens`; null while fewer tokens were seen. */
+  /** Latents silent for `dead_after_tokens`; null until that many tokens were seen. */
   dead_latents: number | null
   alive_latents: number | null
   dead_after_tokens: number
@@ -75,17 +75,17 @@ export type MemberProgress = {
   density_tokens: number
   grad_norm: number | null
   learning_rate: number
-  /** λ as warmed up; null for plans without a penalty. */
+  /** λ after warm-up; null for plans without a penalty. */
   sparsity_coefficient: number | null
   /** θ of JumpReLU now, and the mean |θ − θ at the start|. */
   threshold: ThresholdStatistics | null
   /** BatchTopK's running threshold. */
   threshold_ema: number | null
-  /** Latents given a new start so far. */
+  /** Latents restarted so far. */
   resampled_latents: number
-  /** Said for the first time with this event. */
+  /** New in this event. */
   warnings: Warning[]
-  /** Everything said so far, in earlier processes too. */
+  /** All warnings so far, including earlier processes. */
   warned: Warning[]
 }
 
@@ -131,7 +131,7 @@ function copied(sums: BatchSums): BatchSums {
   }
 }
 
-/** Tokens at which each latent fired, over the newest tokens: two halves, of which the older is dropped when the newer is full. */
+/** Tokens at which each latent fired, over the newest tokens: two halves; the older is dropped when the newer is full. */
 export type DensityWindow = { tokens: number; halves: { rows: number; fired: Float64Array }[] }
 
 export const emptyDensity = (tokens: number): DensityWindow => ({ tokens, halves: [] })
@@ -157,17 +157,17 @@ function densityOf({ halves }: DensityWindow): { tokens: number; histogram: numb
 /** Running moments of y: [d_out] sums over all tokens trained on. */
 export type TargetMoments = { rows: number; sum: Float64Array; sumSquares: Float64Array }
 
-/** FVU and its relatives of a interval: its error a token against the variance of all tokens so far. */
+/** FVU and related figures of an interval: its error per token against the variance of all tokens so far. */
 export function againstAll({ sums, moments }: { sums: BatchSums; moments: TargetMoments }) {
   const factor = sums.rows === 0 ? 0 : moments.rows / sums.rows
   return { ...moments, squaredError: sums.squaredError.map(error => error * factor) }
 }
 
-/** FVU of a interval, null before its first step. */
+/** FVU of an interval, null before its first step. */
 export const intervalFvu = (interval: Interval, moments: TargetMoments): number | null =>
   interval.sums === undefined ? null : fvu(againstAll({ sums: interval.sums, moments }))
 
-/** The figures of the steps since the last event; null without one. */
+/** The figures of the steps since the last event; null if there were none. */
 export function intervalFigures(interval: Interval, moments: TargetMoments) {
   const { steps, sums } = interval
   const mean = (value: number) => (steps === 0 ? null : value / steps)

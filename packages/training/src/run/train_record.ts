@@ -1,5 +1,5 @@
-// `training.json`, what a run leaves beside its SAEs: its settings and what came out. It is what a second run
-// with `resume` finds, so that finished work is not done again and other work is not overwritten.
+// `training.json`, what a run leaves next to its SAEs: its settings and results. A second run with `resume`
+// reads it, so that finished work is not repeated and other work is not overwritten.
 import { existsSync, mkdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { checkSettings, InputError, writeFileAtomic } from '@mistudio/files'
@@ -27,7 +27,7 @@ export function writeTraining(options: { out: string; settings: Settings; result
   writeFileAtomic(recordFile(out), `${JSON.stringify({ ...result, settings }, null, 2)}\n`)
 }
 
-/** @returns undefined where there is none. @throws InputError when it is damaged */
+/** @returns undefined if there is none. @throws InputError if it is damaged */
 export function readTraining(out: string): TrainRecord | undefined {
   const file = recordFile(out)
   if (!existsSync(file)) return undefined
@@ -46,8 +46,8 @@ export function readTraining(out: string): TrainRecord | undefined {
 
 /**
  * What an earlier run left in the folder.
- * @returns its result when it is complete, undefined when there is work to do
- * @throws InputError when the folder holds a run and this one does not resume it, or has other settings
+ * @returns its result if it is complete, undefined if there is work to do
+ * @throws InputError if the folder holds a run that this one does not resume or whose settings differ
  */
 export function earlierTraining(options: {
   out: string
@@ -61,7 +61,7 @@ export function earlierTraining(options: {
     throw new InputError({
       message: 'the output folder already holds a training',
       file: found,
-      expected: 'another folder, or --resume to go on with this one',
+      expected: 'another folder, or --resume to continue this one',
     })
   }
   const saved = readTraining(out)

@@ -1,4 +1,4 @@
-// What is told of one SAE: with every event while it trains, and once it has ended.
+// What is reported for one SAE: with every event while it trains, and after it has ended.
 
 import type { Finishing, TrainedSae } from '../finish/train_finish.ts'
 import type { CompleteMember } from '../member.ts'
@@ -62,7 +62,7 @@ export function memberReport(options: {
   }
 }
 
-/** θ is read with all weights, which copies them: at most every ten seconds. */
+/** Reading θ copies all weights, so at most every ten seconds. */
 function thresholdsNow(running: RunningMember, start: Float32Array): ThresholdStatistics | null {
   const { thresholds, learner } = running
   if (thresholds !== undefined && performance.now() - thresholds.at < 10_000) return thresholds.statistics
@@ -73,7 +73,7 @@ function thresholdsNow(running: RunningMember, start: Float32Array): ThresholdSt
   return statistics
 }
 
-/** What is told of an SAE that ended in an earlier process: how, and no figures. */
+/** The report of an SAE that ended in an earlier process: how it ended, no figures. */
 export function endedReport(sae: TrainedSae, member: CompleteMember): MemberProgress {
   const { plan } = member
   const nothing = { rows: 0, sum: new Float64Array(0), sumSquares: new Float64Array(0) }

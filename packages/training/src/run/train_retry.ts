@@ -1,6 +1,6 @@
-// One SAE of a run tried again after it failed or was stopped, from its last checkpoint or from the start, with other
-// settings if need be: the same data would fail the same way. It trains in a folder of its own, `retries/NAME`, on the
-// activations of the whole run; when it is complete it takes its place beside the others.
+// Retries one SAE of a run that failed or was stopped, from its last checkpoint or from the start, if need be with other
+// settings, since the same data would fail the same way. It trains in its own folder, `retries/NAME`, on the
+// activations of the whole run; when complete it moves next to the others.
 import { existsSync, renameSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { InputError, notFound, writeFileAtomic } from '@mistudio/files'
@@ -12,10 +12,10 @@ import { hooksOf } from './train_member.ts'
 import { readTraining, recordFile, type TrainResult, writeTraining } from './train_record.ts'
 
 /**
- * @param options.members those of the run; the one named may have other settings than before, the rest is as it was
- * @param options.from `checkpoint`: the newest that holds it, or the start where there is none
- * @returns the result of the whole run, with this SAE's new one in it; unchanged but for `status` when it was stopped again
- * @throws InputError when the folder holds no run, no such SAE, or one that is complete
+ * @param options.members those of the run; only the one named may have new settings
+ * @param options.from `checkpoint`: the newest that holds it, or the start if there is none
+ * @returns the result of the whole run, including this SAE's new one; unchanged except for `status` if it was stopped again
+ * @throws InputError if the folder holds no run, no such SAE, or one that is complete
  */
 export async function retrySae(
   options: TrainOptions & { name: string; from: 'checkpoint' | 'start' },
@@ -26,7 +26,7 @@ export async function retrySae(
   const member = options.members.find(one => one.name === name)
   if (record === undefined) {
     const expected = 'the folder of a run that has ended'
-    throw new InputError({ message: 'there is no training to try again', file: recordFile(out), expected })
+    throw new InputError({ message: 'there is no training to retry', file: recordFile(out), expected })
   }
   if (before === undefined || member === undefined) {
     throw notFound({ what: 'SAE', field: 'retry', name, known: record.saes.map(sae => sae.name) })
@@ -72,7 +72,7 @@ export async function retrySae(
   return whole
 }
 
-/** Puts the SAE's part of the run's newest checkpoint that holds it into the retry's folder. */
+/** Copies the SAE's part of the newest checkpoint that holds it into the retry's folder. */
 async function takeCheckpoint(options: { alone: TrainOptions; out: string; name: string }): Promise<void> {
   const { alone, out, name } = options
   if (listCheckpoints(alone.out).length > 0) return
@@ -93,7 +93,7 @@ async function takeCheckpoint(options: { alone: TrainOptions; out: string; name:
   })
 }
 
-/** A run that was stopped goes on from its newest checkpoint; there the SAE is done now. */
+/** A stopped run continues from its newest checkpoint; the SAE is now done there. */
 function rewriteState(out: string, sae: TrainedSae): void {
   const step = listCheckpoints(out).at(-1)
   if (step === undefined) return

@@ -27,10 +27,10 @@ export function completeMembers(options: {
   for (const { name } of members) {
     if (/^[^./\\][^/\\]*$/.test(name) && !reserved.includes(name)) continue
     throw new InputError({
-      message: 'the name of an SAE is the name of its folder',
+      message: 'the name of an SAE must be a valid folder name',
       field: 'name',
       found: name,
-      expected: `no slash, no dot in front, none of ${reserved.join(', ')}`,
+      expected: `no slash, no leading dot, none of ${reserved.join(', ')}`,
     })
   }
   const { batchSize, totalSteps, trainTokens } = run

@@ -1,4 +1,4 @@
-// Warnings: each is said when its limit is passed, once, with the setting to change; healthy runs hear nothing.
+// Warnings: each is given once when its limit is passed, with the setting to change; healthy runs get none.
 import { expect, test } from 'vitest'
 import { basePlan, type Plan } from '../plan.ts'
 import { emptyHistory, judge, judgeActivations, type Observation } from './warnings.ts'

@@ -1,6 +1,6 @@
-// What a person should know while an SAE trains, and what to change: sparsity that does not suit, latents that die,
-// thresholds that stand still, activations off scale, losses that jump. Each is said once for an SAE. Limits: TRN-7 and
-// TRN-9 of the reference (there only logged), L0 20 … 200 as published SAEs have it.
+// What the user should know while an SAE trains, and what to change: unsuitable sparsity, dying latents,
+// thresholds that do not move, activations off scale, jumps of the loss. Each is given once per SAE. Limits: TRN-7 and
+// TRN-9 of the reference (only logged there), L0 20 … 200 as in published SAEs.
 import type { TrainingWarning } from '@mistudio/contract'
 import type { MemberConfig } from '../family.ts'
 import type { Plan } from '../plan.ts'
@@ -16,11 +16,11 @@ export const warningKinds = [
 ] as const
 export type WarningKind = (typeof warningKinds)[number]
 
-/** What was seen, in figures, what to change, and when it was said. */
+/** What was measured, what to change, and when it was reported. */
 export type Warning = TrainingWarning & { kind: WarningKind }
 type Found = Omit<Warning, 'step'>
 
-/** What is judged: means over the steps since the last report. */
+/** What is checked: means over the steps since the last report. */
 export type Observation = {
   step: number
   totalSteps: number
@@ -31,7 +31,7 @@ export type Observation = {
   thresholds: { moved: number; start: number } | null
 }
 
-/** What the judge remembers of earlier reports; plain JSON, part of a checkpoint. */
+/** What is remembered of earlier reports; plain JSON, part of a checkpoint. */
 export type WarningHistory = { said: Warning[]; l0: [step: number, l0: number][]; losses: number[] }
 
 export const emptyHistory = (): WarningHistory => ({ said: [], l0: [], losses: [] })
@@ -42,7 +42,7 @@ const stillShare = 0.001
 const spikeFactor = 3
 const rememberedReports = 64
 
-/** New warnings of a report; those said before are left out. */
+/** New warnings of a report; earlier ones are not repeated. */
 export function judge(options: {
   plan: Plan
   settings: Pick<MemberConfig, 'warmUpSteps' | 'sparsityWarmUpSteps' | 'resampleEverySteps'>
@@ -52,7 +52,7 @@ export function judge(options: {
   const { plan, settings, seen, history } = options
   const { step, totalSteps, l0, loss } = seen
   const warm = Math.max(settings.warmUpSteps ?? 0, settings.sparsityWarmUpSteps ?? 0)
-  // Sparsity is judged once it had a tenth of the run to settle in; a warm-up over the whole run is judged from half.
+  // Sparsity is checked after a tenth of the run to settle; if the warm-up lasts the whole run, from its half.
   const settled = step >= Math.max(totalSteps / 10, Math.min(warm, totalSteps / 2))
   const found: Found[] = []
   if (settled && l0 !== null) found.push(...sparsity({ plan, step, totalSteps, l0, history }))
@@ -64,7 +64,7 @@ export function judge(options: {
   return once(found, history, step)
 }
 
-/** Leaves out what was said before, and remembers the rest. */
+/** Leaves out earlier warnings and remembers the rest. */
 export function once(found: readonly Found[], history: WarningHistory, step: number): Warning[] {
   const fresh = found
     .filter(({ kind }) => !history.said.some(said => said.kind === kind))
@@ -73,7 +73,7 @@ export function once(found: readonly Found[], history: WarningHistory, step: num
   return fresh
 }
 
-/** TRN-7: the activations of the first window as the SAE is given them. `std` and `mean` over all elements. */
+/** TRN-7: the activations of the first buffer as the SAE gets them. `std` and `mean` over all elements. */
 export function judgeActivations(options: {
   hook: string
   std: number
@@ -86,8 +86,7 @@ export function judgeActivations(options: {
     {
       kind: 'activations_off_scale',
       message: `the activations of ${hook} have standard deviation ${figure(std)} and mean ${figure(mean)}`,
-      advice:
-        'set normalisation to expected_average, so that rates and penalties mean what they do elsewhere',
+      advice: 'set normalisation to expected_average, so that published rates and penalties apply',
     },
   ]
 }
@@ -111,7 +110,7 @@ function sparsity(options: {
     const message = `L0 is ${figure(l0)}, above ${most}: the latents are hardly sparse`
     found.push({ kind: 'l0_high', message, advice: fewer })
   }
-  // A tenth of the run ago, or as long ago as is remembered.
+  // A tenth of the run ago, or the oldest that is remembered.
   const earlier = history.l0.findLast(([then]) => then <= step - totalSteps / 10)
   if (earlier !== undefined && l0 < least && l0 < earlier[1] / 2) {
     const message = `L0 fell from ${figure(earlier[1])} at step ${earlier[0]} to ${figure(l0)}`
@@ -123,7 +122,7 @@ function sparsity(options: {
 /** Which setting makes more or fewer latents fire. */
 function sparsityAdvice({ selection, penalty }: Plan): { more: string; fewer: string } {
   if ('k' in selection)
-    return { more: 'raise k, if that was not meant', fewer: 'lower k, if that was not meant' }
+    return { more: 'raise k unless this is intended', fewer: 'lower k unless this is intended' }
   if (penalty?.kind === 'target_l0') {
     return {
       more: 'raise target_l0, or sparsity_coefficient, which holds L0 to it',
@@ -150,9 +149,9 @@ function dead(options: {
       ? ['set resample_every_steps']
       : []),
     ...(plan.auxK !== null || 'k' in plan.selection ? ['raise aux_coefficient'] : []),
-    ...(plan.penalty === null ? [] : ['lower sparsity_coefficient or warm it up for longer']),
+    ...(plan.penalty === null ? [] : ['lower sparsity_coefficient or warm it up longer']),
     'lower the learning rate',
-    'take fewer latents',
+    'use fewer latents',
   ]
   return [
     {
@@ -169,7 +168,7 @@ function still(plan: Plan, { moved, start }: { moved: number; start: number }): 
     {
       kind: 'thresholds_still',
       message: `the thresholds have moved by ${figure(moved)} on average from ${figure(start)}`,
-      advice: `raise bandwidth (now ${figure(plan.selection.bandwidth)}), since only pre-activations within half of it of a threshold move it, or raise the learning rate`,
+      advice: `raise bandwidth (now ${figure(plan.selection.bandwidth)}), since only pre-activations within half of it from a threshold move it, or raise the learning rate`,
     },
   ]
 }

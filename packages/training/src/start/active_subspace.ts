@@ -1,21 +1,21 @@
-// The active subspace of activations: the principal directions that hold nearly all of their variance. Decoder rows that
-// start inside it are not born dead where activations have a low rank, as attention outputs do (arXiv 2508.16929).
+// The active subspace of activations: the principal directions with nearly all of their variance. Decoder rows that
+// start inside it are not born dead when activations have low rank, as attention outputs do (arXiv 2508.16929).
 import { columnMeans } from './geometric_median.ts'
 import { symmetricEigen } from './symmetric_eigen.ts'
 
-/** The share of the variance that is called active. */
+/** The share of the variance that counts as active. */
 const activeVariance = 0.99
-/** Rows that directions are found from, at most: the work grows as the cube of the lesser of rows and width. */
+/** Most rows used to find directions: the work grows as the cube of the smaller of rows and width. */
 const mostRows = 1024
-/** Directions that one decoder row mixes, at most. */
+/** Most directions that one decoder row mixes. */
 const mixed = 64
 
-/** Orthonormal rows [directions, width] of the subspace, the strongest first. */
+/** Orthonormal rows [directions, width] of the subspace, strongest first. */
 export function activeSubspace(options: { rows: Float32Array; width: number }): Float64Array {
   const { width } = options
   const rows = centred(options)
   const count = rows.length / width
-  // The lesser of XᵀX [width, width] and XXᵀ [count, count], which have the same eigenvalues.
+  // The smaller of XᵀX [width, width] and XXᵀ [count, count], which have the same eigenvalues.
   const byWidth = width <= count
   const size = byWidth ? width : count
   const gram = new Float64Array(size * size)

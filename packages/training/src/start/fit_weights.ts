@@ -1,4 +1,4 @@
-// How an SAE starts: the part that is fitted to the first batch, in the space the SAE trains in. The order matters: b_dec,
+// Initialisation fitted to the first batch, in the space the SAE trains in. The order matters: b_dec,
 // then the decoder's subspace and norm, which the tied encoder follows, then b_enc, which depends on all of them.
 
 import { type GroupRows, groupRows, type SaeWeights } from '@mistudio/sae'
@@ -9,7 +9,7 @@ import { activeSubspace, drawInside } from './active_subspace.ts'
 import { columnMeans, geometricMedian } from './geometric_median.ts'
 import { decoderNorm, decoderRows, tiedEncoder } from './initial_weights.ts'
 
-/** At most so many multiplications are spent on pre-activations of the first batch, on fewer rows of wide SAEs. */
+/** Most multiplications spent on pre-activations of the first batch; wide SAEs use fewer rows. */
 const multiplications = 2e9
 const leastRows = 32
 const mostRows = 1024
@@ -57,7 +57,7 @@ export function fitInitialWeights(options: {
   }
 }
 
-/** W_dec drawn inside the active subspace of the targets, and W_enc tied to it where it is. */
+/** W_dec drawn inside the active subspace of the targets, and W_enc tied to it if so configured. */
 function insideSubspace(options: {
   plan: Plan
   settings: MemberConfig
@@ -95,7 +95,7 @@ function decoderBias(options: {
   }
 }
 
-/** Evenly spaced rows, as many as the bound on work allows. */
+/** Evenly spaced rows, as many as the limit on work allows. */
 function sample(options: { plan: Plan; rows: number; most: number }): number[] {
   const { plan, rows, most } = options
   const { dIn, dSae } = plan.shape
@@ -154,7 +154,7 @@ function firingBiases(options: {
   for (let i = 0; i < dSae; i++) {
     for (let r = 0; r < rows; r++) column[r] = preActivations[r * dSae + i]
     column.sort()
-    // Between the last row that shall fire and the first that shall not.
+    // Between the last row that should fire and the first that should not.
     const last = column[rows - firing]
     const next = firing < rows ? column[rows - firing - 1] : last - 1
     bEnc[i] = (weights.threshold?.[i] ?? 0) - (last + next) / 2
@@ -164,8 +164,8 @@ function firingBiases(options: {
 
 /**
  * The norm with the least reconstruction error of the first batch, for a decoder with free norms; Llamascopium tries a grid
- * of them. While b_enc is 0 the selection does not depend on it (θ, which is small then, aside) and the reconstruction grows
- * as its square with a tied encoder, so that the best norm is in closed form: the least squares of y − b_dec by the
+ * of them. While b_enc is 0 the selection does not depend on it (apart from θ, still small) and the reconstruction grows
+ * as its square with a tied encoder, so the best norm has a closed form: the least squares of y − b_dec by the
  * reconstruction u at norm 1. A unit decoder keeps its norm; its tied encoder is scaled.
  */
 function searchedNorm(options: {
@@ -190,7 +190,7 @@ function searchedNorm(options: {
       square += u[j] * u[j]
     }
   }
-  // Nothing fires, or what fires points the wrong way: there is no best norm.
+  // Nothing fires, or only in the wrong direction: there is no best norm.
   if (!(product > 0) || square === 0) return weights
   const tied = settings.encoderInit !== 'random'
   const factor = tied && plan.decoder === 'free' ? Math.sqrt(product / square) : product / square

@@ -13,7 +13,7 @@ export function geometricMedian(options: { rows: Float32Array; width: number }):
       const at = r * width
       let square = 0
       for (let j = 0; j < width; j++) square += (rows[at + j] - centre[j]) ** 2
-      // A row that is the centre itself would weigh infinitely; it is left out of this step.
+      // A row at the centre would have infinite weight, so this step skips it.
       if (square === 0) continue
       const weight = 1 / Math.sqrt(square)
       weights += weight

@@ -1,4 +1,4 @@
-// How SAEs start: what is drawn, what is fitted to the first batch.
+// Initialisation: what is drawn, what is fitted to the first batch.
 
 import { groupRows, weightSizes } from '@mistudio/sae'
 import { gaussianStream } from '@mistudio/tensor'

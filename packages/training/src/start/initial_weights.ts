@@ -1,4 +1,4 @@
-// How an SAE starts: the part that is drawn from the seed. What needs data (b_dec, the active subspace, the norm, b_enc)
+// Initialisation drawn from the seed. What needs data (b_dec, the active subspace, the norm, b_enc)
 // follows in fit_weights.ts on the first batch.
 
 import { groupRows, overlap, type SaeWeights, weightSizes } from '@mistudio/sae'
@@ -8,13 +8,13 @@ import type { MemberConfig } from '../family.ts'
 import type { ConfigOf, FieldTable } from '../fields.ts'
 import type { Plan } from '../plan.ts'
 
-/** The purpose of the first version's draws, kept so that its published runs repeat. */
+/** The purpose string of the first version, kept so that its published runs stay reproducible. */
 const sphereDraws = 'topk weights'
 
 /**
  * Weights without data: biases 0, thresholds as configured, W_skip 0, W_dec and W_enc drawn. A pure function of its
  * arguments.
- * @throws InputError when the encoder is to be tied to decoder rows of another width
+ * @throws InputError if the encoder is to be tied to decoder rows of another width
  */
 export function initialWeights(options: {
   plan: Plan
@@ -43,11 +43,11 @@ export function initialWeights(options: {
   return weights
 }
 
-/** @throws InputError when rows of W_enc and W_dec differ in width, or of groups, and the start asks for one width */
+/** @throws InputError if rows differ in width between W_enc and W_dec, or between groups, and the init needs one width */
 export function checkStart(plan: Plan, settings: MemberConfig): void {
   if (settings.decoderInit === 'active_subspace' && plan.groups.length > 1) {
     throw contradiction({
-      message: 'its latents write to different layers',
+      message: 'the latents write to different layers',
       fields: ['decoder_init', 'family'],
       found: `active_subspace and ${plan.groups.length} groups of latents`,
       expected: 'decoder_init sphere or uniform',
@@ -82,8 +82,8 @@ function drawDecoder(options: { plan: Plan; settings: MemberConfig; seed: number
 }
 
 /**
- * Decoder rows of `norm`, each norm segment apart (ckkissane's crosscoder sets them per model), entries drawn row by row.
- * Rows of zeros stay.
+ * Decoder rows of `norm`, each norm segment separately (ckkissane's crosscoder sets them per model), entries drawn row by row.
+ * Zero rows stay zero.
  */
 export function decoderRows(options: { plan: Plan; norm: number; draw: () => number }): Float32Array {
   const { plan, norm, draw } = options

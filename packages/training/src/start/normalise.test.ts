@@ -1,4 +1,4 @@
-// Normalisers: each reaches what it promises on correlated data, and bad data is refused by name.
+// Normalisers: each does what it promises on correlated data, and bad data is refused by name.
 import { InputError } from '@mistudio/files'
 import { gaussianStream, openWorkerPool, type WorkerPool } from '@mistudio/tensor'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'

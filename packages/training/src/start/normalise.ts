@@ -1,4 +1,4 @@
-// What is done to the rows of a hook point before an SAE sees them, fitted once from the tokens of the first buffer and
+// Normalisation of a hook point's rows before an SAE sees them, fitted once on the tokens of the first buffer and
 // stored in every checkpoint: one scalar (expected_average: E‖x‖ = √d, SAELens's expected_average_only_in;
 // unit_mean_square: E‖x‖² = 1, dictionary_learning's), nothing to
 // fit (token_rms, layer_norm), or whitening by the covariance (arXiv 2511.13981), which finalise.ts folds into the weights.
@@ -14,12 +14,12 @@ import { symmetricEigen } from './symmetric_eigen.ts'
 export type NormalisationKind = MemberConfig['normalisation']
 
 /**
- * Whitening divides by √(λ + ε), ε this share of the mean eigenvalue: directions with less variance than that are noise
- * of the sample, and are not blown up.
+ * Whitening divides by √(λ + ε), ε this share of the mean eigenvalue: directions with less variance than that are sampling
+ * noise and are not amplified.
  */
 export const whiteningEpsilon = 1e-5
 
-/** Tokens of the first buffer the covariance is taken from, at most. */
+/** Most tokens of the first buffer used for the covariance. */
 const covarianceTokens = 65_536
 /** Rows of one product; fixed, so sums do not depend on the worker pool. */
 const chunkRows = 1024
@@ -38,14 +38,14 @@ export type HookSample = {
 }
 
 /**
- * Refuses activations that nothing can be learned from.
- * @throws InputError naming the hook point when they hold NaN or infinity, or are the same at every token
+ * Rejects activations that nothing can be learned from.
+ * @throws InputError naming the hook point if they contain NaN or infinity, or are the same at every token
  */
 export function checkActivations(sample: Pick<HookSample, 'hook' | 'moments'>, window: number): void {
   const { hook, moments } = sample
   if (!Number.isFinite(moments.sumSquares)) {
     throw new InputError({
-      message: 'the activations hold NaN or infinity',
+      message: 'the activations contain NaN or infinity',
       field: hook,
       found: `Σ‖x‖² = ${moments.sumSquares} over the ${moments.tokens} tokens of buffer ${window}`,
       expected: 'finite numbers; check the weights of the model and its number type',
@@ -58,7 +58,7 @@ export function checkActivations(sample: Pick<HookSample, 'hook' | 'moments'>, w
     field: hook,
     found: `Σ‖x − x̄‖² = ${variance} over the ${moments.tokens} tokens of buffer ${window}`,
     expected:
-      'activations that differ from token to token; take another hook point or text with more than one token',
+      'activations that differ from token to token; choose another hook point or text with more than one token',
   })
 }
 
@@ -160,7 +160,7 @@ async function covarianceOf(options: {
   }
 }
 
-/** One row as the SAE in training sees it, in place: the judge of what the learners do. float64. */
+/** One row as the SAE in training sees it, in place: the oracle for the learners. float64. */
 export function applyNormaliser(normaliser: Normaliser, row: Float64Array): void {
   const d = row.length
   switch (normaliser.kind) {
@@ -184,7 +184,7 @@ export function applyNormaliser(normaliser: Normaliser, row: Float64Array): void
   }
 }
 
-/** A checkpoint's tensors of a normaliser, under `prefix`. Its kind is JSON beside them. */
+/** A checkpoint's tensors of a normaliser, under `prefix`. Its kind is in the JSON. */
 export function storeNormaliser(
   normaliser: Normaliser,
   prefix: string,

@@ -3,7 +3,7 @@
 
 /**
  * @param matrix symmetric, row-major [n, n]; overwritten
- * @returns `values` [n] in no order and `vectors`, row i belonging to values[i]
+ * @returns `values` [n], unordered, and `vectors`, row i belonging to values[i]
  */
 export function symmetricEigen(
   matrix: Float64Array,

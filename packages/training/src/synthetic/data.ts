@@ -1,4 +1,4 @@
-// Ground-truth activations where training reads them: a source whose token ids are slots of a ring in shared memory, and
+// Ground-truth activations as a source for training: one whose token ids are slots of a ring in shared memory, and
 // a "forward pass" that copies slots. No language model; memory is the ring's, however many tokens are drawn.
 
 import type { ContextSource, Forward } from '@mistudio/capture'
@@ -6,13 +6,13 @@ import type { WorkerPool } from '@mistudio/tensor'
 import { createGenerator, type Stream } from './generate.ts'
 import type { GroundTruth } from './ground_truth.ts'
 
-/** The one hook point there is. */
+/** The only hook point. */
 export const syntheticHook = 'synthetic'
 
 /** Tokens drawn from one seeded stream; any would do. */
 export const syntheticContextSize = 128
 const contextSize = syntheticContextSize
-/** More contexts than any run reads: nothing is seen twice. */
+/** More contexts than any run reads, so nothing is seen twice. */
 const contexts = 2 ** 31
 
 export interface SyntheticData {
@@ -22,7 +22,7 @@ export interface SyntheticData {
 }
 
 /**
- * @param options.windowTokens the most tokens that are read before they are captured; the ring holds twice that
+ * @param options.windowTokens the most tokens read before they are captured; the ring holds twice that
  */
 export async function createSyntheticData(options: {
   pool: WorkerPool

@@ -1,7 +1,7 @@
-// Settings that suit ground truth of some hundred directions and a few million tokens, by family: what `sae synthetic` takes
-// where nothing is given. They differ from a language model's: the data have no bias and no scale to normalise, runs are
-// some thousand steps, and the rate falls for half of them, because late small steps are what turns latents that are
-// near a direction into the direction.
+// Settings that suit ground truth of some hundred directions and a few million tokens, by family: the defaults
+// of `sae synthetic`. They differ from a language model's: the data have no bias and no scale to normalise, runs are
+// a few thousand steps, and the rate falls for half of them, because small late steps align latents that are
+// already near a direction.
 import type { Settings } from '../fields.ts'
 
 /** For every family. */
@@ -15,10 +15,10 @@ const shared: Settings = {
   dead_after_tokens: 30_000,
 }
 
-/** Dead latents are drawn to what is left over as strongly as the others are to all of it. */
+/** Dead latents are pulled to the residual as strongly as the others to the whole input. */
 const revived: Settings = { aux_coefficient: 1 }
 
-/** λ in units of a squared error that is about 1.5 for each direction left out. */
+/** λ in units of a squared error of about 1.5 per missing direction. */
 const byFamily: Readonly<Record<string, Settings>> = {
   standard: { learning_rate: 3e-3, sparsity_coefficient: 0.3 },
   gated: { sparsity_coefficient: 1 },
@@ -38,7 +38,7 @@ const byFamily: Readonly<Record<string, Settings>> = {
   p_anneal: { learning_rate: 3e-3, sparsity_coefficient: 0.3 },
 }
 
-/** Families that select k latents take the data's mean L0. */
+/** Families that select k latents use the data's mean L0. */
 const selecting: readonly string[] = ['topk', 'batchtopk', 'matryoshka']
 
 export function syntheticDefaults(options: { family: string; l0: number; dSae: number }): Settings {

@@ -10,7 +10,7 @@ export type ContextGenerator = (options: {
   position: number
   /** float32 [tokens, d_in], overwritten. */
   out: Float32Array
-  /** Told what fires at a token of this context, and how strongly. */
+  /** Called with what fires at a token of this context, and how strongly. */
   onFiring?: (token: number, direction: number, magnitude: number) => void
 }) => void
 
@@ -37,7 +37,7 @@ export function createGenerator(options: {
     const normal = gaussianStream({ seed, purpose: `${stream} magnitudes ${position}` })
     for (let from = 0; from < out.length; from += dIn) {
       // Skips from one unit that may fire to the next at the probability of the last, which is no lower, and then keeps
-      // the unit with the ratio of both (Miller and Hagberg 2011, for graphs): exact, and as many draws as units that fire.
+      // the unit with the ratio of both (Miller and Hagberg 2011, for graphs): exact, with as many draws as units that fire.
       sum.fill(0)
       let bound = 0
       for (let u = 0; u < count; u++) {

@@ -1,5 +1,5 @@
-// Ground truth: known sparse directions, how often and with whom each fires. Activations made of them have a right
-// answer, so an SAE can be marked: which directions did it find, and which of its latents are none.
+// Ground truth: known sparse directions, how often each fires, and with which others. Activations made of them have a right
+// answer, so an SAE can be scored: which directions did it find, and which of its latents are spurious.
 import { InputError } from '@mistudio/files'
 import { gaussianStream } from '@mistudio/tensor'
 
@@ -12,7 +12,7 @@ export type GroundTruthOptions = {
   /** `zipf`: the i-th direction fires in proportion to 1/i, at most at every second token. */
   frequencies: 'equal' | 'zipf'
   /**
-   * `correlated`: directions in groups of 8, two of a group correlate by about 0.3. `hierarchical`: families of a parent
+   * `correlated`: directions in groups of 8; two in a group correlate at about 0.3. `hierarchical`: families of a parent
    * and 3 children; a child fires at half of its parent's tokens and never without it.
    */
   structure: 'independent' | 'correlated' | 'hierarchical'
@@ -46,7 +46,7 @@ const childProbability = 0.5
 /** No direction of Zipf's law fires more often than this. */
 const mostFrequent = 0.5
 
-/** @throws InputError when the directions cannot fire as often as asked for */
+/** @throws InputError if the directions cannot fire as often as requested */
 export function createGroundTruth(options: GroundTruthOptions & { seed: number }): GroundTruth {
   const { seed, ...truth } = options
   return { ...truth, rows: unitRows({ ...truth, seed }), units: unitsOf(truth) }
@@ -88,7 +88,7 @@ function unitsOf(truth: GroundTruthOptions): Unit[] {
         members: [{ direction, probability: 1 }],
       }))
     case 'correlated': {
-      // A unit fires so often that its members, each firing at a share `correlation` of its tokens, have their frequency.
+      // A unit's frequency is chosen so that its members, each firing at a share `correlation` of its tokens, have theirs.
       const frequencies = frequenciesOf(truth, directions, truth.l0)
       return chunks(directions, groupSize).map(members => {
         const probability = Math.min(1, frequencies[members[0]] / correlation)
@@ -114,7 +114,7 @@ function unitsOf(truth: GroundTruthOptions): Unit[] {
   }
 }
 
-/** [0, count) in runs of `size`. */
+/** [0, count) split into runs of `size`. */
 function chunks(count: number, size: number): number[][] {
   return Array.from({ length: Math.ceil(count / size) }, (_, c) =>
     Array.from({ length: Math.min(size, count - c * size) }, (_, i) => c * size + i),
@@ -130,7 +130,7 @@ function frequenciesOf(
   const most = frequencies === 'zipf' ? mostFrequent : 1
   if (!(sum <= most * count)) {
     throw new InputError({
-      message: 'the directions cannot fire as often as asked for',
+      message: 'the directions cannot fire as often as requested',
       field: 'l0',
       found: `${l0} of ${directions} directions`,
       expected: `at most ${Math.floor((l0 * most * count) / sum)}`,

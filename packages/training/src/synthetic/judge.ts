@@ -1,5 +1,5 @@
-// Marks a finished SAE on held-out draws of the ground truth it was trained on: which latents are alive, how much of the
-// variance is left over, and how many of the true directions it found.
+// Scores a finished SAE on held-out draws of the ground truth it was trained on: which latents are alive, how much
+// variance is unexplained, and how many of the true directions it found.
 
 import { createEncoder, type Sae, totalVariance } from '@mistudio/sae'
 import type { Place, WorkerPool } from '@mistudio/tensor'

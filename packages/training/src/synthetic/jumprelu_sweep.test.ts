@@ -1,5 +1,5 @@
-// JumpReLU on ground truth, where peers' thresholds froze (SAELens #494, #718 to #720): more pressure means fewer active
-// latents, the quadratic form reaches the L0 it is told, and thresholds move.
+// JumpReLU on ground truth, where other tools' thresholds froze (SAELens #494, #718 to #720): more pressure means fewer active
+// latents, the quadratic form reaches its target L0, and thresholds move.
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'

@@ -1,5 +1,5 @@
-// SAEs on synthetic ground truth: draws activations of known directions, trains members on them with the loop that trains
-// every SAE, and marks what they found on held-out draws.
+// SAEs on synthetic ground truth: draws activations of known directions, trains members on them with the usual training
+// loop, and scores what they found on held-out draws.
 import { join } from 'node:path'
 import { loadSae } from '@mistudio/sae'
 import type { WorkerPool } from '@mistudio/tensor'
@@ -14,7 +14,7 @@ import { judgeSynthetic, type SyntheticScore } from './judge.ts'
 
 /** Wire names: one line of `sae synthetic --json`. */
 export type SyntheticResult = { family: string } & SyntheticScore & {
-    /** Of the whole: drawing, training, marking. */
+    /** In total: drawing, training, scoring. */
     seconds: number
   }
 
@@ -26,7 +26,7 @@ export type SyntheticMember = {
   dSae: number
 }
 
-/** Held-out tokens behind fvu, l0, alive and so all scores. */
+/** Held-out tokens behind fvu, l0 and alive, and thus all scores. */
 export const syntheticHeldOutTokens = 131_072
 
 /**

@@ -1,12 +1,12 @@
-// How much of a ground truth an SAE found. Every true direction counts, whether anything came near it or not, and only
-// latents that fire: a dead latent has found nothing and is no false discovery either.
+// How much of a ground truth an SAE found. Every true direction counts, found or not, but only latents that
+// fire: a dead latent has found nothing, and is not a false discovery either.
 
 export type Recovery = {
   /** Share of the true directions with a latent of cosine ≥ `recoveredFrom`. */
   recovered: number
-  /** Mean over true directions of the largest cosine with an alive latent; 0 where none is alive. */
+  /** Mean over true directions of the largest cosine with an alive latent; 0 if none is alive. */
   mmcs: number
-  /** Share of the alive latents with a true direction of cosine ≥ `recoveredFrom`; null where none is alive. */
+  /** Share of the alive latents with a true direction of cosine ≥ `recoveredFrom`; null if none is alive. */
   precision: number | null
 }
 
@@ -15,7 +15,7 @@ export const recoveredFrom = 0.9
 
 /**
  * @param options.directions rows [n, d_in] of any length but 0
- * @param options.latents decoder rows [d_sae, d_in]; a row of zeros is no latent
+ * @param options.latents decoder rows [d_sae, d_in]; zero rows are not latents
  * @param options.alive [d_sae], 1 for latents that count
  */
 export function scoreRecovery(options: {
@@ -50,7 +50,7 @@ export function scoreRecovery(options: {
   }
 }
 
-/** Rows over their norms, float64; rows of zeros stay. */
+/** Rows divided by their norms, float64; zero rows stay zero. */
 function unit(rows: Float32Array, width: number): Float64Array {
   const result = Float64Array.from(rows)
   for (let from = 0; from < rows.length; from += width) {

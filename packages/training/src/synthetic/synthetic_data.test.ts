@@ -1,4 +1,4 @@
-// The ground truth and the activations made of it: frequencies, structure, determinism, and what the scores count.
+// The ground truth and the activations made from it: frequencies, structure, determinism, and what the scores count.
 
 import { createActivationBuffer } from '@mistudio/capture'
 import { InputError } from '@mistudio/files'

@@ -5,7 +5,7 @@ import { randomStream } from '@mistudio/tensor'
 import type { Plan } from '../../src/plan.ts'
 import { type LatentRow, latentRows, type OracleWeights } from './weights.ts'
 
-/** Changes the weights of dead latents in place. @returns the latents that start anew, ascending */
+/** Changes the weights of dead latents in place. @returns the latents restarted, ascending */
 export function resampleLatents(options: {
   plan: Plan
   weights: OracleWeights
@@ -62,7 +62,7 @@ function drawRow(weight: Float64Array, draw: () => number): number | undefined {
   return last
 }
 
-/** Mean ‖e_i‖ of the alive latents; of all where none is alive. */
+/** Mean ‖e_i‖ of the alive latents; of all if none is alive. */
 function meanEncoderNorm(rows: LatentRow[], wEnc: Float64Array, dead: Uint8Array): number {
   const norms = rows.map(({ enc, input }) => Math.hypot(...wEnc.subarray(enc, enc + input[1] - input[0])))
   const alive = norms.filter((_, i) => dead[i] === 0)

@@ -17,7 +17,7 @@ export type TrainingOrigin = {
 
 /**
  * Opens everything for as long as `work` runs.
- * @throws InputError when something does not exist or does not fit the rest: both are named
+ * @throws InputError if something does not exist or does not fit the rest: both are named
  */
 export async function withTrainingSource<T>(
   options: TrainingOrigin & { pool: WorkerPool },

@@ -28,7 +28,7 @@ export function UploadDialog({ open, onClose }: { open: boolean; onClose: () => 
   )
 }
 
-/** `.jsonl: a JSON object a line, with a field that holds the text` */
+/** `.jsonl: one JSON object per line, with a field for the text` */
 const describe = ({ extensions, summary }: TextFormat) => `${extensions.join(', ')}: ${summary}`
 
 const formatOf = (formats: readonly TextFormat[], fileName: string): TextFormat | undefined =>

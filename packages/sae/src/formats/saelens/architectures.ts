@@ -1,12 +1,12 @@
-// Names of architectures in cfg.json. SAELens's own are used where SAELens computes the same as we do (sae_lens 6,
-// saes/*.py); everything else is written in the same layout under a name of ours, which SAELens does not know and refuses.
+// Names of architectures in cfg.json. SAELens's own are used if SAELens computes the same as we do (sae_lens 6,
+// saes/*.py); everything else is written in the same layout under our own name, which SAELens rejects as unknown.
 import { InputError } from '@mistudio/files'
 import { type Activation, outputsAreInputs, type RowNormalisation, type Sae } from '../../sae.ts'
 
-/** How hook points and latents hang together. */
+/** How hook points and latents are connected. */
 export type Structure = 'sae' | 'transcoder' | 'skip_transcoder' | 'crosscoder' | 'cross_layer_transcoder'
 
-/** Does it read or write several hook points, which SAELens's names cannot say? */
+/** Whether it reads or writes several hook points, which SAELens's names cannot express. */
 export const isJoint = (structure: Structure) =>
   structure === 'crosscoder' || structure === 'cross_layer_transcoder'
 
@@ -15,9 +15,9 @@ export type Architecture = {
   name: string
   structure: Structure
   activation: Activation['kind']
-  /** Is it one that SAELens has? */
+  /** Whether SAELens has it. */
   saeLens: boolean
-  /** SAELens's training checkpoints of BatchTopK: a scalar `topk_threshold` in place of θ. */
+  /** SAELens's training checkpoints of BatchTopK: a scalar `topk_threshold` instead of θ. */
   trainingThreshold?: boolean
 }
 
@@ -91,7 +91,7 @@ export function architectureNamed({ name, file }: { name: unknown; file: string 
   })
 }
 
-/** The family of an SAE whose file does not say. */
+/** The family of an SAE whose file does not name one. */
 export function usualFamily({ name, structure, activation }: Architecture): string {
   switch (structure) {
     case 'sae':

@@ -1,4 +1,4 @@
-// cfg.json read as hostile: what kind of SAE it describes, before a weight is looked at.
+// Reads cfg.json as untrusted: what kind of SAE it describes, before reading any weights.
 import { readFileSync, statSync } from 'node:fs'
 import { InputError, isObject } from '@mistudio/files'
 import {
@@ -21,7 +21,7 @@ import { metadataOf } from './metadata.ts'
 
 export type SaeConfig = {
   architecture: Architecture
-  /** SAELens ranks π·‖d‖ in place of π. */
+  /** SAELens ranks π·‖d‖ instead of π. */
   rescaled: boolean
   sae: Omit<Sae, 'weights'>
 }
@@ -39,13 +39,13 @@ export function parseConfig({ file, config: given }: { file: string; config: Con
   const dOut = structure === 'sae' ? dIn : size(file, config, 'd_out')
   const shape: SaeShape = { dIn, dSae, dOut }
   const activation: Activation = kind === 'topk' ? { kind, k: kOf(file, config, dSae) } : { kind }
-  // What is flattened there is flat here already.
+  // What SAELens flattens is already flat here.
   if (!['none', 'hook_z', undefined].includes(config.reshape_activations as string | undefined)) {
     throw refuse('reshape_activations', 'none or hook_z')
   }
   const centred = config.apply_b_dec_to_input ?? structure === 'sae'
   if (typeof centred !== 'boolean') throw refuse('apply_b_dec_to_input', 'true or false')
-  if (centred && dIn !== dOut) throw refuse('apply_b_dec_to_input', 'false where d_in and d_out differ')
+  if (centred && dIn !== dOut) throw refuse('apply_b_dec_to_input', 'false if d_in and d_out differ')
   if (centred && structure !== 'sae' && saeLens)
     throw refuse('apply_b_dec_to_input', 'false for a transcoder')
   const hooks = hooksOf({ file, config, architecture, shape })
@@ -55,7 +55,7 @@ export function parseConfig({ file, config: given }: { file: string; config: Con
       : [{ latents: [0, dSae], input: [0, dIn], output: [0, dOut] } as const]
   const normalisation = normalisationOf(config, refuse)
   if (normalisation !== 'none' && structure === 'skip_transcoder' && saeLens) {
-    throw refuse('normalize_activations', 'none for a skip_transcoder, whose W_skip reads x as it is')
+    throw refuse('normalize_activations', 'none for a skip_transcoder, whose W_skip reads the raw x')
   }
   if (normalisation !== 'none' && structure === 'transcoder' && saeLens && outputsAreInputs(hooks)) {
     throw refuse('normalize_activations', 'none for a transcoder from a hook point to itself')
@@ -89,7 +89,7 @@ const refusal =
       expected,
     })
 
-/** Files from before version 6 name the activation apart from the architecture. */
+/** Files from before version 6 name the activation separately from the architecture. */
 function migrated(file: string, config: Config): Config {
   if (isObject(config.metadata)) return config
   const refuse = refusal(file, config)
@@ -173,7 +173,7 @@ function spansOf({
   })
 }
 
-/** Groups cover all latents in order, within the columns that there are. */
+/** Groups cover all latents in order, within the existing columns. */
 function groupsOf({
   config,
   shape,
@@ -238,10 +238,10 @@ function size(file: string, config: Config, field: string): number {
   })
 }
 
-/** A config larger than this is not one. */
+/** A larger file is not a config. */
 const largestConfigBytes = 1 << 22
 
-/** @throws InputError when the file is missing, no file, too long or no JSON object */
+/** @throws InputError if it is missing, not a regular file, too long or not a JSON object */
 export function readConfigFile(file: string): Config {
   const unreadable = (found?: string) =>
     new InputError({
@@ -254,7 +254,7 @@ export function readConfigFile(file: string): Config {
   let bytes = 0
   try {
     const found = statSync(file)
-    // A device or a pipe might never end.
+    // Reading a device or a pipe might never end.
     if (!found.isFile()) throw unreadable()
     bytes = found.size
     text = bytes > largestConfigBytes ? '' : readFileSync(file, 'utf8')

@@ -1,4 +1,4 @@
-// The `metadata` of cfg.json: what SAELens knows under its names, what it does not under `mistudio_…`.
+// The `metadata` of cfg.json: under SAELens's names where it has one, otherwise under `mistudio_…`.
 import { isObject } from '@mistudio/files'
 import type { SaeHooks } from '../../sae.ts'
 import type { SaeMetadata } from '../format.ts'

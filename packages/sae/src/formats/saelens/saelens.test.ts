@@ -1,4 +1,4 @@
-// SAEs that sae-lens saved, and what comes back of ours. The fixtures are made by oracle/saelens_files.py, which also
+// SAEs that sae-lens saved, and round trips of ours. The fixtures are made by oracle/saelens_files.py, which also
 // checks that sae-lens loads every architecture written here and computes the same.
 import {
   cpSync,
@@ -93,7 +93,7 @@ test.each(all)(
 
 const omitWeights = ({ weights: _, ...rest }: Sae) => rest
 
-/** What sae_lens 6 registers (sae_lens/__init__.py); whatever else we write it must not know. */
+/** What sae_lens 6 registers (sae_lens/__init__.py); it must not know any other name we write. */
 const saeLensNames = new Set([
   ...['standard', 'gated', 'topk', 'abstopk', 'jumprelu', 'batchtopk', 'matryoshka_batchtopk', 'temporal'],
   ...['matching_pursuit', 'transcoder', 'skip_transcoder', 'jumprelu_transcoder', 'jumprelu_skip_transcoder'],

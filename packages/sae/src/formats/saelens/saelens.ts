@@ -1,5 +1,5 @@
-// SAELens v6: `cfg.json` beside `sae_weights.safetensors` (sae_lens/saes/sae.py). What SAELens reads back computes the
-// same numbers; what it cannot compute has an architecture that it refuses (architectures.ts).
+// SAELens v6: `cfg.json` and `sae_weights.safetensors` (sae_lens/saes/sae.py). What SAELens reads back computes the
+// same numbers; what it cannot compute has an architecture name that it rejects (architectures.ts).
 import { existsSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import {
@@ -50,7 +50,7 @@ async function save(options: { dir: string; sae: Sae; metadata: SaeMetadata }): 
     ...(sae.groups.length > 1 && { mistudio_groups: sae.groups }),
     metadata: writeMetadata({ metadata, family: sae.family, hooks: sae.hooks, structure }),
   }
-  // What is written must be what is read: a hook point without a name, or sizes out of range, are found here.
+  // What is written must be readable: catches a hook point without a name or sizes out of range.
   parseConfig({ file: join(dir, configName), config: JSON.parse(JSON.stringify(config)) })
   if (!saeLens && sae.weights.wSkip === undefined && structure === 'skip_transcoder') {
     throw new Error('a skip transcoder has no W_skip')
@@ -82,7 +82,7 @@ const trainingThreshold = 'topk_threshold'
 type Opened = {
   description: SaeDescription
   config: SaeConfig
-  /** What the weights' tensors are judged by. */
+  /** What the weights' tensors are checked against. */
   shaped: Parameters<typeof readWeights>[1]
   tensors: SafetensorsFile
 }
@@ -117,7 +117,7 @@ function withTensors<T>(dir: string, use: (opened: Opened) => T): T {
   }
 }
 
-/** SAELens before version 6 multiplied activations by `scaling_factor` where a file had one. */
+/** SAELens before version 6 multiplied activations by `scaling_factor` if a file had one. */
 function checkScaling(tensors: SafetensorsFile): void {
   const name = 'scaling_factor'
   if (!tensors.tensors.has(name) || readFinite(tensors, name).every(value => value === 1)) return

@@ -1,4 +1,4 @@
-// The tensors of an SAE's file: names and shapes of SAELens (sae_lens/saes/*.py), the weights made from them and back.
+// The tensors of an SAE's file: SAELens's names and shapes (sae_lens/saes/*.py), and conversion to and from our weights.
 import { InputError, type SafetensorsFile, type TensorSource } from '@mistudio/files'
 import { groupRows } from '../../group_rows.ts'
 import type { Sae, SaeWeights } from '../../sae.ts'
@@ -6,7 +6,7 @@ import type { Sae, SaeWeights } from '../../sae.ts'
 type Shaped = Pick<Sae, 'shape' | 'groups' | 'activation'> & { skip: boolean }
 
 /**
- * Names and shapes: W_enc [d_in, d_sae] and W_dec [d_sae, d_out] (of several groups of latents one each, with the group's
+ * Names and shapes: W_enc [d_in, d_sae] and W_dec [d_sae, d_out] (one each per group if there are several, with the group's
  * number), b_dec [d_out], W_skip [d_out, d_in]; b_enc, threshold, or a gated SAE's b_gate, b_mag, r_mag [d_sae].
  */
 export function tensorShapes({ shape, groups, activation, skip }: Shaped): Map<string, number[]> {
@@ -51,7 +51,7 @@ export function tensorsOf(sae: Sae): TensorSource[] {
   ).sort((a, b) => (a.name < b.name ? -1 : 1))
 }
 
-/** @throws InputError for a tensor that is missing, has another shape or no float type */
+/** @throws InputError for a tensor that is missing, has the wrong shape or is not a float type */
 export function checkTensors(file: SafetensorsFile, shapes: ReadonlyMap<string, readonly number[]>): void {
   for (const [name, shape] of shapes) {
     const found = file.tensors.get(name)
@@ -69,7 +69,7 @@ export function checkTensors(file: SafetensorsFile, shapes: ReadonlyMap<string, 
 
 const floats: ReadonlySet<string> = new Set(['F32', 'F16', 'BF16', 'F64'])
 
-/** Reads a checked tensor. @throws InputError when a number of it is not finite */
+/** Reads a checked tensor. @throws InputError if a value is not finite */
 export function readFinite(file: SafetensorsFile, name: string): Float32Array {
   const values = file.readF32(name)
   const at = values.findIndex(value => !Number.isFinite(value))
@@ -83,7 +83,7 @@ export function readFinite(file: SafetensorsFile, name: string): Float32Array {
   })
 }
 
-/** The weights in our layout. @throws InputError as `readFinite` */
+/** The weights in our layout. @throws InputError as `readFinite` does */
 export function readWeights(file: SafetensorsFile, shaped: Shaped): SaeWeights {
   const rows = groupRows(shaped.groups)
   const read = (name: string) => readFinite(file, name)

@@ -1,5 +1,5 @@
 // The dense half: while many latents fire, activations are whole matrices [rows, latents] in tiles of `denseLatents`
-// columns, and a step is five products (encode, decode, dots, both weight gradients) with a kernel between them.
+// columns, and a step is five products (encode, decode, dots, both weight gradients) with kernels between them.
 import type { Step, Task, WorkerPool } from '@mistudio/tensor'
 import type { Plan } from '../../plan.ts'
 import type { Block } from '../block.ts'
@@ -15,7 +15,7 @@ const column = { fired: 0, activation: 1, grad: 2, first: 3, second: 4, third: 5
 
 type Given = { plan: Plan; products: Products; batchSize: number }
 
-/** Where a tile's rows of a chunk lie in a dense matrix. */
+/** Where a chunk's rows of a tile are in a dense matrix. */
 const tile = (matrix: number, batchSize: number, range: Piece, row: number) =>
   matrix + (paddedRows(batchSize) * range.start + row * range.length) * 4
 
@@ -58,7 +58,7 @@ export function denseEncodeTasks(block: Block, { plan, products, batchSize }: Gi
   )
 }
 
-/** Adds Σ f·W_dec over all tiles: a chain of products, whose sum ends in `part`. `second`: gated's ReLU(π). */
+/** Adds Σ f·W_dec over all tiles: a chain of products that accumulates in `part`. `second`: gated's ReLU(π). */
 function ontoSteps(
   block: Block,
   { products, batchSize }: Given,
@@ -102,11 +102,11 @@ function ontoSteps(
 export type DenseBack = Given & {
   rates: () => StepRates
   p: () => number
-  /** Is the pre-act loss on? Its coefficients lie in `preAct`. */
+  /** Whether the pre-act loss is on. Its coefficients are in `preAct`. */
   preAct: boolean
 }
 
-/** The main reconstruction of the dense path. For gated its dots wait for the auxiliary reconstruction's. */
+/** The dense path's main reconstruction. For gated, its dots wait for the auxiliary reconstruction's. */
 export function denseContribution(given: DenseBack): Contribution {
   const gated = given.plan.selection.kind === 'gated'
   return {
@@ -115,7 +115,7 @@ export function denseContribution(given: DenseBack): Contribution {
   }
 }
 
-/** Gated's auxiliary reconstruction, and then both paths back. */
+/** Gated's auxiliary reconstruction, then both paths backward. */
 export function denseGateContribution(given: DenseBack): Contribution {
   return {
     onto(block, piece, _level, part) {
@@ -135,7 +135,7 @@ export function denseGateContribution(given: DenseBack): Contribution {
   }
 }
 
-/** Dots with the decoder rows, then the kernel that makes dL/dπ of them in place of π. */
+/** Dots with the decoder rows, then the kernel that overwrites π with dL/dπ. */
 function backSteps(block: Block, given: DenseBack, piece: Piece, error: number, error2 = 0): Step[] {
   const { plan, products, batchSize, preAct } = given
   const { at, memory, latents, dOut } = block
@@ -260,7 +260,7 @@ export function readBackward(
       sums.threshold.set(read(column.first))
       sums.penalty.set(read(column.second))
       sums.norm.set(read(column.third))
-      // Σ ReLU(θ − π) where the pre-act loss is on.
+      // Σ ReLU(θ − π) if the pre-act loss is on.
       sums.openPre.set(read(column.fourth))
       return
     case 'gated': {
@@ -301,7 +301,7 @@ export async function denseGradients(
       })
     }),
   )
-  // The unfrozen auxiliary decoder of SAELens's gated SAE: its share of W_dec's gradient on top.
+  // The unfrozen auxiliary decoder of SAELens's gated SAE: adds its share of W_dec's gradient.
   if (blocks.every(({ at }) => at.dense!.f2 === 0)) return
   await pool.run(
     blocks.flatMap(block => {

@@ -24,7 +24,7 @@ export function prepareBackward(e: Engine): void {
       home.f32(vector, latents),
     )
     for (let i = 0; i < latents; i++) {
-      // The tanh kernel multiplies by n itself.
+      // The tanh kernel already multiplies by n.
       penalty[i] = s.rates.penalty * (plan.penalty?.kind === 'tanh' ? 1 : penaltyNorm(e, norms, i))
       const open = plan.preAct !== null && (plan.preAct.on === 'all' || (dead && isDead(e, lo + i)))
       preAct[i] = open ? (plan.preAct!.coefficient * norms[i]) / batchSize : 0
@@ -97,7 +97,7 @@ export function throughHits(e: Engine): number {
   return preActLoss
 }
 
-/** λ_P·Σ ReLU(θ − π)·n: all rows push a latent alike, less those where it is open (backward gave those back). */
+/** λ_P·Σ ReLU(θ − π)·n: all rows push a latent alike, except those where it is open (undone in the backward pass). */
 function throughPreAct(
   e: Engine,
   { memory: home, at, latents, dIn: width }: Block,

@@ -1,4 +1,4 @@
-// The second phase: the reconstruction and its errors, those of AuxK or of the gates, and the sums that metrics are made of.
+// The second phase: the reconstruction and its errors, those of AuxK or of the gates, and the sums behind the metrics.
 import type { Step, Task } from '@mistudio/tensor'
 import { decodeAux } from '../aux.ts'
 import { listed, type Reconstruction, reconstructionTasks, sumChunks } from '../decode.ts'
@@ -113,7 +113,7 @@ export async function decode(e: Engine): Promise<void> {
   measure(e, { squaredError, aux: auxTerm, gateAux, preAct })
 }
 
-/** x W_skipᵀ + b_dec, where the reconstruction begins. */
+/** x W_skipᵀ + b_dec, the initial value of the reconstruction. */
 async function addSkip(e: Engine): Promise<void> {
   const { pool, batchSize, blocks, sharedBuffers, products } = e
   const { dIn, dOut } = e.plan.shape
@@ -182,7 +182,7 @@ async function decodeGate(e: Engine, back: Parameters<typeof denseGateContributi
   return sumOf(sharedBuffers.memory.f64(sharedBuffers.squared2, batchSize)) / batchSize
 }
 
-/** The mean of xc over the batch, for what every row gives alike. */
+/** The mean of xc over the batch, for gradients that all rows share. */
 async function sumInputs(e: Engine): Promise<void> {
   const { batchSize, blocks } = e
   await runAll(e, ({ memory: home, at, dIn: width }) =>

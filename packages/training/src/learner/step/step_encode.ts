@@ -13,7 +13,7 @@ import type { Screen } from '../screen.ts'
 import { firstGuess, keepLargest, selectBatch } from '../select.ts'
 import { denseEncodeTasks, readFired } from './dense.ts'
 
-/** More than this share of the latents firing and the next step is dense. */
+/** If more than this share of the latents fire, the next step is dense. */
 const denseShare = 0.05
 
 export async function encode(e: Engine, next: Dynamics): Promise<void> {
@@ -24,7 +24,7 @@ export async function encode(e: Engine, next: Dynamics): Promise<void> {
   s.dynamics = next
   s.levels = next.levels ?? plan.levels
   if (s.levels.length > levelRoom(plan))
-    throw new Error(`${s.levels.length} s.levels in a step, ${plan.levels.length} in the plan`)
+    throw new Error(`${s.levels.length} levels in a step, ${plan.levels.length} in the plan`)
   await measureNorms(e)
   s.latentSums = blocks.map(({ latents }) => emptySums(latents))
   s.rowCounts = blocks.map(() => new Int32Array(batchSize))
@@ -54,7 +54,7 @@ export async function encode(e: Engine, next: Dynamics): Promise<void> {
   }
 }
 
-/** @returns false where the lists have no room: more fires than they hold */
+/** @returns false if more latents fire than the lists hold */
 async function encodeLists(e: Engine): Promise<boolean> {
   const { plan, batchSize, blocks, products, hits, normed } = e
   const s = e.step
@@ -86,10 +86,10 @@ async function encodeLists(e: Engine): Promise<boolean> {
   return true
 }
 
-/** The eight-bit product, where this step has it. */
+/** The eight-bit product, if this step uses it. */
 const screenOf = ({ screen }: Engine): Screen | undefined => (screen?.active() ? screen : undefined)
 
-/** What this step's weights are read from: eight bits for the screen, the rows of dead latents for AuxK. */
+/** Copies of the weights for this step: eight-bit ones for the screen, the rows of dead latents for AuxK. */
 async function prepareScores(e: Engine, screen: Screen | undefined): Promise<void> {
   const { blocks, scoring, step } = e
   const aux = scoring === 'product' ? undefined : step.aux
@@ -106,7 +106,7 @@ async function encodeTopK(e: Engine, k: number): Promise<void> {
   const { plan, batchSize, blocks, products, hits, normed, scoring } = e
   const s = e.step
   const kept = blocks.map(({ latents }) => rowHits(plan, latents, k))
-  // Nothing else writes the spans: they change with k alone.
+  // Nothing else writes the spans: they change only with k.
   if (k !== s.spans) for (const [b, one] of hits.entries()) evenSpans(one, batchSize, kept[b])
   s.spans = k
   const options = { products, batchSize, normed, rescored: scoring !== 'product' }
@@ -157,7 +157,7 @@ async function encodeBatchTopK(e: Engine, k: number): Promise<void> {
   memory.guess = chosen.guess
 }
 
-/** n_i of every latent; 1 where nothing asks for norms. */
+/** n_i of every latent; 1 if nothing uses norms. */
 async function measureNorms(e: Engine): Promise<void> {
   const { plan, usesNorms } = e
   if (!usesNorms || plan.decoder === 'unit') return

@@ -56,7 +56,7 @@ async function skipGradient(e: Engine): Promise<void> {
   ])
 }
 
-/** b_dec: Σ dL/dx̂ − Σ_i (dL/dπ_i)·W_enc,i where the encoder reads x − b_dec; thresholds and gates: their sums. */
+/** b_dec: Σ dL/dx̂ − Σ_i (dL/dπ_i)·W_enc,i if the encoder reads x − b_dec; thresholds and gates: their sums. */
 function vectorGradients(e: Engine): void {
   const { plan, batchSize, blocks, sharedBuffers, parameters } = e
   const s = e.step
@@ -85,7 +85,7 @@ function vectorGradients(e: Engine): void {
     })
   }
   if (selection.kind !== 'gated') return
-  // b_enc is the gate's bias: it does not feel the magnitude's path, which gBEnc summed for b_dec's sake.
+  // b_enc is the gate's bias: it gets nothing from the magnitude path, which gBEnc includes for b_dec.
   blocks.forEach(({ memory: home, at, latents }, b) => {
     const [bias, squares, touched] = [
       home.f32(at.gBEnc, latents),
