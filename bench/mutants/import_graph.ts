@@ -72,7 +72,7 @@ export function testsOf(options: {
   }
   const rank = (test: string) => {
     const named = stem(test) === own || (isKernel && (stem(test) === `kernels_${own}` || calls(test)))
-    const related = stem(test).includes(own)
+    const related = stem(test).includes(own) || stem(test) === stem(dirname(file))
     return (
       distance.get(test)! +
       (room(test) === room(file) ? 0 : 10) +
