@@ -16,6 +16,12 @@ test('the largest of each row stay, of equal ones the lower latent, and the rest
   expect([...c.value, ...d.value]).toEqual([7, 0, 0, 8])
 })
 
+test('rows behind those asked for are left alone', () => {
+  const [a, b] = [part(1, 2, 3, 4), part(5, 6, 7, 8)]
+  keepLargest({ rows: 1, keep: 1, parts: [a, b] })
+  expect([...a.value, ...b.value]).toEqual([0, 0, 3, 4, 0, 6, 7, 8])
+})
+
 test('a row that is not a number anywhere stays as it is; others do not', () => {
   const [a, b] = [part(1, 2, 1, 2), part(3, none, 3, 4)]
   keepLargest({ rows: 2, keep: 1, parts: [a, b] })
