@@ -64,6 +64,8 @@ export function testsOf(options: {
   const stem = (path: string) => path.replace(/^.*\//, '').replace(/(\.test)?\.tsx?$/, '')
   const room = (path: string) => path.split('/').slice(0, 2).join('/')
   const own = stem(file)
+  // Tests are named after a file, or after a folder of files that only work together.
+  const folders = dirname(file).split('/').slice(3)
   const isKernel = file.includes('/assembly/')
   const used = isKernel ? kernelsOf(root, file, importers) : []
   const calls = (test: string) => {
@@ -72,7 +74,7 @@ export function testsOf(options: {
   }
   const rank = (test: string) => {
     const named = stem(test) === own || (isKernel && (stem(test) === `kernels_${own}` || calls(test)))
-    const related = stem(test).includes(own)
+    const related = [own, ...folders].some(name => stem(test).includes(name))
     return (
       distance.get(test)! +
       (room(test) === room(file) ? 0 : 10) +

@@ -65,7 +65,13 @@ test('an axis of L0 begins and ends at the ticks around the values, or on them',
 })
 
 test('one run, none, and runs without ΔCE still make a chart', () => {
-  for (const some of [[], [runs[0]], [run('standard', 12, 0.3, null)], [run('dense', 0, 1, 0)]]) {
+  for (const some of [
+    [],
+    [runs[0]],
+    [runs[0], run('standard', 12, 0.3, null)],
+    [run('standard', 12, 0.3, null)],
+    [run('dense', 0, 1, 0)],
+  ]) {
     const svg = frontierSvg({ runs: some })
     expect(svg).not.toMatch(/NaN|Infinity|undefined/)
     // Nor a curve of no points.

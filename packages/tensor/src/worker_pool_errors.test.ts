@@ -30,6 +30,29 @@ describe('errors', () => {
     await expectAlive(pool)
   })
 
+  test('a copy that rounds writes its own rows and no element more', async () => {
+    const pool = await open(1)
+    const memory = await pool.memory({ bytes: 4096 })
+    const [wide, narrow] = [memory.alloc(64), memory.alloc(64)]
+    const bits = (offset: number) => new Uint16Array(memory.memory.buffer, offset, 32)
+    memory.f32(wide, 16).fill(1.5)
+    for (const [from, to, offset] of [
+      ['float32', 'bfloat16', narrow],
+      ['bfloat16', 'float32', wide],
+    ] as const) {
+      bits(offset).fill(0x1234)
+      const place = (dtype: typeof from | typeof to) => ({
+        memory: memory.id,
+        offset: dtype === 'float32' ? wide : narrow,
+        dtype,
+      })
+      await pool.run([[{ copy: { from: place(from), to: place(to), count: 2, width: 3 } }]])
+      const size = to === 'bfloat16' ? 6 : 12
+      expect(bits(offset)[size - 1]).toBe(0x3fc0)
+      expect([...bits(offset).subarray(size)]).toEqual(new Array(32 - size).fill(0x1234))
+    }
+  })
+
   test('a memory that was released is named', async () => {
     const pool = await open(2)
     const memory = await pool.memory({ bytes: 4096 })

@@ -1,5 +1,5 @@
 // The training loop over a forward pass that looks activations up in a table: order, resume, stop, divergence.
-import { cpSync, existsSync, readdirSync } from 'node:fs'
+import { cpSync, existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { InputError } from '@mistudio/files'
 import { loadSae } from '@mistudio/sae'
@@ -145,6 +145,19 @@ describe('a training', () => {
     const first = await run({ out })
     const again = await run({ out, resume: true, onEvent: () => expect.unreachable() })
     expect(again).toEqual(first)
+  })
+
+  test('refuses to go on from a record that is damaged', async () => {
+    const out = place('run')
+    await run({ out })
+    const file = join(out, 'training.json')
+    const { saes: _, ...rest } = JSON.parse(readFileSync(file, 'utf8'))
+    for (const text of ['{', 'null', '{}', JSON.stringify(rest), JSON.stringify({ ...rest, saes: {} })]) {
+      writeFileSync(file, text)
+      const error: unknown = await run({ out, resume: true }).catch(thrown => thrown)
+      expect(error).toBeInstanceOf(InputError)
+      expect((error as InputError).message).toMatch(/record of the training cannot be read.*training\.json/)
+    }
   })
 
   test('refuses a folder that holds a run', async () => {
