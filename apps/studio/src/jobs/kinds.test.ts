@@ -1,10 +1,16 @@
 // What kinds of jobs make of rows and of what their runners report, over a row instead of a database.
-import { describe, expect, test } from 'vitest'
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, describe, expect, test } from 'vitest'
 import type { Transaction } from '../db/connect.ts'
 import type { RunnerEvent } from '../runners/spec.ts'
 import type { KindContext } from './kind.ts'
 import { kinds } from './kinds.ts'
 import type { JobRow } from './plan.ts'
+
+const folder = mkdtempSync(join(tmpdir(), 'mistudio-kinds-'))
+afterAll(() => rmSync(folder, { recursive: true }))
 
 /** A transaction in which every query finds `row`. */
 function over(row: object | undefined) {
@@ -127,4 +133,76 @@ describe('train', () => {
       )
     }
   })
+})
+
+describe('a spec of a training', () => {
+  const row = {
+    models: { name: 'tiny', path: 'm' },
+    trainings: {
+      dataset_ids: ['data_b', 'data_a'],
+      dataset_weights: [1, 3],
+      layers: [0],
+      hook_types: ['resid_post'],
+      output_hook_type: null,
+      sweep: {},
+      hyperparameters: { family: 'topk', recipe: null, d_sae: 16, settings: { k: 2 }, context_size: 64 },
+    },
+  }
+  const store = (name: string) => ({
+    datasets: { id: `data_${name}`, name },
+    tokenizations: { path: `tok_${name}` },
+  })
+  const storage = {
+    cacheDir: 'cache',
+    modelDir: (path: string) => `models/${path}`,
+    resolve: (path: string) => `${folder}/${path}`,
+  }
+  /** The first query finds the training, the second its stores. */
+  const prepare = (found: object[], stores: object[]) => {
+    const answers = [found, stores]
+    const joined = { innerJoin: () => joined, where: async () => answers.shift() }
+    const db = { select: () => ({ from: () => joined }) }
+    const context = { database: { db }, storage } as unknown as KindContext
+    return kinds.train.prepare(context, jobOf('training/train_1'), 'out')
+  }
+
+  test('has its stores in the order of its datasets, and every path resolved', async () => {
+    const spec = await prepare([row], [store('a'), store('b')])
+    expect(spec).toMatchObject({
+      ...{
+        kind: 'train',
+        trainingId: 'train_1',
+        modelDirs: ['models/m'],
+        modelName: 'tiny',
+        cacheDir: 'cache',
+      },
+      ...{ datasetNames: ['b', 'a'], datasetWeights: [1, 3], out: 'out' },
+      stores: [`${folder}/tok_b`, `${folder}/tok_a`],
+      hyperparameters: row.trainings.hyperparameters,
+    })
+    expect('members' in spec && spec.members.map(({ dSae }) => dSae)).toEqual([16])
+  })
+
+  test('needs the training and a store of each dataset', async () => {
+    await expect(prepare([], [])).rejects.toThrow(/the training is gone/)
+    await expect(prepare([row], [store('a')])).rejects.toThrow(/not tokenized/)
+  })
+})
+
+test('SAEs of a checkpoint come to their place once, in place of older ones', async () => {
+  const storage = { resolve: (path: string) => join(folder, path) }
+  const context = { storage } as unknown as KindContext
+  const job = jobOf('training/train_1', { input: { step: 7 } })
+  const out = join(folder, 'made')
+  const place = join(folder, 'trainings/train_1/finalised/step-7')
+  const collect = () => kinds.finalise.collect!(context, job, { kind: 'finalise' } as never, out)
+  for (const text of ['first', 'second']) {
+    mkdirSync(join(out, 'saes'), { recursive: true })
+    writeFileSync(join(out, 'saes', 'cfg.json'), text)
+    await collect()
+    expect(readFileSync(join(place, 'cfg.json'), 'utf8')).toBe(text)
+  }
+  // After a crash in between.
+  await collect()
+  expect(readFileSync(join(place, 'cfg.json'), 'utf8')).toBe('second')
 })
