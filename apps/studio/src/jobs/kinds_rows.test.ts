@@ -1,10 +1,16 @@
 // What kinds of jobs make of rows and of what their runners report, over a row instead of a database.
-import { describe, expect, test } from 'vitest'
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, describe, expect, test } from 'vitest'
 import type { Transaction } from '../db/connect.ts'
 import type { JobRow } from '../domain/jobs/job.ts'
 import type { RunnerEvent } from '../runners/spec.ts'
 import type { KindContext } from './kind.ts'
 import { kinds } from './kinds.ts'
+
+const folder = mkdtempSync(join(tmpdir(), 'mistudio-kinds-'))
+afterAll(() => rmSync(folder, { recursive: true }))
 
 /** A transaction in which every query finds `row`. */
 function over(row: object | undefined) {
@@ -128,4 +134,22 @@ describe('train', () => {
       )
     }
   })
+})
+
+test('SAEs of a checkpoint come to their place once, in place of older ones', async () => {
+  const storage = { resolve: (path: string) => join(folder, path) }
+  const context = { storage } as unknown as KindContext
+  const job = jobOf('training/train_1', { input: { step: 7 } })
+  const out = join(folder, 'made')
+  const place = join(folder, 'trainings/train_1/finalised/step-7')
+  const collect = () => kinds.finalise.collect!(context, job, { kind: 'finalise' } as never, out)
+  for (const text of ['first', 'second']) {
+    mkdirSync(join(out, 'saes'), { recursive: true })
+    writeFileSync(join(out, 'saes', 'cfg.json'), text)
+    await collect()
+    expect(readFileSync(join(place, 'cfg.json'), 'utf8')).toBe(text)
+  }
+  // After a crash in between.
+  await collect()
+  expect(readFileSync(join(place, 'cfg.json'), 'utf8')).toBe('second')
 })

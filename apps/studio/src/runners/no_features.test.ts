@@ -34,5 +34,7 @@ test('an extraction in which nothing fires completes, and so does its analysis',
   const extractionDir = at('out', 'extraction')
   const analysed = await run({ kind: 'nlp', extractionId, extractionDir, out: at('nlp') })
   expect(analysed.end).toEqual({ kind: 'result', result: { kind: 'nlp', features: 0, complete: true } })
+  // Nothing of nothing is all of it.
+  expect(analysed.events.map(({ data }) => data)).toMatchObject([{ nlp_progress: 1, nlp_total_count: 0 }])
   expect(readFileSync(at('nlp', 'nlp.jsonl'), 'utf8')).toBe('')
 })
